@@ -1,0 +1,187 @@
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::{Backend, Kind};
+use crate::error::{Error, os};
+use crate::events::{Events, Interest, Mode};
+use crate::table::{Token, Watched};
+
+/// Linux's epoll: the time of a wait does not grow with the number of descriptors.
+///
+/// A wait brings at most `BATCH` events, and uses twelve to sixteen bytes of stack for each; with more
+/// ready the kernel takes turns. Regular files are refused (`EPERM`).
+///
+/// One wait is one system call, `epoll_wait`; a timeout below a millisecond makes it two, because
+/// `epoll_wait` counts in milliseconds and its successor is not on every kernel.
+///
+/// Only this backend and kqueue have a descriptor of their own: see [`Selector`]'s `AsFd`.
+///
+/// [`Selector`]: crate::Selector
+pub struct Epoll<const BATCH: usize = 64> {
+    fd: OwnedFd,
+    /// Whether somebody outside may be watching `fd`.
+    lent: AtomicBool,
+    // The kernel's own event type is not Send, so what it filled in is decoded at once.
+    ready: heapless::Vec<(Token, Events), BATCH>,
+    next: usize,
+}
+
+impl<const BATCH: usize> Epoll<BATCH> {
+    /// epoll refuses an empty buffer, so such a selector must not compile.
+    const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
+
+    fn control(result: rustix::io::Result<()>, fd: BorrowedFd<'_>) -> Result<(), Error> {
+        result.map_err(|errno| os("epoll_ctl", Some(fd.as_raw_fd()), errno))
+    }
+}
+
+fn create() -> Result<OwnedFd, Error> {
+    epoll::create(CreateFlags::CLOEXEC).map_err(|errno| os("epoll_create1", None, errno))
+}
+
+fn flags(interest: Interest) -> EventFlags {
+    let mut flags = EventFlags::from_bits_retain(interest.events.bits().into());
+    if interest.events.contains(Events::READ) {
+        flags |= EventFlags::RDHUP;
+    }
+    match interest.mode {
+        Mode::Level => flags,
+        Mode::Edge => flags | EventFlags::ET,
+        Mode::OneShot => flags | EventFlags::ONESHOT,
+    }
+}
+
+/// The names of the bits differ from ours, their values don't.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the bits above are flags of the request")]
+fn events(flags: EventFlags) -> Events {
+    const _: () = assert!(
+        EventFlags::IN.bits() == Events::READ.bits() as u32
+            && EventFlags::PRI.bits() == Events::PRIORITY.bits() as u32
+            && EventFlags::OUT.bits() == Events::WRITE.bits() as u32
+            && EventFlags::ERR.bits() == Events::ERROR.bits() as u32
+            && EventFlags::HUP.bits() == Events::HANGUP.bits() as u32
+            && EventFlags::RDHUP.bits() == Events::READ_HANGUP.bits() as u32
+    );
+    Events::from_bits_truncate(flags.bits() as u16)
+}
+
+fn data(token: Token) -> EventData {
+    EventData::new_u64(token.to_u64())
+}
+
+impl<const BATCH: usize> Backend for Epoll<BATCH> {
+    const KIND: Option<Kind> = Some(Kind::Epoll);
+
+    fn new() -> Result<Self, Error> {
+        const { Self::HAS_ROOM };
+        Ok(Self { fd: create()?, lent: AtomicBool::new(false), ready: heapless::Vec::new(), next: 0 })
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Epoll
+    }
+
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+        Self::control(epoll::add(&self.fd, fd, data(token), flags(interest)), fd)
+    }
+
+    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        Self::control(epoll::modify(&self.fd, old.fd, data(old.token), flags(new)), old.fd)
+    }
+
+    fn remove(&mut self, old: &Watched<'_>) {
+        // A closed descriptor has left by itself (EBADF), or its number belongs to a file that was
+        // never added (ENOENT). What a duplicate keeps alive is met as a stale event.
+        let _ = epoll::delete(&self.fd, old.fd);
+        for (token, _) in self.ready.iter_mut().skip(self.next) {
+            if *token == old.token {
+                *token = Token::NONE;
+            }
+        }
+    }
+
+    fn disarm(&mut self, _fired: &Watched<'_>) {} // the kernel has done it
+
+    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+        self.ready.clear();
+        self.next = 0;
+        let mut left = timeout;
+        if let Some(time) = timeout.filter(|time| time.tv_sec == 0 && (1..1_000_000).contains(&time.tv_nsec)) {
+            let mut own = [PollFd::new(&self.fd, PollFlags::IN)];
+            match rustix::event::poll(&mut own, Some(time)) {
+                Ok(0) => return Ok(0),
+                Ok(_) => left = Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+                Err(errno) => return Err(os("poll", None, errno)),
+            }
+        }
+        let mut buffer = [MaybeUninit::uninit(); BATCH];
+        let (ready, _) =
+            epoll::wait(&self.fd, &mut buffer, left).map_err(|errno| os("epoll_wait", None, errno))?;
+        for event in ready {
+            // There is room: both hold BATCH. (Not `extend`, which would panic otherwise.)
+            let _ = self.ready.push((Token::from_u64(event.data.u64()), events(event.flags)));
+        }
+        Ok(self.ready.len())
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<(Token, Events)> {
+        let event = self.ready.get(self.next).copied();
+        self.next += usize::from(event.is_some());
+        event
+    }
+
+    fn pending(&self) -> usize {
+        self.ready.len() - self.next
+    }
+
+    fn take_wake(&mut self, _token: Token) -> bool {
+        false // edge-triggered: `EventFlags::ET` tells each write once, nothing needs to be drained
+    }
+
+    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
+        let fresh = create()?;
+        for entry in watched {
+            // After a one-shot fired, the kernel keeps the entry but no events.
+            let flags = if entry.armed { flags(entry.interest) } else { EventFlags::ONESHOT };
+            match epoll::add(&fresh, entry.fd, data(entry.token), flags) {
+                // Closed behind our back, or a number that has a new file which epoll refuses:
+                // nothing could be told of it, and its owner finds out by using it.
+                Ok(()) | Err(rustix::io::Errno::BADF | rustix::io::Errno::PERM) => {}
+                Err(errno) => return Err(os("epoll_ctl", Some(entry.fd.as_raw_fd()), errno)),
+            }
+        }
+        // The same number, so that whoever remembers it finds the new instance there.
+        rustix::io::dup3(&fresh, &mut self.fd, rustix::io::DupFlags::CLOEXEC)
+            .map_err(|errno| os("dup3", None, errno))?;
+        if self.lent.swap(false, Ordering::Relaxed) {
+            return Err(Error::Replaced { fd: self.fd.as_raw_fd() });
+        }
+        Ok(true)
+    }
+}
+
+impl<const BATCH: usize> AsFd for Epoll<BATCH> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lent.store(true, Ordering::Relaxed);
+        self.fd.as_fd()
+    }
+}
+
+impl<const BATCH: usize> AsRawFd for Epoll<BATCH> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl<const BATCH: usize> fmt::Debug for Epoll<BATCH> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Epoll").field("fd", &self.fd.as_raw_fd()).field("pending", &self.pending()).finish()
+    }
+}

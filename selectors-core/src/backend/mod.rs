@@ -1,0 +1,181 @@
+//! How the kernel is asked: one file per system call, each behind the same trait.
+//!
+//! The lists of operating systems stand in this file alone; the other crates of the workspace use
+//! the macros below.
+
+use rustix::event::Timespec;
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+use crate::error::{Error, os};
+use crate::events::{Events, Interest, Mode};
+pub use crate::table::{Token, Watched};
+
+/// Items for platforms with epoll.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_epoll {
+    ($($item:item)*) => {
+        $(#[cfg(any(target_os = "linux", target_os = "android"))] $item)*
+    };
+}
+
+/// Items for platforms with kqueue.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_kqueue {
+    ($($item:item)*) => {
+        $(#[cfg(any(
+            target_os = "dragonfly", target_os = "freebsd", target_os = "ios", target_os = "macos",
+            target_os = "netbsd", target_os = "openbsd", target_os = "tvos", target_os = "visionos",
+            target_os = "watchos",
+        ))] $item)*
+    };
+}
+
+/// Items for platforms whose `select` rustix can call: not those where it never takes more than
+/// `FD_SETSIZE` descriptors.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_select {
+    ($($item:item)*) => {
+        $(#[cfg(not(any(target_os = "illumos", target_os = "solaris")))] $item)*
+    };
+}
+
+/// Items for platforms without it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_no_select {
+    ($($item:item)*) => {
+        $(#[cfg(any(target_os = "illumos", target_os = "solaris"))] $item)*
+    };
+}
+
+/// Items for platforms with neither epoll nor kqueue.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_no_queue {
+    ($($item:item)*) => {
+        $(#[cfg(not(any(
+            target_os = "linux", target_os = "android",
+            target_os = "dragonfly", target_os = "freebsd", target_os = "ios", target_os = "macos",
+            target_os = "netbsd", target_os = "openbsd", target_os = "tvos", target_os = "visionos",
+            target_os = "watchos",
+        )))] $item)*
+    };
+}
+
+mod any;
+pub(crate) mod poll;
+pub use any::{Any, Kind};
+pub use poll::Poll;
+
+if_epoll! {
+    mod epoll;
+    pub use epoll::Epoll;
+    pub(crate) use epoll::Epoll as Queue;
+}
+if_kqueue! {
+    mod kqueue;
+    pub use kqueue::Kqueue;
+    pub(crate) use kqueue::Kqueue as Queue;
+}
+if_select! {
+    mod select;
+    pub use select::Select;
+    pub(crate) use select::Select as Sets;
+}
+if_no_queue! {
+    mod absent;
+    pub(crate) use absent::AbsentQueue as Queue;
+}
+if_no_select! {
+    pub(crate) use absent::AbsentSets as Sets;
+}
+
+/// How a selector asks the kernel.
+///
+/// Implemented by [`Poll`] and, where the platform has them, `Epoll`, `Kqueue` and `Select`, and by
+/// [`Any`], which is one of them chosen at run time. A selector calls it so that its table and
+/// the kernel agree: every `add` has a token of its own, which comes back with the events.
+pub trait Backend: Sized {
+    /// Which one this is, unless that is found out at run time.
+    const KIND: Option<Kind>;
+
+    /// Opens the kernel object, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] when the kernel refuses.
+    fn new() -> Result<Self, Error>;
+
+    /// Which one this is, and with it what it can.
+    fn kind(&self) -> Kind;
+
+    /// Begins to watch `fd`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] when the kernel refuses, [`Error::FdOutOfRange`]; then nothing is watched.
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error>;
+
+    /// Watches for something else; also re-arms after a one-shot has fired.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] when the kernel refuses; then all is as before.
+    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error>;
+
+    /// Ends watching, of a closed descriptor, too, and withdraws events that wait to be taken.
+    fn remove(&mut self, old: &Watched<'_>);
+
+    /// A one-shot has been delivered: nothing more until `modify`.
+    fn disarm(&mut self, fired: &Watched<'_>);
+
+    /// Waits. Answers how many descriptors are ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`], `EINTR` included.
+    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error>;
+
+    /// Takes one of the events that the wait brought.
+    fn next(&mut self) -> Option<(Token, Events)>;
+
+    /// How many are left to take; an upper bound.
+    fn pending(&self) -> usize;
+
+    /// Whether the wait brought an event of `token`, a level-triggered waker, and takes it.
+    fn take_wake(&mut self, token: Token) -> bool;
+
+    /// Makes the kernel's set anew from what should be in it. Answers whether it could and did.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`]: nothing has changed. [`Error::Replaced`]: done, see there.
+    fn rebuild<'a>(&mut self, _watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
+        Ok(false)
+    }
+}
+
+/// The answer when a backend can't do what is asked.
+pub(crate) fn check_support(kind: Kind, interest: Interest) -> Result<(), Error> {
+    let Interest { events, mode } = interest;
+    let supported = (mode != Mode::Edge || kind.supports_edge())
+        && (!events.contains(Events::PRIORITY) || kind.supports_priority());
+    if supported { Ok(()) } else { Err(Error::Unsupported { backend: kind.name(), events, mode }) }
+}
+
+/// poll and select accept closed descriptors silently; so that all backends answer alike, ask.
+pub(crate) fn check_open(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    match rustix::io::fcntl_getfd(fd) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(os("fcntl", Some(fd.as_raw_fd()), errno)),
+    }
+}
+
+/// Whether a descriptor has been closed behind the selector's back.
+pub(crate) fn is_closed(fd: BorrowedFd<'_>) -> bool {
+    rustix::io::fcntl_getfd(fd) == Err(Errno::BADF)
+}

@@ -1,0 +1,230 @@
+use core::fmt;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use super::{Backend, Kind, check_open};
+use crate::error::{Error, os};
+use crate::events::{Events, Interest};
+use crate::storage::{List, Storage};
+use crate::table::{Token, Watched};
+
+/// POSIX's poll: everywhere, for any descriptor, in time that grows with the number of them.
+///
+/// The array that the kernel reads is kept between waits. Regular files are always ready; edge mode is
+/// [`Error::Unsupported`]. One wait is one system call, `poll` (on Linux `ppoll`, exact to the
+/// nanosecond), and brings every descriptor that is ready. A registration from another thread would not be
+/// noticed by a wait under way, but needs the selector's `&mut` anyway.
+pub struct Poll<M: Storage> {
+    /// The kernel's array: dense, in no order.
+    fds: M::List<PollFd<'static>>,
+    /// Whose the entries of `fds` are, and what was answered for them and is not taken yet.
+    owners: M::List<(Token, Events)>,
+    /// Where the entry of a slot is, by the slot's number.
+    places: M::List<u32>,
+    /// How many of them have such an answer.
+    ready: usize,
+    /// Where to look for the next of them.
+    cursor: usize,
+}
+
+/// The place of a slot that has no entry: free, disarmed, or found closed.
+const PARKED: u32 = u32::MAX;
+
+pub(crate) fn flags(events: Events) -> PollFlags {
+    let mut flags = PollFlags::empty();
+    if events.contains(Events::READ) {
+        flags |= PollFlags::IN | HALF_CLOSE;
+    }
+    if events.contains(Events::WRITE) {
+        flags |= PollFlags::OUT;
+    }
+    if events.contains(Events::PRIORITY) {
+        flags |= PollFlags::PRI;
+    }
+    flags
+}
+
+/// The half-close, where poll can tell it.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos"))]
+const HALF_CLOSE: PollFlags = PollFlags::RDHUP;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos")))]
+const HALF_CLOSE: PollFlags = PollFlags::empty();
+
+pub(crate) fn events(flags: PollFlags) -> Events {
+    let mut events = Events::empty();
+    for (flag, event) in [
+        (PollFlags::IN, Events::READ),
+        (PollFlags::OUT, Events::WRITE),
+        (PollFlags::PRI, Events::PRIORITY),
+        (PollFlags::ERR, Events::ERROR),
+        (PollFlags::HUP, Events::HANGUP),
+        (HALF_CLOSE, Events::READ_HANGUP),
+    ] {
+        if flags.intersects(flag) {
+            events |= event;
+        }
+    }
+    events
+}
+
+/// One descriptor's entry.
+#[allow(unsafe_code)]
+fn entry(fd: BorrowedFd<'_>, events: Events) -> PollFd<'static> {
+    // SAFETY: the number is open now. The entry is used for one thing only, poll(2), which answers
+    // POLLNVAL for a descriptor closed meanwhile and touches nothing; it leaves the array at the
+    // latest when its key, which owns the source, leaves the table.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) };
+    PollFd::from_borrowed_fd(fd, flags(events))
+}
+
+impl<M: Storage> Poll<M> {
+    fn place(&self, token: Token) -> Option<usize> {
+        let place = *self.places.get(token.slot as usize)?;
+        (place != PARKED).then_some(place as usize)
+    }
+
+    fn insert(&mut self, fd: BorrowedFd<'_>, token: Token, events: Events) -> Result<(), Error> {
+        let place = self.fds.len();
+        let full = Error::Full { capacity: place };
+        while self.places.len() <= token.slot as usize {
+            self.places.push(PARKED).map_err(|_| full)?;
+        }
+        self.fds.push(entry(fd, events)).map_err(|_| full)?;
+        if self.owners.push((token, Events::empty())).is_err() {
+            self.fds.pop();
+            return Err(full);
+        }
+        self.set_place(token, u32::try_from(place).unwrap_or(PARKED));
+        Ok(())
+    }
+
+    fn set_place(&mut self, token: Token, place: u32) {
+        if let Some(entry) = self.places.get_mut(token.slot as usize) {
+            *entry = place;
+        }
+    }
+
+    /// Takes the entry out of the array; the last one fills the gap.
+    fn park(&mut self, token: Token) {
+        let Some(place) = self.place(token) else { return };
+        self.set_place(token, PARKED);
+        self.take(place);
+        let last = self.fds.len() - 1;
+        self.fds.swap(place, last);
+        self.owners.swap(place, last);
+        self.fds.pop();
+        self.owners.pop();
+        if let Some(&(moved, _)) = self.owners.get(place) {
+            self.set_place(moved, u32::try_from(place).unwrap_or(PARKED));
+        }
+    }
+
+    /// What was answered for the entry at `place`, once.
+    fn take(&mut self, place: usize) -> Events {
+        let Some((_, ready)) = self.owners.get_mut(place) else { return Events::empty() };
+        let events = core::mem::take(ready);
+        self.ready -= usize::from(!events.is_empty());
+        events
+    }
+
+    /// Takes over what the kernel answered for `answers` entries, and parks those it calls closed.
+    fn collect(&mut self, mut answers: usize) {
+        let mut place = 0;
+        while let Some(entry) = self.fds.get(place).filter(|_| answers > 0) {
+            let flags = entry.revents();
+            let Some((token, ready)) = self.owners.get_mut(place) else { return };
+            answers -= usize::from(!flags.is_empty());
+            if flags.contains(PollFlags::NVAL) {
+                // Closed behind our back. Silent from now on, or every wait would return at once.
+                let token = *token;
+                self.park(token);
+                continue;
+            }
+            *ready = events(flags);
+            self.ready += usize::from(!ready.is_empty());
+            place += 1;
+        }
+    }
+}
+
+impl<M: Storage> Backend for Poll<M> {
+    const KIND: Option<Kind> = Some(Kind::Poll);
+
+    fn new() -> Result<Self, Error> {
+        let (fds, owners, places) = Default::default();
+        Ok(Self { fds, owners, places, ready: 0, cursor: 0 })
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Poll
+    }
+
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+        check_open(fd)?;
+        self.insert(fd, token, interest.events)
+    }
+
+    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        check_open(old.fd)?;
+        let Some(place) = self.place(old.token) else {
+            return self.insert(old.fd, old.token, new.events);
+        };
+        if let Some(slot) = self.fds.get_mut(place) {
+            *slot = entry(old.fd, new.events);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, old: &Watched<'_>) {
+        self.park(old.token);
+    }
+
+    fn disarm(&mut self, fired: &Watched<'_>) {
+        self.park(fired.token);
+    }
+
+    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+        loop {
+            match rustix::event::poll(&mut self.fds, timeout) {
+                Ok(0) => return Ok(0),
+                Ok(answers) => self.collect(answers),
+                Err(errno) => return Err(os("poll", None, errno)),
+            }
+            if self.ready > 0 {
+                return Ok(self.ready);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<(Token, Events)> {
+        while self.ready > 0 {
+            if self.cursor >= self.owners.len() {
+                self.cursor = 0;
+            }
+            let place = self.cursor;
+            self.cursor += 1;
+            let events = self.take(place);
+            if !events.is_empty() {
+                return self.owners.get(place).map(|(token, _)| (*token, events));
+            }
+        }
+        None
+    }
+
+    fn pending(&self) -> usize {
+        self.ready
+    }
+
+    fn take_wake(&mut self, token: Token) -> bool {
+        self.place(token).is_some_and(|place| !self.take(place).is_empty())
+    }
+}
+
+impl<M: Storage> fmt::Debug for Poll<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fds = self.fds.iter().map(|entry| entry.as_fd().as_raw_fd());
+        f.write_str("Poll ")?;
+        f.debug_set().entries(fds).finish()
+    }
+}

@@ -1,0 +1,224 @@
+use core::fmt;
+
+use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_bound, fd_set_insert, fd_set_remove};
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::io::Errno;
+
+use super::{Backend, Kind, check_open, is_closed};
+use crate::error::{Error, os};
+use crate::events::{Events, Interest};
+use crate::storage::{List, Storage};
+use crate::table::{Token, Watched};
+
+/// The oldest of the calls: descriptors below 1024 only, and hang-ups told as plain readiness.
+///
+/// Registering a descriptor from 1024 on is [`Error::FdOutOfRange`]; edge mode is
+/// [`Error::Unsupported`]; [`Events::HANGUP`], [`Events::READ_HANGUP`] and [`Events::ERROR`] are never told. One wait is
+/// one system call, `select` (on Linux `pselect6`, exact to the nanosecond), and brings every descriptor that is ready.
+/// Not on illumos and Solaris, whose libraries have it only with a limit that rustix does not take upon itself.
+pub struct Select<M: Storage> {
+    /// What is asked, and kept between waits: the sets to read, to write, and exceptional.
+    asked: [Set; 3],
+    /// Who asked, by ascending descriptor, as the kernel's sets are read.
+    entries: M::List<Entry>,
+    /// How many entries have an answer that was not taken yet.
+    ready: usize,
+    /// Where to look for the next of them.
+    cursor: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    fd: RawFd,
+    token: Token,
+    ready: Events,
+}
+
+/// The first descriptor that does not fit: `FD_SETSIZE`, the same here on every platform.
+const LIMIT: RawFd = 1024;
+
+const WORDS: usize = LIMIT as usize / (8 * size_of::<FdSetElement>());
+
+type Set = [FdSetElement; WORDS];
+
+/// What the three sets stand for.
+const MEANING: [Events; 3] = [Events::READ, Events::WRITE, Events::PRIORITY];
+
+impl<M: Storage> Select<M> {
+    fn position(&self, fd: RawFd) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&fd, |entry| entry.fd)
+    }
+
+    fn ask(&mut self, fd: RawFd, events: Events) {
+        for (set, meaning) in self.asked.iter_mut().zip(MEANING) {
+            if events.contains(meaning) {
+                fd_set_insert(set, fd);
+            } else {
+                fd_set_remove(set, fd);
+            }
+        }
+    }
+
+    fn take(&mut self, position: usize) -> Events {
+        let Some(entry) = self.entries.get_mut(position) else { return Events::empty() };
+        let events = core::mem::take(&mut entry.ready);
+        self.ready -= usize::from(!events.is_empty());
+        events
+    }
+
+    /// Descriptors closed behind our back: silent from now on, as one of them makes the kernel
+    /// refuse the whole call (or, beyond its table, is answered as ready for ever).
+    fn silence_closed(&mut self) -> bool {
+        let mut any = false;
+        for position in 0..self.entries.len() {
+            let Some(&Entry { fd, .. }) = self.entries.get(position) else { break };
+            if self.is_asked(fd) && number_is_closed(fd) {
+                self.ask(fd, Events::empty());
+                self.take(position);
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn is_asked(&self, fd: RawFd) -> bool {
+        self.asked.iter().any(|set| FdSetIter::new(set).any(|asked| asked == fd))
+    }
+
+    /// Takes over what the kernel answered. Says whether there were more bits than it counted.
+    fn collect(&mut self, answers: &[Set; 3], counted: usize) -> bool {
+        let mut bits = 0;
+        for (set, meaning) in answers.iter().zip(MEANING) {
+            let mut entries = self.entries.iter_mut();
+            for fd in FdSetIter::new(set) {
+                bits += 1;
+                if let Some(entry) = entries.by_ref().find(|entry| entry.fd == fd) {
+                    self.ready += usize::from(entry.ready.is_empty());
+                    entry.ready |= meaning;
+                }
+            }
+        }
+        bits > counted
+    }
+}
+
+#[allow(unsafe_code)]
+fn number_is_closed(fd: RawFd) -> bool {
+    // SAFETY: not negative, as registration has checked. Whether it is open is the question, which
+    // fcntl(F_GETFD) answers without doing anything to the file.
+    is_closed(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+#[allow(unsafe_code)]
+fn call(sets: &mut [Set; 3], timeout: Option<&Timespec>) -> rustix::io::Result<usize> {
+    let bound = sets.iter().map(|set| fd_set_bound(set)).max().unwrap_or(0);
+    let [read, write, priority] = sets.each_mut().map(|set| {
+        // A set in which nobody is asked for is cheaper left out.
+        (fd_set_bound(set) > 0).then_some(&mut set[..])
+    });
+    // SAFETY: the descriptors in the sets belong to keys, which own their sources, or whose raw
+    // registration promised that they stay open. Should one be closed all the same, select answers
+    // EBADF, or ignores it, and touches nothing.
+    let counted = unsafe { rustix::event::select(bound, read, write, priority, timeout) }?;
+    Ok(usize::try_from(counted).unwrap_or(0))
+}
+
+impl<M: Storage> Backend for Select<M> {
+    const KIND: Option<Kind> = Some(Kind::Select);
+
+    fn new() -> Result<Self, Error> {
+        let asked = [[FdSetElement::default(); WORDS]; 3];
+        Ok(Self { asked, entries: Default::default(), ready: 0, cursor: 0 })
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Select
+    }
+
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+        let number = fd.as_raw_fd();
+        if number >= LIMIT {
+            return Err(Error::FdOutOfRange { fd: number, limit: LIMIT });
+        }
+        check_open(fd)?;
+        let entry = Entry { fd: number, token, ready: Events::empty() };
+        let (Ok(position) | Err(position)) = self.position(number);
+        let full = Error::Full { capacity: self.entries.len() };
+        self.entries.push(entry).map_err(|_| full)?;
+        if let Some(tail) = self.entries.get_mut(position..) {
+            tail.rotate_right(1);
+        }
+        self.ask(number, interest.events);
+        Ok(())
+    }
+
+    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        check_open(old.fd)?;
+        self.ask(old.fd.as_raw_fd(), new.events);
+        Ok(())
+    }
+
+    fn remove(&mut self, old: &Watched<'_>) {
+        let fd = old.fd.as_raw_fd();
+        let Ok(position) = self.position(fd) else { return };
+        self.ask(fd, Events::empty());
+        self.take(position);
+        if let Some(tail) = self.entries.get_mut(position..) {
+            tail.rotate_left(1);
+        }
+        self.entries.pop();
+    }
+
+    fn disarm(&mut self, fired: &Watched<'_>) {
+        self.ask(fired.fd.as_raw_fd(), Events::empty());
+    }
+
+    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+        loop {
+            let mut sets = self.asked;
+            match call(&mut sets, timeout) {
+                Ok(counted) => {
+                    if self.collect(&sets, counted) {
+                        self.silence_closed();
+                    }
+                    if self.ready > 0 || counted == 0 {
+                        return Ok(self.ready);
+                    }
+                }
+                Err(Errno::BADF) if self.silence_closed() => {}
+                Err(errno) => return Err(os("select", None, errno)),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<(Token, Events)> {
+        while self.ready > 0 {
+            if self.cursor >= self.entries.len() {
+                self.cursor = 0;
+            }
+            let position = self.cursor;
+            self.cursor += 1;
+            let events = self.take(position);
+            if !events.is_empty() {
+                return self.entries.get(position).map(|entry| (entry.token, events));
+            }
+        }
+        None
+    }
+
+    fn pending(&self) -> usize {
+        self.ready
+    }
+
+    fn take_wake(&mut self, token: Token) -> bool {
+        let position = self.entries.iter().position(|entry| entry.token == token);
+        position.is_some_and(|position| !self.take(position).is_empty())
+    }
+}
+
+impl<M: Storage> fmt::Debug for Select<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Select ")?;
+        f.debug_set().entries(self.entries.iter().map(|entry| entry.fd)).finish()
+    }
+}

@@ -1,0 +1,243 @@
+//! What a selector does, whatever its capacity: written against the table without its size.
+
+use core::time::Duration;
+
+use rustix::fd::{BorrowedFd, RawFd};
+use rustix::io::Errno;
+
+use crate::backend::{Backend, check_support};
+use crate::error::{Error, RegisterError};
+use crate::events::{Events, Interest, Mode};
+use crate::key::{KeyMut, SelectorKey};
+use crate::storage::Index;
+use crate::table::{Keys, Token, Vacancy, Watched};
+use crate::wait::in_steps;
+use crate::waker::WakeCell;
+
+/// What a selector has done so far. Each number wraps around after 2⁶⁴.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Waits that asked the kernel.
+    pub waits: u64,
+    /// Events these brought.
+    pub events: u64,
+    /// Events dropped when they were taken, because what they were for had been unregistered or
+    /// was no longer asked.
+    pub stale: u64,
+    /// How often the kernel's set was made anew, to be rid of descriptors closed behind the
+    /// selector's back.
+    pub rebuilds: u64,
+}
+
+pub(crate) struct Engine<B> {
+    pub(crate) backend: B,
+    pub(crate) stats: Stats,
+    /// An event left over from the last wait that still has a taker.
+    held: Option<(Token, Events)>,
+    /// The kernel told of a registration that is gone: it will do so for ever.
+    zombie: bool,
+}
+
+/// A waker, as the wait needs it.
+pub(crate) struct Wake<'a> {
+    pub(crate) cell: &'a WakeCell,
+    pub(crate) token: Token,
+}
+
+impl<B: Backend> Engine<B> {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let backend = B::new()?;
+        Ok(Self::with_backend(backend))
+    }
+
+    pub(crate) fn with_backend(backend: B) -> Self {
+        Self { backend, stats: Stats::default(), held: None, zombie: false }
+    }
+
+    fn check(&self, interest: Interest) -> Result<(), Error> {
+        if !interest.events.can_be_asked() {
+            return Err(Error::InvalidEvents { events: interest.events });
+        }
+        check_support(self.backend.kind(), interest)
+    }
+
+    /// Everything about a registration that can be refused without a system call or a free slot.
+    pub(crate) fn check_new<S, D, I: Index>(
+        &self,
+        mut keys: Keys<'_, S, D, I>,
+        key: &SelectorKey<S, D>,
+    ) -> Result<(), Error> {
+        self.check(key.interest())?;
+        if key.fd < 0 {
+            return Err(Error::InvalidFd { fd: key.fd });
+        }
+        match keys.find(key.fd) {
+            Some(_) => Err(Error::AlreadyRegistered { fd: key.fd }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn register<'k, S, D, I: Index>(
+        &mut self,
+        vacancy: Vacancy<'k, S, D, I>,
+        key: SelectorKey<S, D>,
+    ) -> Result<&'k SelectorKey<S, D>, RegisterError<S, D>> {
+        match self.backend.add(key.borrow(), vacancy.token, key.interest()) {
+            Ok(()) => Ok(vacancy.fill(key)),
+            Err(error) => Err(RegisterError::new(error, key)),
+        }
+    }
+
+    /// How a waker's descriptor is watched. Edge-triggered where it need not be emptied then: an
+    /// eventfd tells each write, and its counter does not run full.
+    fn wake_interest(&self) -> Interest {
+        let edge =
+            cfg!(any(target_os = "linux", target_os = "android")) && self.backend.kind().supports_edge();
+        Events::READ.with_mode(if edge { Mode::Edge } else { Mode::Level })
+    }
+
+    pub(crate) fn register_waker<S, D, I: Index>(
+        &mut self,
+        vacancy: Vacancy<'_, S, D, I>,
+        fd: BorrowedFd<'_>,
+    ) -> Result<Token, Error> {
+        let token = vacancy.token;
+        self.backend.add(fd, token, self.wake_interest())?;
+        vacancy.keep_empty();
+        Ok(token)
+    }
+
+    pub(crate) fn modify<S, D, I: Index>(
+        &mut self,
+        mut keys: Keys<'_, S, D, I>,
+        fd: RawFd,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.check(interest)?;
+        let (number, slot) = keys.find(fd).ok_or(Error::NotRegistered { fd })?;
+        let old = slot.watched(number).ok_or(Error::NotRegistered { fd })?;
+        if old.armed && old.interest == interest {
+            return Ok(());
+        }
+        self.backend.modify(&old, interest)?;
+        slot.armed = true;
+        if let Some(key) = &mut slot.key {
+            key.set_interest(interest);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unregister<S, D, I: Index>(
+        &mut self,
+        mut keys: Keys<'_, S, D, I>,
+        fd: RawFd,
+    ) -> Result<SelectorKey<S, D>, Error> {
+        let missing = Error::NotRegistered { fd };
+        let (number, slot) = keys.find(fd).ok_or(missing)?;
+        let old = slot.watched(number).ok_or(missing)?;
+        self.backend.remove(&old);
+        if self.held.is_some_and(|(token, _)| token == old.token) {
+            self.held = None;
+        }
+        keys.remove(number).ok_or(missing)
+    }
+
+    pub(crate) fn select<S, D, I: Index>(
+        &mut self,
+        keys: &Keys<'_, S, D, I>,
+        wake: Option<&Wake<'_>>,
+        timeout: Option<Duration>,
+    ) -> Result<usize, Error> {
+        // What the caller left in the last batch comes first: the kernel would not tell edges and
+        // one-shots again.
+        while let Some((token, events)) = self.next() {
+            if self.judge(keys, token, events).is_some() {
+                self.held = Some((token, events));
+                return Ok(1 + self.backend.pending());
+            }
+        }
+        if self.zombie {
+            self.rebuild(keys, wake)?;
+        }
+        let count = match in_steps(timeout, |time| self.backend.wait(time)) {
+            Err(Error::Os { errno: Errno::INTR, .. }) => return Ok(0),
+            answer => answer?,
+        };
+        self.stats.waits += 1;
+        self.stats.events += count as u64;
+        if let Some(Wake { cell, token }) = wake {
+            // In this order: a wake between the two is part of this wait.
+            if self.backend.take_wake(*token) {
+                cell.drain();
+            }
+            cell.seen();
+        }
+        Ok(count)
+    }
+
+    fn rebuild<S, D, I: Index>(
+        &mut self,
+        keys: &Keys<'_, S, D, I>,
+        wake: Option<&Wake<'_>>,
+    ) -> Result<(), Error> {
+        let interest = self.wake_interest();
+        let waker = wake.and_then(|wake| {
+            let fd = wake.cell.watched()?;
+            Some(Watched { fd, token: wake.token, interest, armed: true })
+        });
+        let done = self.backend.rebuild(keys.watched().chain(waker));
+        if let Ok(true) | Err(Error::Replaced { .. }) = done {
+            self.stats.rebuilds += 1;
+        }
+        if let Ok(_) | Err(Error::Replaced { .. }) = done {
+            self.zombie = false;
+        }
+        done.map(|_| ())
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<(Token, Events)> {
+        self.held.take().or_else(|| self.backend.next())
+    }
+
+    /// Whether an event still has a taker, and what that is told of it.
+    #[inline]
+    fn judge<S, D, I>(&mut self, keys: &Keys<'_, S, D, I>, token: Token, events: Events) -> Option<Events> {
+        if let Some(slot) = keys.slots.get(token.slot as usize) {
+            if !slot.is(token) {
+                self.zombie = true;
+            } else if let Some(key) = &slot.key {
+                let told = events.told_to(key.events);
+                if slot.armed && !told.is_empty() {
+                    return Some(told);
+                }
+            } else {
+                return None; // the waker's
+            }
+        }
+        self.stats.stale += 1;
+        None
+    }
+
+    #[inline]
+    pub(crate) fn next_ready<'k, S, D, I>(
+        &mut self,
+        keys: Keys<'k, S, D, I>,
+    ) -> Option<(KeyMut<'k, S, D>, Events)> {
+        let (number, told) = loop {
+            let (token, events) = self.next()?;
+            if let Some(told) = self.judge(&keys, token, events) {
+                break (token.slot, told);
+            }
+        };
+        let slot = keys.slots.get_mut(number as usize)?;
+        if slot.key.as_ref()?.mode == Mode::OneShot {
+            if let Some(fired) = slot.watched(number) {
+                self.backend.disarm(&fired);
+            }
+            slot.armed = false;
+        }
+        slot.key.as_mut().map(|key| (key.as_key_mut(), told))
+    }
+}

@@ -1,0 +1,236 @@
+use core::fmt;
+
+use rustix::fd::RawFd;
+use rustix::io::Errno;
+
+use crate::events::{Events, Mode};
+use crate::key::SelectorKey;
+
+/// Why a selector could not do what it was asked.
+///
+/// After every error the selector's table and the kernel's agree, and are as they were before the
+/// call unless the variant says otherwise. The message names the descriptor and the call, and
+/// what to do about it where that is known. With the feature `std` it converts into
+/// `std::io::Error`, of which it is then the inner error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No event was asked for, or one that can only be told. [Python: `ValueError`]
+    InvalidEvents {
+        /// What was asked.
+        events: Events,
+    },
+    /// A negative number is no descriptor. [Python: `ValueError`]
+    InvalidFd {
+        /// The number.
+        fd: RawFd,
+    },
+    /// The descriptor is registered already; modify or unregister it. [Python: `KeyError`]
+    AlreadyRegistered {
+        /// The descriptor.
+        fd: RawFd,
+    },
+    /// The descriptor is not registered. [Python: `KeyError`]
+    NotRegistered {
+        /// The descriptor.
+        fd: RawFd,
+    },
+    /// The key table is full. A waker takes a place in it, too.
+    Full {
+        /// How many keys the table holds.
+        capacity: usize,
+    },
+    /// The `select` call can't watch a descriptor this large; poll and epoll can.
+    FdOutOfRange {
+        /// The descriptor.
+        fd: RawFd,
+        /// The first number that is too large.
+        limit: RawFd,
+    },
+    /// This backend can't tell these events, or not in this mode.
+    Unsupported {
+        /// The backend's name.
+        backend: &'static str,
+        /// The events asked for.
+        events: Events,
+        /// The mode asked for.
+        mode: Mode,
+    },
+    /// There is no such backend on this platform.
+    UnknownBackend,
+    /// The selector has a waker of another cell already, or the cell another selector.
+    WakerInUse,
+    /// The selector of this waker is gone.
+    WakerClosed,
+    /// The selector had to replace its epoll instance, whose descriptor had been handed out.
+    ///
+    /// It goes on working under the same descriptor number, with every key. But an epoll or kqueue
+    /// that watches this selector from outside holds on to the old instance: register the selector
+    /// there anew, then go on as before. Told once per replacement. See
+    /// [`Selector::select`](crate::Selector::select).
+    Replaced {
+        /// The selector's own descriptor.
+        fd: RawFd,
+    },
+    /// The kernel refused.
+    Os {
+        /// The system call.
+        call: &'static str,
+        /// The descriptor it was about, where there is one.
+        fd: Option<RawFd>,
+        /// Why.
+        errno: Errno,
+    },
+}
+
+/// Shorthand for the one variant that is built in many places.
+pub(crate) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
+    Error::Os { call, fd, errno }
+}
+
+impl Error {
+    /// The error number, where the kernel gave one.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match *self {
+            Self::Os { errno, .. } => Some(errno),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::InvalidEvents { events } if events.is_empty() => {
+                f.write_str("no events asked for: ask for READ, WRITE or PRIORITY, or unregister")
+            }
+            Self::InvalidEvents { events } => {
+                f.write_str("only READ, WRITE and PRIORITY can be asked for, not ")?;
+                bitflags::parser::to_writer(&events, &mut *f)
+            }
+            Self::InvalidFd { fd } => write!(f, "{fd} is no file descriptor"),
+            Self::AlreadyRegistered { fd } => {
+                write!(f, "descriptor {fd} is registered already: modify or unregister it")
+            }
+            Self::NotRegistered { fd } => write!(f, "descriptor {fd} is not registered"),
+            Self::Full { capacity } => {
+                write!(f, "the key table is full: it holds {capacity}, a waker included")
+            }
+            Self::FdOutOfRange { fd, limit } => {
+                write!(f, "select can't watch descriptor {fd}, only those below {limit}: use poll or epoll")
+            }
+            Self::Unsupported { backend, events, mode } => {
+                write!(f, "{backend} can't tell ")?;
+                bitflags::parser::to_writer(&events, &mut *f)?;
+                write!(f, " in mode {mode:?}")
+            }
+            Self::UnknownBackend => f.write_str("no such selector backend on this platform"),
+            Self::WakerInUse => f.write_str("the waker belongs to another selector"),
+            Self::WakerClosed => f.write_str("the selector of this waker is gone"),
+            Self::Replaced { fd } => {
+                write!(f, "selector {fd} replaced its kernel object: register it anew where it is nested")
+            }
+            Self::Os { call, fd, errno } => {
+                f.write_str(call)?;
+                if let Some(fd) = fd {
+                    write!(f, " of descriptor {fd}")?;
+                }
+                write!(f, ": {errno}")?;
+                match advice(call, errno) {
+                    Some(advice) => write!(f, " ({advice})"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// What to do about the refusals that are met in practice.
+fn advice(call: &str, errno: Errno) -> Option<&'static str> {
+    Some(match errno {
+        Errno::BADF => "the descriptor is closed",
+        Errno::PERM if call == "epoll_ctl" => "a regular file is always ready: just read it",
+        Errno::LOOP => "selectors are nested too deep, or in a circle",
+        Errno::MFILE => "too many open descriptors: see RLIMIT_NOFILE",
+        Errno::NOSPC => "see /proc/sys/fs/epoll/max_user_watches",
+        Errno::NOENT if call == "epoll_ctl" => "another file has taken this number: unregister it",
+        Errno::INVAL if call == "poll" => "more descriptors than RLIMIT_NOFILE?",
+        _ => return None,
+    })
+}
+
+impl core::error::Error for Error {}
+
+/// A failed registration: why, and the source and data that were to be registered.
+///
+/// Like heapless's `push`, a refusal loses nothing: try another selector, close, or wait until
+/// a place is free. It converts into [`Error`] (and, with the feature `std`, into
+/// `std::io::Error`) where only the reason matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RegisterError<S, D> {
+    /// Why.
+    pub error: Error,
+    /// The source, unharmed.
+    pub fileobj: S,
+    /// The data.
+    pub data: D,
+}
+
+impl<S, D> RegisterError<S, D> {
+    pub(crate) fn new(error: Error, key: SelectorKey<S, D>) -> Self {
+        Self { error, fileobj: key.fileobj, data: key.data }
+    }
+}
+
+// By hand, so that `?` and `unwrap` need no Debug of sources and data.
+impl<S, D> fmt::Debug for RegisterError<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegisterError").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl<S, D> fmt::Display for RegisterError<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<S, D> core::error::Error for RegisterError<S, D> {}
+
+impl<S, D> From<RegisterError<S, D>> for Error {
+    fn from(refused: RegisterError<S, D>) -> Self {
+        refused.error
+    }
+}
+
+#[cfg(feature = "std")]
+mod std_io {
+    use std::io;
+
+    use super::{Error, RegisterError};
+
+    impl From<Error> for io::Error {
+        /// Keeps the whole [`Error`] inside; `kind()` is that of the error number where there is one.
+        fn from(error: Error) -> Self {
+            let kind = match error {
+                Error::Os { errno, .. } => errno.kind(),
+                Error::InvalidEvents { .. } | Error::InvalidFd { .. } => io::ErrorKind::InvalidInput,
+                Error::AlreadyRegistered { .. } => io::ErrorKind::AlreadyExists,
+                Error::NotRegistered { .. } | Error::UnknownBackend => io::ErrorKind::NotFound,
+                Error::Full { .. } => io::ErrorKind::OutOfMemory,
+                Error::FdOutOfRange { .. } | Error::Unsupported { .. } => io::ErrorKind::Unsupported,
+                Error::WakerInUse => io::ErrorKind::ResourceBusy,
+                Error::WakerClosed => io::ErrorKind::BrokenPipe,
+                Error::Replaced { .. } => io::ErrorKind::StaleNetworkFileHandle,
+            };
+            io::Error::new(kind, error)
+        }
+    }
+
+    impl<S, D> From<RegisterError<S, D>> for io::Error {
+        fn from(refused: RegisterError<S, D>) -> Self {
+            refused.error.into()
+        }
+    }
+}

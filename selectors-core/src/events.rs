@@ -1,0 +1,195 @@
+use bitflags::bitflags;
+
+bitflags! {
+    /// What a descriptor can be ready for: asked of a selector, and told by it.
+    ///
+    /// [`READ`](Self::READ), [`WRITE`](Self::WRITE) and [`PRIORITY`](Self::PRIORITY) can be
+    /// asked for. [`ERROR`](Self::ERROR), [`HANGUP`](Self::HANGUP) and
+    /// [`READ_HANGUP`](Self::READ_HANGUP) are only told, where the backend knows them. A hang-up
+    /// or an error also counts as `READ` and `WRITE` for those who asked for these, so a program
+    /// that looks at nothing else still wakes up and meets the fact in its next `read` or
+    /// `write`.
+    ///
+    /// | here | epoll | poll | select | kqueue |
+    /// |---|---|---|---|---|
+    /// | ask `READ` | `EPOLLIN`, `EPOLLRDHUP` | `POLLIN`, `POLLRDHUP` | read set | `EVFILT_READ` |
+    /// | ask `WRITE` | `EPOLLOUT` | `POLLOUT` | write set | `EVFILT_WRITE` |
+    /// | ask `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | `Unsupported` |
+    /// | told `READ` | `EPOLLIN`, or any hang-up or error | `POLLIN`, or any hang-up or error | read set | `EVFILT_READ` |
+    /// | told `WRITE` | `EPOLLOUT`, `EPOLLHUP`, `EPOLLERR` | `POLLOUT`, `POLLHUP`, `POLLERR` | write set | `EVFILT_WRITE` |
+    /// | told `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | never |
+    /// | told `ERROR` | `EPOLLERR` | `POLLERR` | never | never: the errno is read from the socket |
+    /// | told `HANGUP` | `EPOLLHUP` | `POLLHUP` | never | `EV_EOF` on `EVFILT_WRITE` |
+    /// | told `READ_HANGUP` | `EPOLLRDHUP` | `POLLRDHUP` | never | `EV_EOF` on `EVFILT_READ` |
+    /// | [`edge`](Self::edge) | `EPOLLET` | `Unsupported` | `Unsupported` | `EV_CLEAR` |
+    /// | [`one_shot`](Self::one_shot) | `EPOLLONESHOT` | the entry leaves the array | the bit leaves the set | `EV_DISPATCH` |
+    /// | a closed descriptor | leaves by itself | `POLLNVAL`: the entry goes silent | `EBADF`: the bit goes silent | leaves by itself |
+    ///
+    /// `select` tells a hang-up as readable and an error as readable and writable, as the kernel
+    /// does; which of them it was, `read`, `write` or [`SelectorKey::take_error`] answers.
+    /// `POLLRDHUP` exists on Linux, Android, FreeBSD and illumos; elsewhere poll tells a half-close
+    /// as `READ` only. `POLLRDNORM`, `POLLRDBAND`, `POLLWRNORM` and `POLLWRBAND` are not used: on
+    /// every platform here they repeat the bits above.
+    ///
+    /// ```
+    /// use selectors_core::Events;
+    ///
+    /// let both = Events::READ | Events::WRITE;
+    /// assert!(both.contains(Events::READ));
+    /// assert!(!Events::READ.intersects(Events::PRIORITY));
+    /// ```
+    ///
+    /// [`SelectorKey::take_error`]: crate::SelectorKey::take_error
+    // The values are those of Linux's poll(2), so that there the translation of what the
+    // kernel answers is a mask and no table.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Events: u16 {
+        /// Data can be read, a connection accepted, or the end of the stream met.
+        #[doc(alias = "EVENT_READ")]
+        #[doc(alias = "POLLIN")]
+        #[doc(alias = "EPOLLIN")]
+        #[doc(alias = "EVFILT_READ")]
+        const READ = 0x1;
+        /// Urgent data: out-of-band bytes of a TCP stream, a GPIO edge, a pressure (PSI) trigger.
+        #[doc(alias = "POLLPRI")]
+        #[doc(alias = "EPOLLPRI")]
+        const PRIORITY = 0x2;
+        /// Data can be written, or a connection attempt has ended.
+        #[doc(alias = "EVENT_WRITE")]
+        #[doc(alias = "POLLOUT")]
+        #[doc(alias = "EPOLLOUT")]
+        #[doc(alias = "EVFILT_WRITE")]
+        const WRITE = 0x4;
+        /// An error is pending; on a pipe, nobody is left to read. Told, never asked for.
+        #[doc(alias = "POLLERR")]
+        #[doc(alias = "EPOLLERR")]
+        const ERROR = 0x8;
+        /// Both directions are gone, or the other end of a pipe or terminal. Told, never asked for.
+        #[doc(alias = "POLLHUP")]
+        #[doc(alias = "EPOLLHUP")]
+        const HANGUP = 0x10;
+        /// The peer will send no more; what it sent can still be read. Told to those who asked
+        /// for `READ`, never asked for.
+        #[doc(alias = "POLLRDHUP")]
+        #[doc(alias = "EPOLLRDHUP")]
+        #[doc(alias = "EV_EOF")]
+        const READ_HANGUP = 0x2000;
+    }
+}
+
+impl Events {
+    /// Everything that can be asked for.
+    const ASKABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY);
+
+    /// Asks for these events once: then the key stays, silent, until it is modified.
+    #[doc(alias = "EPOLLONESHOT")]
+    #[doc(alias = "EV_DISPATCH")]
+    #[must_use]
+    pub const fn one_shot(self) -> Interest {
+        self.with_mode(Mode::OneShot)
+    }
+
+    /// Asks for these events when they arise, not while they last. epoll and kqueue only.
+    #[doc(alias = "EPOLLET")]
+    #[doc(alias = "EV_CLEAR")]
+    #[must_use]
+    pub const fn edge(self) -> Interest {
+        self.with_mode(Mode::Edge)
+    }
+
+    /// Asks for these events in the given mode.
+    #[must_use]
+    pub const fn with_mode(self, mode: Mode) -> Interest {
+        Interest { events: self, mode }
+    }
+
+    pub(crate) const fn can_be_asked(self) -> bool {
+        !self.is_empty() && Self::ASKABLE.contains(self)
+    }
+
+    /// What an owner who asked for `asked` is told when the kernel says `self`.
+    #[inline]
+    pub(crate) const fn told_to(self, asked: Self) -> Self {
+        let mut told = self;
+        let mut allowed = asked.union(Self::HANGUP).union(Self::ERROR);
+        if self.intersects(Self::HANGUP.union(Self::ERROR)) {
+            told = told.union(Self::READ).union(Self::WRITE);
+        }
+        if asked.contains(Self::READ) {
+            allowed = allowed.union(Self::READ_HANGUP);
+        }
+        if self.contains(Self::READ_HANGUP) {
+            told = told.union(Self::READ);
+        }
+        told.intersection(allowed)
+    }
+}
+
+/// How long an event is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// By every wait, as long as the descriptor is ready. What `Events::READ` alone asks for.
+    #[default]
+    Level,
+    /// When the descriptor becomes ready, or more of it arrives: read or write until
+    /// `WouldBlock` before the next wait. `Unsupported` on poll and select.
+    Edge,
+    /// Once; then the key is silent until [`Selector::modify`](crate::Selector::modify).
+    OneShot,
+}
+
+/// What is asked of a selector: events, and in which [`Mode`].
+///
+/// Made from [`Events`], which mean level-triggered when nothing else is said.
+///
+/// ```
+/// use selectors_core::{Events, Interest, Mode};
+///
+/// assert_eq!(Interest::from(Events::READ), Events::READ.with_mode(Mode::Level));
+/// assert_eq!((Events::READ | Events::WRITE).one_shot().mode, Mode::OneShot);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Interest {
+    /// The events, of which at least one must be given.
+    pub events: Events,
+    /// How long they are told.
+    pub mode: Mode,
+}
+
+impl From<Events> for Interest {
+    fn from(events: Events) -> Self {
+        events.with_mode(Mode::Level)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Events, Interest, Mode};
+
+    #[test]
+    fn only_three_bits_can_be_asked_for() {
+        for bits in 0..=u16::MAX {
+            let events = Events::from_bits_retain(bits);
+            assert_eq!(events.can_be_asked(), bits != 0 && bits & !0b111 == 0, "{bits:#x}");
+        }
+    }
+
+    #[test]
+    fn hang_up_and_error_wake_who_asked() {
+        let (read, write) = (Events::READ, Events::WRITE);
+        for gone in [Events::HANGUP, Events::ERROR, Events::HANGUP | Events::ERROR] {
+            assert_eq!(gone.told_to(read), gone | read);
+            assert_eq!(gone.told_to(write), gone | write);
+            assert_eq!(gone.told_to(read | write), gone | read | write);
+            assert_eq!(gone.told_to(Events::PRIORITY), gone);
+        }
+        assert_eq!(Events::READ_HANGUP.told_to(read), Events::READ_HANGUP | read);
+        assert_eq!(Events::READ_HANGUP.told_to(write), Events::empty());
+        assert_eq!(read.told_to(write), Events::empty());
+    }
+
+    #[test]
+    fn events_alone_are_level() {
+        assert_eq!(Interest::from(Events::READ), Events::READ.with_mode(Mode::Level));
+    }
+}

@@ -1,0 +1,109 @@
+use core::fmt;
+
+use crate::key::{Fileno, SelectorKey};
+use crate::storage::Storage;
+use crate::table::{Slot, Table};
+
+/// A selector's keys, to look at: Python's `get_map()`.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{DefaultSelector, Events};
+///
+/// let (one, two) = std::os::unix::net::UnixStream::pair()?;
+/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// selector.register(&one, Events::READ, 1)?;
+/// selector.register(&two, Events::WRITE, 2)?;
+/// let map = selector.get_map();
+/// assert_eq!((map.len(), map.contains(&one)), (2, true));
+/// assert_eq!(map.iter().map(|key| key.data).sum::<i32>(), 3);
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct KeyMap<'a, S, D, M: Storage> {
+    pub(crate) table: &'a Table<S, D, M>,
+}
+
+impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
+    /// How many keys there are. A waker is none.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the descriptor is registered.
+    #[must_use]
+    pub fn contains(&self, fileobj: impl Fileno) -> bool {
+        self.get(fileobj).is_some()
+    }
+
+    /// The key of a descriptor.
+    #[must_use]
+    pub fn get(&self, fileobj: impl Fileno) -> Option<&'a SelectorKey<S, D>> {
+        self.table.get(fileobj.fileno())
+    }
+
+    /// All keys, in no order.
+    pub fn iter(&self) -> Iter<'a, S, D> {
+        Iter { slots: self.table.slots().iter(), left: self.table.len() }
+    }
+}
+
+impl<S, D, M: Storage> Clone for KeyMap<'_, S, D, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, D, M: Storage> Copy for KeyMap<'_, S, D, M> {}
+
+impl<'a, S, D, M: Storage> IntoIterator for KeyMap<'a, S, D, M> {
+    type Item = &'a SelectorKey<S, D>;
+    type IntoIter = Iter<'a, S, D>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The keys of a [`KeyMap`].
+#[must_use = "iterators do nothing until they are used"]
+pub struct Iter<'a, S, D> {
+    slots: core::slice::Iter<'a, Slot<S, D>>,
+    left: usize,
+}
+
+impl<'a, S, D> Iterator for Iter<'a, S, D> {
+    type Item = &'a SelectorKey<S, D>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = self.slots.find_map(|slot| slot.key.as_ref());
+        self.left -= usize::from(key.is_some());
+        key
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<S, D> ExactSizeIterator for Iter<'_, S, D> {}
+
+impl<S, D, M: Storage> fmt::Debug for KeyMap<'_, S, D, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().fmt(f)
+    }
+}
+
+impl<S, D> fmt::Debug for Iter<'_, S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = self.slots.as_slice().iter().filter_map(|slot| slot.key.as_ref());
+        f.debug_map().entries(rest.map(|key| (key.fd, key.interest()))).finish()
+    }
+}

@@ -1,0 +1,372 @@
+use core::fmt;
+use core::time::Duration;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use crate::backend::{Any, Backend, Kind};
+use crate::engine::{Engine, Stats, Wake};
+use crate::error::{Error, RegisterError};
+use crate::events::{Events, Interest};
+use crate::key::{Fileno, KeyMut, SelectorKey};
+use crate::map::KeyMap;
+use crate::storage::Storage;
+use crate::table::{Table, Token};
+use crate::waker::{Attached, Waker};
+
+/// Waits until some of many descriptors are ready.
+///
+/// A selector owns what it watches: [`register`](Self::register) moves a source in, with the caller's data,
+/// [`unregister`](Self::unregister) gives both back. So a watched descriptor can't be closed, nor its number reused,
+/// by safe code, and a program needs no second map. The loop of a program is
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// # use selectors_core::{DefaultSelector, Events};
+/// # use std::io::{Read, Write};
+/// # let (ours, mut theirs) = std::os::unix::net::UnixStream::pair()?;
+/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// # selector.register(ours, Events::READ, 0_usize)?;
+/// # theirs.write_all(b"hello")?;
+/// # drop(theirs);
+/// # let mut buffer = [0; 64];
+/// while !selector.get_map().is_empty() {
+///     selector.select(None)?;
+///     while let Some((key, _events)) = selector.next_ready() {
+///         let (fd, mut peer) = (key.fd, key.fileobj); // &UnixStream reads and writes
+///         match peer.read(&mut buffer)? {
+///             0 => drop(selector.unregister(fd)?), // closed here: the key owned it
+///             n => *key.data += n,
+///         }
+///     }
+/// }
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Nobody names this type. [`DefaultSelector`](crate::DefaultSelector) is the best one of the platform; `EpollSelector`,
+/// `KqueueSelector`, [`PollSelector`](crate::PollSelector) and `SelectSelector` name their system call, and
+/// [`AnySelector`](crate::AnySelector) is chosen when the program runs. All have the same methods and keep the same contract. `S` is the
+/// source, often an enum of one's own, and `D` the data; `B` is how the kernel is asked, `M` how keys are stored.
+///
+/// Dropping a selector closes the kernel object first, then the sources.
+///
+/// A closed selector can't be used:
+///
+/// ```compile_fail,E0382
+/// # use selectors_core::{DefaultSelector, Events};
+/// # fn misuse(mut selector: DefaultSelector<std::net::TcpStream, (), 4>) {
+/// selector.close();
+/// selector.select(None); // borrow of moved value
+/// # }
+/// ```
+#[doc(alias = "BaseSelector")]
+pub struct Selector<B: Backend, S, D, M: Storage> {
+    // Dropped in this order: the kernel object before the sources.
+    engine: Engine<B>,
+    waker: Option<Attached<M::Wake>>,
+    table: Table<S, D, M>,
+}
+
+impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
+    /// Opens a selector that watches nothing.
+    ///
+    /// Stands for `epoll_create1` or `kqueue`, close-on-exec; poll and select need no kernel object.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`]: no descriptor is free (`EMFILE`, `ENFILE`), or the call is forbidden or
+    /// unknown (`EPERM`, `ENOSYS`); [`AnySelector`](crate::AnySelector) takes another one then.
+    #[doc(alias = "epoll_create1")]
+    #[doc(alias = "kqueue")]
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { engine: Engine::new()?, waker: None, table: Table::new() })
+    }
+
+    /// Which backend this is, and with it what it supports.
+    pub fn kind(&self) -> Kind {
+        self.engine.backend.kind()
+    }
+
+    /// Begins to watch `fileobj` for `events`, and keeps it together with `data`.
+    ///
+    /// `events` is [`Events::READ`], [`Events::WRITE`], [`Events::PRIORITY`] or several of them; with
+    /// [`edge`](Events::edge) or [`one_shot`](Events::one_shot) behind it not level-triggered. Anything with a descriptor
+    /// is a source: owned, borrowed, shared (`&T`, `Rc`, `Arc`) or boxed, but one number can be registered only once. One
+    /// system call on epoll, one per event on kqueue.
+    ///
+    /// # Errors
+    ///
+    /// Each gives the source and the data back and leaves the selector as it was.
+    ///
+    /// - [`Error::InvalidEvents`]: `events` is empty or has bits that are only told.
+    /// - [`Error::Unsupported`]: the backend can't tell these events, or not in this mode.
+    /// - [`Error::AlreadyRegistered`]: the descriptor is registered, perhaps through another object.
+    /// - [`Error::Full`]: a fixed table has no room.
+    /// - [`Error::FdOutOfRange`]: the descriptor is too large for `select`.
+    /// - [`Error::Os`]: the kernel refused; for instance a regular file on epoll (`EPERM`).
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use selectors_core::{DefaultSelector, Error, Events};
+    ///
+    /// let (one, two) = std::os::unix::net::UnixStream::pair()?;
+    /// let mut selector = DefaultSelector::<_, _, 1>::new()?;
+    /// selector.register(one, Events::READ, "first")?;
+    /// let refused = selector.register(two, Events::READ, "second").unwrap_err();
+    /// assert_eq!(refused.error, Error::Full { capacity: 1 });
+    /// let (_two, data) = (refused.fileobj, refused.data); // nothing is lost
+    /// assert_eq!(data, "second");
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "epoll_ctl")]
+    #[doc(alias = "EPOLL_CTL_ADD")]
+    #[doc(alias = "kevent")]
+    pub fn register(
+        &mut self,
+        fileobj: S,
+        events: impl Into<Interest>,
+        data: D,
+    ) -> Result<&SelectorKey<S, D>, RegisterError<S, D>>
+    where
+        S: AsFd,
+    {
+        let fd = fileobj.as_fd().as_raw_fd();
+        self.insert(SelectorKey::new(fileobj, fd, events.into(), data))
+    }
+
+    /// As [`register`](Self::register), for a bare number or whatever else only vouches for one.
+    ///
+    /// # Safety
+    ///
+    /// The descriptor stays open, and its number this same file's, until it is unregistered or
+    /// the selector dropped.
+    ///
+    /// (Should it be closed all the same, the selector keeps its head: see the notes on closed
+    /// descriptors at [`select`](Self::select). But code elsewhere that owns the number's next file could find
+    /// it being watched.)
+    ///
+    /// # Errors
+    ///
+    /// As `register`; a negative number is [`Error::InvalidFd`], a closed one [`Error::Os`] with `EBADF`, on every
+    /// backend.
+    #[allow(unsafe_code)]
+    pub unsafe fn register_raw(
+        &mut self,
+        fileobj: S,
+        events: impl Into<Interest>,
+        data: D,
+    ) -> Result<&SelectorKey<S, D>, RegisterError<S, D>>
+    where
+        S: AsRawFd,
+    {
+        let fd = fileobj.as_raw_fd();
+        self.insert(SelectorKey::new(fileobj, fd, events.into(), data))
+    }
+
+    fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, RegisterError<S, D>> {
+        let vacancy = match self.engine.check_new(self.table.keys(), &key) {
+            Ok(()) => self.table.vacancy(),
+            Err(error) => Err(error),
+        };
+        match vacancy {
+            Ok(vacancy) => self.engine.register(vacancy, key),
+            Err(error) => Err(RegisterError::new(error, key)),
+        }
+    }
+
+    /// Watches a registered descriptor for something else from now on, and re-arms a one-shot that fired.
+    ///
+    /// No system call when that is what is asked already. Events of the last wait that were not taken
+    /// yet are told only as far as they are still asked for. The data is not touched:
+    /// [`get_key_mut`](Self::get_key_mut) changes it.
+    ///
+    /// # Errors
+    ///
+    /// All is then as before.
+    ///
+    /// - [`Error::InvalidEvents`], [`Error::Unsupported`]: as for `register`.
+    /// - [`Error::NotRegistered`]: the descriptor is not.
+    /// - [`Error::Os`]: the kernel refused; `EBADF` or `ENOENT` when the descriptor was closed behind the
+    ///   selector's back.
+    #[doc(alias = "EPOLL_CTL_MOD")]
+    pub fn modify(&mut self, fileobj: impl Fileno, events: impl Into<Interest>) -> Result<(), Error> {
+        self.engine.modify(self.table.keys(), fileobj.fileno(), events.into())
+    }
+
+    /// Ends the watching of a descriptor, and gives its source and data back.
+    ///
+    /// Works, too, when the descriptor was closed meanwhile. Events of it that were not taken yet are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRegistered`]: the descriptor is not.
+    #[doc(alias = "EPOLL_CTL_DEL")]
+    pub fn unregister(&mut self, fileobj: impl Fileno) -> Result<SelectorKey<S, D>, Error> {
+        self.engine.unregister(self.table.keys(), fileobj.fileno())
+    }
+
+    /// Waits until a registered descriptor is ready, a waker wakes, or the timeout has passed.
+    ///
+    /// Answers how many there are to take with [`next_ready`](Self::next_ready), at most: 0 when the time has passed or a
+    /// signal arrived; a wake counts as one. `None` waits for ever, zero not at all. The wait never ends before
+    /// its time; it is exact to what the scheduler can do below a millisecond, and on epoll rounded up to whole
+    /// milliseconds above that.
+    ///
+    /// Events that were not taken after the last wait come first: then there is no waiting and no
+    /// system call. Else the call is one `epoll_wait`, `poll`, `select` or `kevent` (two with epoll and a timeout below a
+    /// millisecond).
+    ///
+    /// **Closed descriptors.** Safe code can't close what is registered. A raw registration can be closed behind
+    /// the selector's back, and a duplicate of it live on; epoll then tells its events for ever, though it was
+    /// unregistered. The selector recognises these by their registration's number, tells nobody, and at the next wait
+    /// makes its epoll instance anew. On poll and select a closed descriptor goes silent.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Os`]: the kernel refused.
+    /// - [`Error::Replaced`]: the epoll instance was made anew while its descriptor may be watched from
+    ///   outside. The selector works on; this is told once.
+    #[doc(alias = "epoll_wait")]
+    #[doc(alias = "poll")]
+    #[doc(alias = "kevent")]
+    pub fn select(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
+        let wake = self.waker.as_ref().map(|held| Wake { cell: &held.cell, token: held.token });
+        self.engine.select(&self.table.keys(), wake.as_ref(), timeout)
+    }
+
+    /// Takes the next of the ready descriptors: its key, and what it is ready for.
+    ///
+    /// `None` when all that the last [`select`](Self::select) found has been taken. Each event is looked at when it is
+    /// taken: one for a key that was unregistered since the wait is dropped, one for a key that was modified is cut down
+    /// to what is asked now. So anything may be registered, modified and unregistered between two calls. No
+    /// system call.
+    #[inline]
+    pub fn next_ready(&mut self) -> Option<(KeyMut<'_, S, D>, Events)> {
+        self.engine.next_ready(self.table.keys())
+    }
+
+    /// The key of a descriptor.
+    #[must_use]
+    pub fn get_key(&self, fileobj: impl Fileno) -> Option<&SelectorKey<S, D>> {
+        self.table.get(fileobj.fileno())
+    }
+
+    /// The key of a descriptor, with its data to change. No system call.
+    #[must_use]
+    pub fn get_key_mut(&mut self, fileobj: impl Fileno) -> Option<KeyMut<'_, S, D>> {
+        self.table.get_mut(fileobj.fileno()).map(SelectorKey::as_key_mut)
+    }
+
+    /// All keys: a live, read-only map from descriptors.
+    #[must_use]
+    pub fn get_map(&self) -> KeyMap<'_, S, D, M> {
+        KeyMap { table: &self.table }
+    }
+
+    /// What the selector has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine.stats
+    }
+
+    /// A waker for this selector: ends its wait from other threads and from signal handlers.
+    ///
+    /// The first call opens a descriptor and takes a place in the key table; further ones
+    /// return another handle of the same. For storages that allocate; the others use
+    /// [`waker_in`](Self::waker_in).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    pub fn waker(&mut self) -> Result<Waker<M::Wake>, Error>
+    where
+        M::Wake: Default,
+    {
+        match &self.waker {
+            Some(held) => Ok(Waker(held.cell.clone())),
+            None => self.waker_in(M::Wake::default()),
+        }
+    }
+
+    /// A waker for this selector, with its state in the given cell.
+    ///
+    /// See [`WakeCell`](crate::WakeCell) for an example. A cell serves one selector at a time; after that
+    /// was dropped it may be given to another.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::WakerInUse`]: another selector has the cell, or this selector another cell.
+    /// - [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
+        if let Some(held) = &self.waker {
+            let same = core::ptr::eq(&raw const *held.cell, &raw const *cell);
+            return if same { Ok(Waker(cell)) } else { Err(Error::WakerInUse) };
+        }
+        cell.attach()?;
+        // From here on dropping it sets the cell free.
+        let mut held = Attached { cell: cell.clone(), token: Token::NONE };
+        let fd = held.cell.watched().ok_or(Error::WakerClosed)?;
+        held.token = self.engine.register_waker(self.table.vacancy()?, fd)?;
+        self.waker = Some(held);
+        Ok(Waker(cell))
+    }
+
+    /// Ends all: closes the kernel object, then the sources. As dropping it does.
+    pub fn close(self) {}
+}
+
+impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
+    /// Opens a selector with the backend that is named.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownBackend`]: the platform has none of that kind. [`Error::Os`]: see [`new`](Self::new).
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use selectors_core::{AnySelector, Kind};
+    ///
+    /// let named = "poll".parse()?; // from a configuration file
+    /// let selector = AnySelector::<std::net::TcpStream, (), 16>::of_kind(named)?;
+    /// assert_eq!(selector.kind(), Kind::Poll);
+    /// # }
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
+    pub fn of_kind(kind: Kind) -> Result<Self, Error> {
+        let engine = Engine::with_backend(Any::of_kind(kind)?);
+        Ok(Self { engine, waker: None, table: Table::new() })
+    }
+
+    /// The selector's own descriptor, if its backend has one: epoll and kqueue.
+    #[must_use]
+    pub fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        self.engine.backend.fileno()
+    }
+}
+
+/// The selector's own descriptor, Python's `fileno()`: readable when something is ready, so that the selector can be
+/// registered in another one. epoll and kqueue only. Close-on-exec.
+impl<B: Backend + AsFd, S, D, M: Storage> AsFd for Selector<B, S, D, M> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.engine.backend.as_fd()
+    }
+}
+
+impl<B: Backend + AsFd, S, D, M: Storage> AsRawFd for Selector<B, S, D, M> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.engine.backend.as_fd().as_raw_fd()
+    }
+}
+
+/// Names the backend and lists the keys, whatever sources and data are.
+impl<B: Backend, S, D, M: Storage> fmt::Debug for Selector<B, S, D, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selector")
+            .field("kind", &self.kind())
+            .field("keys", &self.get_map())
+            .field("waker", &self.waker.is_some())
+            .field("stats", &self.engine.stats)
+            .finish()
+    }
+}

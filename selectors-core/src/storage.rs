@@ -1,0 +1,80 @@
+//! Where a selector keeps its keys: the one place in which fixed and growable selectors differ.
+
+use core::ops::{Deref, DerefMut};
+
+use rustix::fd::RawFd;
+
+use crate::waker::WakeCell;
+
+/// How a selector stores what it must remember: with a fixed capacity, or growing.
+///
+/// [`Fixed`] is core's, without an allocator; selectors-std adds a growable one. A type that
+/// implements this is only a name: it chooses the containers.
+pub trait Storage {
+    /// A list that slots and the backends' own arrays are kept in.
+    type List<T>: List<T>;
+    /// How the slot of a descriptor is found.
+    type Index: Index;
+    /// How a selector and its wakers share their cell.
+    type Wake: Deref<Target = WakeCell> + Clone;
+}
+
+/// A list that may be bounded. The methods a selector needs beyond those of a slice.
+pub trait List<T>: Default + Deref<Target = [T]> + DerefMut {
+    /// Appends, or gives the item back when there is no room.
+    ///
+    /// # Errors
+    ///
+    /// The item, when the list is full.
+    fn push(&mut self, item: T) -> Result<(), T>;
+
+    /// Removes the last item.
+    fn pop(&mut self) -> Option<T>;
+}
+
+/// Finds the slot of a registered descriptor.
+pub trait Index: Default {
+    /// The slot of `fd`. `scan` searches the slots one by one, for indexes that remember nothing.
+    fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
+    /// Remembers that `fd` is in `slot`.
+    fn insert(&mut self, fd: RawFd, slot: u32);
+    /// Forgets `fd`.
+    fn remove(&mut self, fd: RawFd);
+}
+
+/// Room for `N` keys, without an allocator. A waker takes the place of one key.
+///
+/// Descriptors are found by a scan of the `N` slots, which for the few dozen descriptors of an
+/// embedded daemon is faster than a map; events find their key without any search.
+#[derive(Clone, Copy, Debug)]
+pub enum Fixed<const N: usize> {}
+
+impl<const N: usize> Storage for Fixed<N> {
+    type List<T> = heapless::Vec<T, N>;
+    type Index = Scan;
+    type Wake = &'static WakeCell;
+}
+
+impl<T, const N: usize> List<T> for heapless::Vec<T, N> {
+    fn push(&mut self, item: T) -> Result<(), T> {
+        heapless::Vec::push(self, item)
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        heapless::Vec::pop(self)
+    }
+}
+
+/// The index of [`Fixed`], which remembers nothing and scans.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scan;
+
+impl Index for Scan {
+    fn find(&self, _fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
+        scan()
+    }
+
+    fn insert(&mut self, _fd: RawFd, _slot: u32) {}
+
+    fn remove(&mut self, _fd: RawFd) {}
+}

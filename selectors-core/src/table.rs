@@ -1,0 +1,200 @@
+//! The key table: slots that events find by number, and the descriptor's way to its slot.
+
+use rustix::fd::{BorrowedFd, RawFd};
+
+use crate::error::Error;
+use crate::events::Interest;
+use crate::key::SelectorKey;
+use crate::storage::{Index, List, Storage};
+
+/// Names one registration: the kernel carries it as user data and gives it back with each event.
+///
+/// The slot says where the key is, the generation whether it is still the same registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl Token {
+    /// No slot has this number: the mark of an event that was withdrawn.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
+
+    pub(crate) const fn to_u64(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
+    pub(crate) const fn from_u64(packed: u64) -> Self {
+        Self { slot: packed as u32, generation: (packed >> 32) as u32 }
+    }
+}
+
+/// A registration, as a [`Backend`](crate::backend::Backend) is told of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Watched<'a> {
+    /// The descriptor. It may have been closed behind the selector's back.
+    pub fd: BorrowedFd<'a>,
+    /// What the kernel was given to tell events apart.
+    pub token: Token,
+    /// What was asked.
+    pub interest: Interest,
+    /// False after a one-shot fired, until the registration is modified.
+    pub armed: bool,
+}
+
+/// Room for one key. Empty, it is in the list of free slots, or the waker's.
+pub(crate) struct Slot<S, D> {
+    /// Counts the registrations that this slot has seen.
+    generation: u32,
+    /// The next free slot, in a free one.
+    next: u32,
+    /// False after a one-shot fired, until the key is modified.
+    pub(crate) armed: bool,
+    pub(crate) key: Option<SelectorKey<S, D>>,
+}
+
+impl<S, D> Slot<S, D> {
+    pub(crate) fn watched(&self, slot: u32) -> Option<Watched<'_>> {
+        let key = self.key.as_ref()?;
+        let token = Token { slot, generation: self.generation };
+        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: self.armed })
+    }
+
+    pub(crate) fn is(&self, token: Token) -> bool {
+        self.generation == token.generation
+    }
+}
+
+/// The end of the list of free slots, and no slot's number.
+const END: u32 = u32::MAX;
+
+/// How much of a slot's number and generation fits into what the kernel carries: epoll takes 64
+/// bits everywhere, kqueue a pointer's width.
+const HALF: u32 = if cfg!(any(target_pointer_width = "64", target_os = "linux", target_os = "android")) {
+    u32::MAX
+} else {
+    u16::MAX as u32
+};
+
+/// What a table knows beside its slots.
+pub(crate) struct Head<I> {
+    index: I,
+    free: u32,
+    live: u32,
+}
+
+pub(crate) struct Table<S, D, M: Storage> {
+    head: Head<M::Index>,
+    slots: M::List<Slot<S, D>>,
+}
+
+/// A table without its capacity, so that the code behind it is compiled once for all of them.
+pub(crate) struct Keys<'a, S, D, I> {
+    head: &'a mut Head<I>,
+    pub(crate) slots: &'a mut [Slot<S, D>],
+}
+
+impl<S, D, M: Storage> Table<S, D, M> {
+    pub(crate) fn new() -> Self {
+        let head = Head { index: M::Index::default(), free: END, live: 0 };
+        Self { head, slots: M::List::default() }
+    }
+
+    pub(crate) fn keys(&mut self) -> Keys<'_, S, D, M::Index> {
+        Keys { head: &mut self.head, slots: &mut self.slots }
+    }
+
+    /// A free slot; a growable table makes one.
+    pub(crate) fn vacancy(&mut self) -> Result<Vacancy<'_, S, D, M::Index>, Error> {
+        let full = Error::Full { capacity: self.slots.len() };
+        if self.head.free == END {
+            let number = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF).ok_or(full)?;
+            let empty = Slot { generation: 0, next: END, armed: false, key: None };
+            self.slots.push(empty).map_err(|_| full)?;
+            self.head.free = number;
+        }
+        self.keys().vacancy().ok_or(full)
+    }
+
+    pub(crate) fn get_mut(&mut self, fd: RawFd) -> Option<&mut SelectorKey<S, D>> {
+        let slot = self.head.find(&self.slots, fd)?;
+        self.slots.get_mut(slot as usize)?.key.as_mut()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.head.live as usize
+    }
+
+    pub(crate) fn get(&self, fd: RawFd) -> Option<&SelectorKey<S, D>> {
+        self.slots.get(self.head.find(&self.slots, fd)? as usize)?.key.as_ref()
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot<S, D>] {
+        &self.slots
+    }
+}
+
+impl<I: Index> Head<I> {
+    fn find<S, D>(&self, slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
+        self.index.find(fd, || {
+            let holds = |slot: &Slot<S, D>| matches!(&slot.key, Some(key) if key.fd == fd);
+            slots.iter().position(holds).and_then(|slot| u32::try_from(slot).ok())
+        })
+    }
+}
+
+/// A free slot, and the token of the registration that is going to be in it.
+pub(crate) struct Vacancy<'a, S, D, I> {
+    head: &'a mut Head<I>,
+    slot: &'a mut Slot<S, D>,
+    pub(crate) token: Token,
+}
+
+impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
+    pub(crate) fn fill(self, key: SelectorKey<S, D>) -> &'a SelectorKey<S, D> {
+        self.head.free = self.slot.next;
+        self.head.live += 1;
+        self.head.index.insert(key.fd, self.token.slot);
+        self.slot.armed = true;
+        self.slot.key.insert(key)
+    }
+
+    /// Takes the slot out of use: the waker's events come with its token.
+    pub(crate) fn keep_empty(self) {
+        self.head.free = self.slot.next;
+    }
+}
+
+impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
+    fn vacancy(self) -> Option<Vacancy<'a, S, D, I>> {
+        let number = self.head.free;
+        let slot = self.slots.get_mut(number as usize)?;
+        let token = Token { slot: number, generation: slot.generation };
+        Some(Vacancy { head: self.head, slot, token })
+    }
+
+    /// The slot of a registered descriptor, and its number.
+    pub(crate) fn find(&mut self, fd: RawFd) -> Option<(u32, &mut Slot<S, D>)> {
+        let number = self.head.find(self.slots, fd)?;
+        self.slots.get_mut(number as usize).map(|slot| (number, slot))
+    }
+
+    /// Empties a slot; events that still bear its token are recognised from now on.
+    pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
+        let slot = self.slots.get_mut(number as usize)?;
+        let key = slot.key.take()?;
+        slot.generation = slot.generation.wrapping_add(1) & HALF;
+        slot.next = self.head.free;
+        self.head.free = number;
+        self.head.live -= 1;
+        self.head.index.remove(key.fd);
+        Some(key)
+    }
+
+    /// Everything the kernel should be watching, the waker apart.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = Watched<'_>> {
+        self.slots.iter().zip(0..).filter_map(|(slot, number)| slot.watched(number))
+    }
+}

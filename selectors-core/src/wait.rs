@@ -1,0 +1,95 @@
+use core::time::Duration;
+
+use rustix::event::{PollFd, Timespec};
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
+
+use crate::backend::poll;
+use crate::error::{Error, os};
+use crate::events::Events;
+
+/// Waits until this one descriptor is ready, without a selector.
+///
+/// Answers what it is ready for; empty when the timeout has passed or a signal arrived. `None` waits for
+/// ever. Level-triggered, exact below a millisecond, and hang-ups and errors are told as a selector on poll does. One
+/// system call, `poll` (on Linux `ppoll`). For a handful of descriptors once in a while this is all one needs; what
+/// is waited for again and again belongs into a selector.
+///
+/// # Errors
+///
+/// - [`Error::InvalidEvents`]: `events` is empty or has bits that are only told.
+/// - [`Error::Os`]: the kernel refused, for want of memory.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{Events, wait};
+/// use std::{io::Write, time::Duration};
+///
+/// let (ours, mut theirs) = std::os::unix::net::UnixStream::pair()?;
+/// assert!(wait(&ours, Events::READ, Some(Duration::from_micros(50)))?.is_empty());
+/// theirs.write_all(b"!")?;
+/// assert_eq!(wait(&ours, Events::READ, None)?, Events::READ);
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[doc(alias = "poll")]
+pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<Events, Error> {
+    if !events.can_be_asked() {
+        return Err(Error::InvalidEvents { events });
+    }
+    let fd = fd.as_fd();
+    let mut one = [PollFd::from_borrowed_fd(fd, poll::flags(events))];
+    let answered = in_steps(timeout, |time| {
+        rustix::event::poll(&mut one, time).map_err(|errno| os("poll", Some(fd.as_raw_fd()), errno))
+    });
+    match answered {
+        Ok(_) => Ok(poll::events(one[0].revents()).told_to(events)),
+        Err(Error::Os { errno: Errno::INTR, .. }) => Ok(Events::empty()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The longest wait every system call here can take, two billion milliseconds: 23 days.
+const LONGEST: Duration = Duration::from_secs(2_000_000);
+
+/// Waits as often as it takes for a timeout longer than the system calls know.
+pub(crate) fn in_steps(
+    timeout: Option<Duration>,
+    mut wait: impl FnMut(Option<&Timespec>) -> Result<usize, Error>,
+) -> Result<usize, Error> {
+    let mut left = timeout;
+    loop {
+        // Never fails, as LONGEST is not long.
+        let time = left.and_then(|left| Timespec::try_from(left.min(LONGEST)).ok());
+        match wait(time.as_ref()) {
+            Ok(0) if left > Some(LONGEST) => left = left.map(|left| left - LONGEST),
+            answer => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST, in_steps};
+    use core::time::Duration;
+
+    fn steps(timeout: Option<Duration>) -> (u32, i64) {
+        let (mut calls, mut seconds) = (0, 0);
+        let waited = in_steps(timeout, |time| {
+            calls += 1;
+            seconds += time.map_or(0, |time| time.tv_sec);
+            Ok(usize::from(calls == 1000))
+        });
+        assert!(waited.is_ok());
+        (calls, seconds)
+    }
+
+    #[test]
+    fn long_timeouts_are_cut_into_steps() {
+        assert_eq!(steps(None), (1, 0));
+        assert_eq!(steps(Some(Duration::from_millis(1))), (1, 0));
+        assert_eq!(steps(Some(LONGEST)), (1, 2_000_000));
+        assert_eq!(steps(Some(LONGEST * 3 + Duration::from_secs(1))), (4, 6_000_001));
+        assert_eq!(steps(Some(Duration::MAX)), (1000, 2_000_000_000));
+    }
+}

@@ -1,0 +1,79 @@
+use std::ops::{Deref, DerefMut};
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use selectors_core::WakeCell;
+use selectors_core::storage::{Index, List, Storage};
+
+/// Keys in tables that grow, found by a hash map from descriptor to slot.
+///
+/// The map is used by `register`, `modify`, `unregister` and the look-ups; events find their key without it. Its
+/// hash is made for small integers: descriptors are numbers that the kernel gives out, nobody outside
+/// chooses them. Tables keep the room they have grown to, so a steady state allocates nothing.
+#[derive(Clone, Copy, Debug)]
+pub enum Growable {}
+
+impl Storage for Growable {
+    type List<T> = GrowableList<T>;
+    type Index = HashIndex;
+    type Wake = Arc<WakeCell>;
+}
+
+/// A `Vec` that says so when memory is short, where `Vec::push` would abort the program.
+#[derive(Debug)]
+pub struct GrowableList<T>(Vec<T>);
+
+impl<T> Default for GrowableList<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Deref for GrowableList<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for GrowableList<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+impl<T> List<T> for GrowableList<T> {
+    fn push(&mut self, item: T) -> Result<(), T> {
+        match self.0.try_reserve(1) {
+            Ok(()) => {
+                self.0.push(item);
+                Ok(())
+            }
+            Err(_) => Err(item),
+        }
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+}
+
+/// From descriptor to slot.
+#[derive(Debug, Default)]
+pub struct HashIndex(FxHashMap<RawFd, u32>);
+
+impl Index for HashIndex {
+    fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
+        self.0.get(&fd).copied()
+    }
+
+    fn insert(&mut self, fd: RawFd, slot: u32) {
+        self.0.insert(fd, slot);
+    }
+
+    fn remove(&mut self, fd: RawFd) {
+        self.0.remove(&fd);
+    }
+}

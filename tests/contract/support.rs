@@ -1,0 +1,136 @@
+//! What the rows share: pairs of descriptors, and the kernel's own word on what is watched.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use selectors_core::backend::{Any, Backend, Poll};
+use selectors_core::storage::{Fixed, Storage};
+use selectors_core::{Events, Mode, Selector, WakeCell};
+use selectors_std::Growable;
+
+/// Long enough that a test which needs it has failed.
+pub const SOON: Option<Duration> = Some(Duration::from_secs(20));
+/// Does not wait.
+pub const NOW: Option<Duration> = Some(Duration::ZERO);
+
+/// A key table under test.
+pub trait Table: Storage<Wake: Debug + Send + Sync + 'static> + 'static {
+    /// How many keys it holds, where that is bounded.
+    const CAPACITY: Option<usize>;
+    /// A cell for a waker.
+    fn cell() -> Self::Wake;
+}
+
+impl<const N: usize> Table for Fixed<N> {
+    const CAPACITY: Option<usize> = Some(N);
+    fn cell() -> Self::Wake {
+        Box::leak(Box::default())
+    }
+}
+
+impl Table for Growable {
+    const CAPACITY: Option<usize> = None;
+    fn cell() -> Self::Wake {
+        Arc::new(WakeCell::new())
+    }
+}
+
+/// What a kernel's set holds: for each descriptor its event bits and the user data.
+pub type KernelSet = BTreeMap<RawFd, Vec<(u32, u64)>>;
+
+/// A backend under test.
+pub trait Kernel: Backend {
+    /// What the kernel says it watches for this selector, where it can be asked.
+    ///
+    /// Asking epoll borrows the selector's descriptor, which counts as handing it out.
+    fn watched<S, D, M: Table>(_selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
+        None
+    }
+}
+
+impl<M: Storage> Kernel for Poll<M> {}
+
+selectors_core::if_select! {
+    impl<M: Storage> Kernel for selectors_core::backend::Select<M> {}
+}
+
+selectors_core::if_kqueue! {
+    impl<const BATCH: usize> Kernel for selectors_core::backend::Kqueue<BATCH> {}
+}
+
+selectors_core::if_epoll! {
+    impl<const BATCH: usize> Kernel for selectors_core::backend::Epoll<BATCH> {
+        fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
+            Some(fdinfo(std::os::fd::AsRawFd::as_raw_fd(selector)))
+        }
+    }
+}
+
+impl<M: Table, const BATCH: usize> Kernel for Any<M, BATCH> {
+    fn watched<S, D, T: Table>(_selector: &Selector<Self, S, D, T>) -> Option<KernelSet> {
+        None
+    }
+}
+
+/// `/proc/self/fdinfo` of an epoll descriptor: the lines `tfd: events: data:`.
+#[allow(dead_code, reason = "only where there is epoll")]
+pub fn fdinfo(epoll: RawFd) -> KernelSet {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{epoll}")).unwrap();
+    let mut set = KernelSet::new();
+    for line in text.lines().filter(|line| line.starts_with("tfd:")) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let events = u32::from_str_radix(words[3], 16).unwrap();
+        let data = u64::from_str_radix(words[5], 16).unwrap();
+        set.entry(words[1].parse().unwrap()).or_default().push((events, data));
+    }
+    set
+}
+
+/// Table and kernel must agree: the same descriptors, the same events and modes.
+pub fn agree<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>) {
+    agree_beside(selector, 0);
+}
+
+/// As `agree`, with so many wakers.
+pub fn agree_beside<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, wakers: usize) {
+    let Some(mut kernel) = B::watched(selector) else { return };
+    for key in selector.get_map() {
+        let entries = kernel.remove(&key.fd).unwrap_or_default();
+        assert_eq!(entries.len(), 1, "descriptor {} in the kernel: {entries:?}", key.fd);
+        let (bits, _) = entries[0];
+        let mut asked = u32::from(key.events.bits());
+        if key.events.contains(Events::READ) {
+            asked |= 0x2000;
+        }
+        let fired = key.mode == Mode::OneShot && bits & 0x2007 == 0;
+        assert!(fired || bits & 0x2007 == asked, "descriptor {}: {bits:#x}, asked {asked:#x}", key.fd);
+        assert_eq!(bits >> 31 == 1, key.mode == Mode::Edge, "{bits:#x}");
+        assert_eq!(bits >> 30 & 1 == 1, key.mode == Mode::OneShot, "{bits:#x}");
+    }
+    assert_eq!(kernel.len(), wakers, "watched by the kernel only: {kernel:?}");
+}
+
+/// A connected pair that does not block.
+pub fn pair() -> (UnixStream, UnixStream) {
+    let (one, two) = UnixStream::pair().unwrap();
+    one.set_nonblocking(true).unwrap();
+    two.set_nonblocking(true).unwrap();
+    (one, two)
+}
+
+/// Waits, and takes all that is ready: descriptor and events, by descriptor.
+pub fn ready<B: Backend, S, D, M: Storage>(
+    selector: &mut Selector<B, S, D, M>,
+    timeout: Option<Duration>,
+) -> BTreeMap<RawFd, Events> {
+    selector.select(timeout).unwrap();
+    let mut all = BTreeMap::new();
+    while let Some((key, events)) = selector.next_ready() {
+        assert!(all.insert(key.fd, events).is_none(), "descriptor {} was told twice", key.fd);
+    }
+    all
+}
