@@ -1,4 +1,123 @@
-#![doc = "TODO"]
+//! Python's `selectors` for Rust: one safe interface to epoll, kqueue, poll and select.
+//!
+//! An echo server, complete but for the lines that make its source and its listener:
+//!
+//! ```no_run
+//! use selectors_std::{DefaultSelector, Events};
+//! # use std::io::{self, Read, Write};
+//! # use std::net::{TcpListener, TcpStream};
+//! # use std::os::fd::{AsFd, BorrowedFd};
+//!
+//! enum Source {
+//!     Listener(TcpListener),
+//!     Peer(TcpStream),
+//! }
+//! # impl AsFd for Source {
+//! #     fn as_fd(&self) -> BorrowedFd<'_> {
+//! #         match self {
+//! #             Self::Listener(listener) => listener.as_fd(),
+//! #             Self::Peer(peer) => peer.as_fd(),
+//! #         }
+//! #     }
+//! # }
+//!
+//! # fn main() -> io::Result<()> {
+//! # let listener = TcpListener::bind("localhost:10000")?;
+//! # let mut buffer = [0; 1024];
+//! let mut selector = DefaultSelector::new()?;
+//! selector.register(Source::Listener(listener), Events::READ, ())?;
+//! loop {
+//!     selector.select(None)?;
+//!     while let Some((key, _ready)) = selector.next_ready() {
+//!         match key.fileobj {
+//!             Source::Listener(listener) => {
+//!                 let (peer, _) = listener.accept()?;
+//!                 peer.set_nonblocking(true)?;
+//!                 selector.register(Source::Peer(peer), Events::READ, ())?;
+//!             }
+//!             Source::Peer(peer) => {
+//!                 let (fd, mut peer) = (key.fd, peer); // &TcpStream reads and writes
+//!                 match peer.read(&mut buffer) {
+//!                     Ok(n) if n > 0 => peer.write_all(&buffer[..n])?,
+//!                     _ => drop(selector.unregister(fd)?), // the key owns the socket: closed here
+//!                 }
+//!             }
+//!         }
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and data of your own;
+//! [`select`](Selector::select) waits; [`next_ready`](Selector::next_ready) takes one ready key after the other; the program reads, writes,
+//! registers, modifies and unregisters as it likes, also while it takes. Three things differ, because they can be
+//! better in Rust:
+//!
+//! - **The selector owns the source**, and gives it back from `unregister`. A watched descriptor can't be closed by
+//!   mistake, nor its number reused, so nothing here is `unsafe` (but [`register_raw`](Selector::register_raw), for bare numbers). Who
+//!   wants to keep the source registers `&source`, an `Rc` or an `Arc`.
+//! - **Ready keys are taken one at a time**, not returned as a list: nothing is allocated per wait, and an event whose key
+//!   changed meanwhile is judged by what the key says now.
+//! - **There is more to ask for**: urgent data ([`Events::PRIORITY`]), edge-triggered and one-shot interest
+//!   ([`Events::edge`], [`Events::one_shot`]), wake-ups from other threads ([`Selector::waker`]).
+//!
+//! # Callbacks
+//!
+//! What Python's echo server does with functions in the data works with function pointers. They are copied out of the key
+//! before the call, so that a callback may do anything to the selector:
+//!
+//! ```
+//! # use selectors_std::{DefaultSelector, Events};
+//! # use std::{io::{self, Read}, os::fd::RawFd, os::unix::net::UnixStream};
+//! type Selector = DefaultSelector<UnixStream, Callback>;
+//!
+//! #[derive(Clone, Copy)]
+//! struct Callback(fn(&mut Selector, RawFd, Events) -> io::Result<()>);
+//!
+//! fn read(selector: &mut Selector, fd: RawFd, _events: Events) -> io::Result<()> {
+//!     let key = selector.unregister(fd)?;
+//!     (&key.fileobj).read(&mut [0; 64])?;
+//!     Ok(())
+//! }
+//!
+//! # let (ours, theirs) = UnixStream::pair()?;
+//! let mut selector = Selector::new()?;
+//! selector.register(ours, Events::READ, Callback(read))?;
+//! # drop(theirs);
+//! selector.select(None)?;
+//! while let Some((key, events)) = selector.next_ready() {
+//!     let (fd, Callback(callback)) = (key.fd, *key.data);
+//!     callback(&mut selector, fd, events)?;
+//! }
+//! # assert!(selector.get_map().is_empty());
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
+//! # Choosing a selector
+//!
+//! | type | platforms | for |
+//! |---|---|---|
+//! | [`DefaultSelector`] | all | nearly everything: the best of the platform |
+//! | `EpollSelector` | Linux, Android | thousands of descriptors; edge-triggered |
+//! | `KqueueSelector` | the BSDs, Apple's | the same there |
+//! | [`PollSelector`] | all | regular files among the descriptors; no kernel object |
+//! | `SelectSelector` | all but illumos and Solaris | descriptors below 1024, where nothing else is there |
+//! | [`AnySelector`] | all | the backend is found out, or named, when the program runs |
+//!
+//! They are one type, [`Selector`], whose page has all the methods. Without std or an allocator
+//! the same selectors are in the crate `selectors-core`, with a capacity in the type; this crate re-exports
+//! all of it and adds tables that grow. For one descriptor, once, there is [`wait`], and for a few [`select`](select()).
+//!
+//! # What to know
+//!
+//! - **Sources should not block.** Readiness is a hint; another process may have read first. `set_nonblocking(true)`, and
+//!   take `WouldBlock` as "not yet".
+//! - **A write may be partial.** Keep the rest, ask for [`Events::WRITE`] until it is gone, then no longer: most sockets are
+//!   writable most of the time, and a level-triggered `WRITE` returns at once.
+//! - **`READ` at the end of the stream** means that `read` returns 0 (or the error). Hang-ups and errors wake who asked for `READ` or
+//!   `WRITE`; they are also told apart, see the table at [`Events`].
+//! - **Look-ups take a number or a reference**: `modify(key.fd, …)`, `unregister(&stream)`.
+//! - **fork**: an epoll instance is shared with the child, which should drop its selector unused; a kqueue is not inherited.
 
 mod growable;
 mod lists;
@@ -45,3 +164,8 @@ if_select! {
     /// A growing selector on `select`.
     pub type SelectSelector<S, D = ()> = Selector<backend::Select<Growable>, S, D, Growable>;
 }
+
+/// The README's program is compiled, and run, with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

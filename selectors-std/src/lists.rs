@@ -8,7 +8,7 @@ use selectors_core::Error;
 
 /// Waits until something of three lists is ready, and answers with what is: Python's `select.select`.
 ///
-/// Who is in the first list waits to read (a hang-up or error counts), in the second to write, in the third for
+/// Sources of different types go together as `&dyn AsFd`. Who is in the first list waits to read (a hang-up or error counts), in the second to write, in the third for
 /// urgent data. The same source may be in several lists. All three are empty when the timeout has passed or a signal
 /// arrived; `None` waits for ever. One system call, `poll` (on Linux `ppoll`), so there is no limit of 1024; the arrays
 /// are built anew by each call, which is why a program that does this again and again wants a selector.
@@ -29,10 +29,10 @@ use selectors_core::Error;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[allow(clippy::type_complexity, reason = "three lists, as in Python")]
-pub fn select<'a, S: AsFd>(
-    readable: &'a [S],
-    writable: &'a [S],
-    exceptional: &'a [S],
+pub fn select<'a, S: AsFd + ?Sized>(
+    readable: &[&'a S],
+    writable: &[&'a S],
+    exceptional: &[&'a S],
     timeout: Option<Duration>,
 ) -> io::Result<(Vec<&'a S>, Vec<&'a S>, Vec<&'a S>)> {
     const LISTS: [PollFlags; 3] = [PollFlags::IN, PollFlags::OUT, PollFlags::PRI];
@@ -59,7 +59,7 @@ pub fn select<'a, S: AsFd>(
                 return Err(Error::Os { call: "poll", fd, errno: Errno::BADF }.into());
             }
             if answer.revents().intersects(wakes) {
-                ready.push(one);
+                ready.push(*one);
             }
         }
     }
