@@ -33,8 +33,6 @@ pub struct Stats {
 pub(crate) struct Engine<B> {
     pub(crate) backend: B,
     pub(crate) stats: Stats,
-    /// An event left over from the last wait that still has a taker.
-    held: Option<(Token, Events)>,
     /// The kernel told of a registration that is gone: it will do so for ever.
     zombie: bool,
 }
@@ -52,7 +50,7 @@ impl<B: Backend> Engine<B> {
     }
 
     pub(crate) fn with_backend(backend: B) -> Self {
-        Self { backend, stats: Stats::default(), held: None, zombie: false }
+        Self { backend, stats: Stats::default(), zombie: false }
     }
 
     fn check(&self, interest: Interest) -> Result<(), Error> {
@@ -121,7 +119,7 @@ impl<B: Backend> Engine<B> {
             return Ok(());
         }
         self.backend.modify(&old, interest)?;
-        slot.armed = true;
+        slot.allowed = interest.events.allowed();
         if let Some(key) = &mut slot.key {
             key.set_interest(interest);
         }
@@ -137,9 +135,6 @@ impl<B: Backend> Engine<B> {
         let (number, slot) = keys.find(fd).ok_or(missing)?;
         let old = slot.watched(number).ok_or(missing)?;
         self.backend.remove(&old);
-        if self.held.is_some_and(|(token, _)| token == old.token) {
-            self.held = None;
-        }
         keys.remove(number).ok_or(missing)
     }
 
@@ -151,11 +146,8 @@ impl<B: Backend> Engine<B> {
     ) -> Result<usize, Error> {
         // What the caller left in the last batch comes first: the kernel would not tell edges and
         // one-shots again.
-        while let Some((token, events)) = self.next() {
-            if self.judge(keys, token, events).is_some() {
-                self.held = Some((token, events));
-                return Ok(1 + self.backend.pending());
-            }
+        if self.peek(keys).is_some() {
+            return Ok(self.backend.pending());
         }
         if self.zombie {
             self.rebuild(keys, wake)?;
@@ -196,28 +188,27 @@ impl<B: Backend> Engine<B> {
         done.map(|_| ())
     }
 
+    /// The next event that has a taker, which is not taken by this, and what that is told.
     #[inline]
-    fn next(&mut self) -> Option<(Token, Events)> {
-        self.held.take().or_else(|| self.backend.next())
-    }
-
-    /// Whether an event still has a taker, and what that is told of it.
-    #[inline]
-    fn judge<S, D, I>(&mut self, keys: &Keys<'_, S, D, I>, token: Token, events: Events) -> Option<Events> {
-        if let Some(slot) = keys.slots.get(token.slot as usize) {
-            if !slot.is(token) {
-                self.zombie = true;
-            } else if let Some(key) = &slot.key {
-                let told = events.told_to(key.events);
-                if slot.armed && !told.is_empty() {
-                    return Some(told);
+    fn peek<S, D, I>(&mut self, keys: &Keys<'_, S, D, I>) -> Option<(u32, Events)> {
+        loop {
+            let (token, events) = self.backend.peek()?;
+            match keys.slots.get(token.slot as usize) {
+                Some(slot) if slot.is(token) => {
+                    let told = events.told(slot.allowed);
+                    if !told.is_empty() {
+                        return Some((token.slot, told));
+                    }
+                    // Modified or fired since the wait; or the waker, which has no key.
+                    self.stats.stale += u64::from(slot.key.is_some());
                 }
-            } else {
-                return None; // the waker's
+                dropped => {
+                    self.zombie |= dropped.is_some();
+                    self.stats.stale += 1;
+                }
             }
+            self.backend.advance();
         }
-        self.stats.stale += 1;
-        None
     }
 
     #[inline]
@@ -225,18 +216,14 @@ impl<B: Backend> Engine<B> {
         &mut self,
         keys: Keys<'k, S, D, I>,
     ) -> Option<(KeyMut<'k, S, D>, Events)> {
-        let (number, told) = loop {
-            let (token, events) = self.next()?;
-            if let Some(told) = self.judge(&keys, token, events) {
-                break (token.slot, told);
-            }
-        };
+        let (number, told) = self.peek(&keys)?;
+        self.backend.advance();
         let slot = keys.slots.get_mut(number as usize)?;
         if slot.key.as_ref()?.mode == Mode::OneShot {
             if let Some(fired) = slot.watched(number) {
                 self.backend.disarm(&fired);
             }
-            slot.armed = false;
+            slot.allowed = Events::empty();
         }
         slot.key.as_mut().map(|key| (key.as_key_mut(), told))
     }

@@ -3,7 +3,7 @@
 use rustix::fd::{BorrowedFd, RawFd};
 
 use crate::error::Error;
-use crate::events::Interest;
+use crate::events::{Events, Interest};
 use crate::key::SelectorKey;
 use crate::storage::{Index, List, Storage};
 
@@ -50,8 +50,8 @@ pub(crate) struct Slot<S, D> {
     generation: u32,
     /// The next free slot, in a free one.
     next: u32,
-    /// False after a one-shot fired, until the key is modified.
-    pub(crate) armed: bool,
+    /// What the owner may be told. Nothing, if there is no owner, or its one-shot has fired.
+    pub(crate) allowed: Events,
     pub(crate) key: Option<SelectorKey<S, D>>,
 }
 
@@ -59,7 +59,7 @@ impl<S, D> Slot<S, D> {
     pub(crate) fn watched(&self, slot: u32) -> Option<Watched<'_>> {
         let key = self.key.as_ref()?;
         let token = Token { slot, generation: self.generation };
-        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: self.armed })
+        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: !self.allowed.is_empty() })
     }
 
     pub(crate) fn is(&self, token: Token) -> bool {
@@ -111,7 +111,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
         let full = Error::Full { capacity: self.slots.len() };
         if self.head.free == END {
             let number = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF).ok_or(full)?;
-            let empty = Slot { generation: 0, next: END, armed: false, key: None };
+            let empty = Slot { generation: 0, next: END, allowed: Events::empty(), key: None };
             self.slots.push(empty).map_err(|_| full)?;
             self.head.free = number;
         }
@@ -157,7 +157,7 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
         self.head.free = self.slot.next;
         self.head.live += 1;
         self.head.index.insert(key.fd, self.token.slot);
-        self.slot.armed = true;
+        self.slot.allowed = key.events.allowed();
         self.slot.key.insert(key)
     }
 
@@ -185,6 +185,7 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
     pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
         let slot = self.slots.get_mut(number as usize)?;
         let key = slot.key.take()?;
+        slot.allowed = Events::empty();
         slot.generation = slot.generation.wrapping_add(1) & HALF;
         slot.next = self.head.free;
         self.head.free = number;

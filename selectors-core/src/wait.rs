@@ -43,7 +43,7 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
         rustix::event::poll(&mut one, time).map_err(|errno| os("poll", Some(fd.as_raw_fd()), errno))
     });
     match answered {
-        Ok(_) => Ok(poll::events(one[0].revents()).told_to(events)),
+        Ok(_) => Ok(poll::events(one[0].revents()).told(events.allowed())),
         Err(Error::Os { errno: Errno::INTR, .. }) => Ok(Events::empty()),
         Err(error) => Err(error),
     }

@@ -47,7 +47,11 @@ impl<M, const BATCH: usize> Backend for Absent<M, BATCH> {
         match self.0 {}
     }
 
-    fn next(&mut self) -> Option<(Token, Events)> {
+    fn peek(&mut self) -> Option<(Token, Events)> {
+        match self.0 {}
+    }
+
+    fn advance(&mut self) {
         match self.0 {}
     }
 

@@ -211,11 +211,19 @@ impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
         }
     }
 
-    fn next(&mut self) -> Option<(Token, Events)> {
+    fn peek(&mut self) -> Option<(Token, Events)> {
         match &mut self.0 {
-            Inner::Queue(queue) => queue.next(),
-            Inner::Poll(poll) => poll.next(),
-            Inner::Select(select) => select.next(),
+            Inner::Queue(queue) => queue.peek(),
+            Inner::Poll(poll) => poll.peek(),
+            Inner::Select(select) => select.peek(),
+        }
+    }
+
+    fn advance(&mut self) {
+        match &mut self.0 {
+            Inner::Queue(queue) => queue.advance(),
+            Inner::Poll(poll) => poll.advance(),
+            Inner::Select(select) => select.advance(),
         }
     }
 

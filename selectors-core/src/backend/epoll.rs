@@ -1,5 +1,6 @@
 use core::fmt;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -27,8 +28,9 @@ pub struct Epoll<const BATCH: usize = 64> {
     /// Whether somebody outside may be watching `fd`.
     lent: AtomicBool,
     // The kernel's own event type is not Send, so what it filled in is decoded at once.
-    ready: heapless::Vec<(Token, Events), BATCH>,
-    next: usize,
+    ready: [(Token, Events); BATCH],
+    /// What is left of it to be taken.
+    left: Range<usize>,
 }
 
 impl<const BATCH: usize> Epoll<BATCH> {
@@ -80,7 +82,7 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
 
     fn new() -> Result<Self, Error> {
         const { Self::HAS_ROOM };
-        Ok(Self { fd: create()?, lent: AtomicBool::new(false), ready: heapless::Vec::new(), next: 0 })
+        Ok(Self { fd: create()?, lent: AtomicBool::new(false), ready: [(Token::NONE, Events::empty()); BATCH], left: 0..0 })
     }
 
     fn kind(&self) -> Kind {
@@ -99,7 +101,7 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
         // A closed descriptor has left by itself (EBADF), or its number belongs to a file that was
         // never added (ENOENT). What a duplicate keeps alive is met as a stale event.
         let _ = epoll::delete(&self.fd, old.fd);
-        for (token, _) in self.ready.iter_mut().skip(self.next) {
+        for (token, _) in self.ready.get_mut(self.left.clone()).into_iter().flatten() {
             if *token == old.token {
                 *token = Token::NONE;
             }
@@ -109,36 +111,39 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
     fn disarm(&mut self, _fired: &Watched<'_>) {} // the kernel has done it
 
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
-        self.ready.clear();
-        self.next = 0;
-        let mut left = timeout;
+        self.left = 0..0;
+        let mut rest = timeout;
         if let Some(time) = timeout.filter(|time| time.tv_sec == 0 && (1..1_000_000).contains(&time.tv_nsec)) {
             let mut own = [PollFd::new(&self.fd, PollFlags::IN)];
             match rustix::event::poll(&mut own, Some(time)) {
                 Ok(0) => return Ok(0),
-                Ok(_) => left = Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+                Ok(_) => rest = Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
                 Err(errno) => return Err(os("poll", None, errno)),
             }
         }
         let mut buffer = [MaybeUninit::uninit(); BATCH];
         let (ready, _) =
-            epoll::wait(&self.fd, &mut buffer, left).map_err(|errno| os("epoll_wait", None, errno))?;
-        for event in ready {
-            // There is room: both hold BATCH. (Not `extend`, which would panic otherwise.)
-            let _ = self.ready.push((Token::from_u64(event.data.u64()), events(event.flags)));
+            epoll::wait(&self.fd, &mut buffer, rest).map_err(|errno| os("epoll_wait", None, errno))?;
+        for (decoded, event) in self.ready.iter_mut().zip(ready.iter()) {
+            *decoded = (Token::from_u64(event.data.u64()), events(event.flags));
         }
-        Ok(self.ready.len())
+        self.left = 0..ready.len();
+        Ok(ready.len())
     }
 
     #[inline]
-    fn next(&mut self) -> Option<(Token, Events)> {
-        let event = self.ready.get(self.next).copied();
-        self.next += usize::from(event.is_some());
-        event
+    fn peek(&mut self) -> Option<(Token, Events)> {
+        if self.left.is_empty() { None } else { self.ready.get(self.left.start).copied() }
     }
 
+    #[inline]
+    fn advance(&mut self) {
+        self.left.start += 1;
+    }
+
+    #[inline]
     fn pending(&self) -> usize {
-        self.ready.len() - self.next
+        self.left.len()
     }
 
     fn take_wake(&mut self, _token: Token) -> bool {

@@ -184,10 +184,12 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         Ok(self.ready.len())
     }
 
-    fn next(&mut self) -> Option<(Token, Events)> {
-        let event = self.ready.get(self.next).copied();
-        self.next += usize::from(event.is_some());
-        event
+    fn peek(&mut self) -> Option<(Token, Events)> {
+        self.ready.get(self.next).copied()
+    }
+
+    fn advance(&mut self) {
+        self.next += 1;
     }
 
     fn pending(&self) -> usize {

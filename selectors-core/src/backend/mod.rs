@@ -140,10 +140,13 @@ pub trait Backend: Sized {
     /// [`Error::Os`], `EINTR` included.
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error>;
 
-    /// Takes one of the events that the wait brought.
-    fn next(&mut self) -> Option<(Token, Events)>;
+    /// One of the events that the wait brought, the same until [`advance`](Self::advance).
+    fn peek(&mut self) -> Option<(Token, Events)>;
 
-    /// How many are left to take; an upper bound.
+    /// Takes the event that `peek` shows.
+    fn advance(&mut self);
+
+    /// How many are left to take.
     fn pending(&self) -> usize;
 
     /// Whether the wait brought an event of `token`, a level-triggered waker, and takes it.

@@ -197,19 +197,20 @@ impl<M: Storage> Backend for Poll<M> {
         }
     }
 
-    fn next(&mut self) -> Option<(Token, Events)> {
+    fn peek(&mut self) -> Option<(Token, Events)> {
         while self.ready > 0 {
-            if self.cursor >= self.owners.len() {
-                self.cursor = 0;
-            }
-            let place = self.cursor;
-            self.cursor += 1;
-            let events = self.take(place);
-            if !events.is_empty() {
-                return self.owners.get(place).map(|(token, _)| (*token, events));
+            match self.owners.get(self.cursor).copied() {
+                Some((_, events)) if events.is_empty() => self.cursor += 1,
+                None => self.cursor = 0,
+                found => return found,
             }
         }
         None
+    }
+
+    fn advance(&mut self) {
+        self.take(self.cursor);
+        self.cursor += 1;
     }
 
     fn pending(&self) -> usize {

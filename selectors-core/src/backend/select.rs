@@ -191,19 +191,20 @@ impl<M: Storage> Backend for Select<M> {
         }
     }
 
-    fn next(&mut self) -> Option<(Token, Events)> {
+    fn peek(&mut self) -> Option<(Token, Events)> {
         while self.ready > 0 {
-            if self.cursor >= self.entries.len() {
-                self.cursor = 0;
-            }
-            let position = self.cursor;
-            self.cursor += 1;
-            let events = self.take(position);
-            if !events.is_empty() {
-                return self.entries.get(position).map(|entry| (entry.token, events));
+            match self.entries.get(self.cursor).map(|entry| (entry.token, entry.ready)) {
+                Some((_, events)) if events.is_empty() => self.cursor += 1,
+                None => self.cursor = 0,
+                found => return found,
             }
         }
         None
+    }
+
+    fn advance(&mut self) {
+        self.take(self.cursor);
+        self.cursor += 1;
     }
 
     fn pending(&self) -> usize {
