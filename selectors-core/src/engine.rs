@@ -10,7 +10,7 @@ use crate::error::{Error, RegisterError};
 use crate::events::{Events, Interest, Mode};
 use crate::key::{KeyMut, SelectorKey};
 use crate::storage::Index;
-use crate::table::{Keys, Token, Vacancy, Watched};
+use crate::table::{Keys, Slot, Token, Vacancy, Watched};
 use crate::wait::in_steps;
 use crate::waker::WakeCell;
 
@@ -146,7 +146,7 @@ impl<B: Backend> Engine<B> {
     ) -> Result<usize, Error> {
         // What the caller left in the last batch comes first: the kernel would not tell edges and
         // one-shots again.
-        if self.peek(keys).is_some() {
+        if self.peek(keys.slots).is_some() {
             return Ok(self.backend.pending());
         }
         if self.zombie {
@@ -189,11 +189,10 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The next event that has a taker, which is not taken by this, and what that is told.
-    #[inline]
-    fn peek<S, D, I>(&mut self, keys: &Keys<'_, S, D, I>) -> Option<(u32, Events)> {
+    fn peek<S, D>(&mut self, slots: &[Slot<S, D>]) -> Option<(u32, Events)> {
         loop {
             let (token, events) = self.backend.peek()?;
-            match keys.slots.get(token.slot as usize) {
+            match slots.get(token.slot as usize) {
                 Some(slot) if slot.is(token) => {
                     let told = events.told(slot.allowed);
                     if !told.is_empty() {
@@ -212,13 +211,40 @@ impl<B: Backend> Engine<B> {
     }
 
     #[inline]
-    pub(crate) fn next_ready<'k, S, D, I>(
+    pub(crate) fn next_ready<'k, S, D>(
         &mut self,
-        keys: Keys<'k, S, D, I>,
+        slots: &'k mut [Slot<S, D>],
     ) -> Option<(KeyMut<'k, S, D>, Events)> {
-        let (number, told) = self.peek(&keys)?;
+        // As `peek`, which could do it all. But its loop would make every event pay for those
+        // that are dropped.
+        let (token, events) = self.backend.peek()?;
+        if let Some(slot) = slots.get(token.slot as usize).filter(|slot| slot.is(token)) {
+            let told = events.told(slot.allowed);
+            if !told.is_empty() {
+                return self.deliver(slots, token.slot, told);
+            }
+        }
+        self.next_behind_stale(slots)
+    }
+
+    #[cold]
+    fn next_behind_stale<'k, S, D>(
+        &mut self,
+        slots: &'k mut [Slot<S, D>],
+    ) -> Option<(KeyMut<'k, S, D>, Events)> {
+        let (number, told) = self.peek(slots)?;
+        self.deliver(slots, number, told)
+    }
+
+    #[inline]
+    fn deliver<'k, S, D>(
+        &mut self,
+        slots: &'k mut [Slot<S, D>],
+        number: u32,
+        told: Events,
+    ) -> Option<(KeyMut<'k, S, D>, Events)> {
         self.backend.advance();
-        let slot = keys.slots.get_mut(number as usize)?;
+        let slot = slots.get_mut(number as usize)?;
         if slot.key.as_ref()?.mode == Mode::OneShot {
             if let Some(fired) = slot.watched(number) {
                 self.backend.disarm(&fired);

@@ -243,7 +243,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// system call.
     #[inline]
     pub fn next_ready(&mut self) -> Option<(KeyMut<'_, S, D>, Events)> {
-        self.engine.next_ready(self.table.keys())
+        self.engine.next_ready(self.table.slots_mut())
     }
 
     /// The key of a descriptor.

@@ -134,6 +134,10 @@ impl<S, D, M: Storage> Table<S, D, M> {
     pub(crate) fn slots(&self) -> &[Slot<S, D>] {
         &self.slots
     }
+
+    pub(crate) fn slots_mut(&mut self) -> &mut [Slot<S, D>] {
+        &mut self.slots
+    }
 }
 
 impl<I: Index> Head<I> {
