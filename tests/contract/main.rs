@@ -7,21 +7,15 @@
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
 mod cpython;
+mod events;
+mod lookups;
+mod modes;
+mod owned;
 mod register;
+mod signals;
 mod support;
 
-/// The rows, by file.
-macro_rules! pair {
-    ($pair:ident, $backend:ty, $table:ty) => {
-        mod $pair {
-            rows! { $backend, $table =>
-                cpython: register, unregister;
-                register: returns_the_key;
-            }
-        }
-    };
-}
-
+/// A test for each row, in a module for each file.
 macro_rules! rows {
     ($backend:ty, $table:ty => $($file:ident: $($row:ident),+ $(,)?;)+) => {
         $(mod $file {
@@ -32,7 +26,45 @@ macro_rules! rows {
         })+
     };
 }
-use rows;
+
+/// The rows, by file.
+macro_rules! pair {
+    ($pair:ident, $backend:ty, $table:ty) => {
+        mod $pair {
+            const _: () =
+                crate::owned::send::<selectors_core::Selector<$backend, std::fs::File, String, $table>>();
+            rows! { $backend, $table =>
+                cpython: register, unregister, unregister_after_fd_close, unregister_after_fd_close_and_reuse,
+                    unregister_after_socket_close, modify, modify_unregister, close, get_key, get_map, select,
+                    select_read_write, context_manager, fileno, selector, empty_select, timeout,
+                    select_interrupt_exc, select_interrupt_noraise, above_fd_setsize, register_file,
+                    register_bad_fd, empty_select_timeout;
+                register: returns_the_key, refuses_events_that_cannot_be_asked, refuses_negative_numbers,
+                    refuses_what_is_registered, a_duplicate_is_another_descriptor, full,
+                    full_is_found_before_a_system_call, a_waker_takes_a_place, beyond_the_limit_of_select,
+                    the_last_number_for_select, refuses_a_closed_descriptor, a_regular_file,
+                    selectors_in_selectors;
+                lookups: keys_by_number_and_by_reference, what_is_not_registered,
+                    data_is_changed_without_a_system_call, the_map_is_live, debug_lists_the_keys,
+                    modify_checks_the_events_first, modify_changes_the_events_and_nothing_else,
+                    modify_to_the_same_makes_no_system_call, modify_of_a_replaced_descriptor,
+                    modify_fails_and_all_is_as_before, unregister_of_a_replaced_descriptor,
+                    unregister_drops_the_pending_event, a_number_used_again_within_a_batch,
+                    unregister_while_looping, places_are_used_again;
+                owned: every_kind_of_source, a_source_is_asked_once, close_ends_in_order,
+                    drop_ends_in_order, unregister_gives_the_source_back_open;
+                events: the_table, read_and_write_arrive_in_one_item, told_is_what_is_asked_when_it_is_taken,
+                    an_error_is_taken_once, priority_is_unsupported_or_told;
+                modes: level_is_told_while_it_lasts, edge_is_told_when_more_arrives,
+                    edge_is_unsupported_on_poll_and_select, one_shot_is_told_once_until_modify,
+                    a_fired_one_shot_is_silent_on_hangup, a_failed_modify_does_not_rearm,
+                    modify_may_change_the_mode_alone, untaken_events_survive_in_every_mode,
+                    a_one_shot_modified_before_it_is_taken, a_fired_one_shot_leaves_and_comes_back,
+                    a_full_table_fires_and_is_rearmed;
+            }
+        }
+    };
+}
 
 type Fixed = selectors_core::storage::Fixed<64>;
 type Growable = selectors_std::Growable;

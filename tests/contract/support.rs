@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_core::storage::{Fixed, Storage};
 use selectors_core::{Events, Mode, Selector, WakeCell};
@@ -50,6 +52,11 @@ pub trait Kernel: Backend {
     fn watched<S, D, M: Table>(_selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
         None
     }
+
+    /// The selector's own descriptor, where its type promises one.
+    fn fileno<S, D, M: Table>(_selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 impl<M: Storage> Kernel for Poll<M> {}
@@ -59,13 +66,21 @@ selectors_core::if_select! {
 }
 
 selectors_core::if_kqueue! {
-    impl<const BATCH: usize> Kernel for selectors_core::backend::Kqueue<BATCH> {}
+    impl<const BATCH: usize> Kernel for selectors_core::backend::Kqueue<BATCH> {
+        fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
+            Some(selector.as_fd())
+        }
+    }
 }
 
 selectors_core::if_epoll! {
     impl<const BATCH: usize> Kernel for selectors_core::backend::Epoll<BATCH> {
         fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
             Some(fdinfo(std::os::fd::AsRawFd::as_raw_fd(selector)))
+        }
+
+        fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
+            Some(selector.as_fd())
         }
     }
 }
@@ -133,4 +148,21 @@ pub fn ready<B: Backend, S, D, M: Storage>(
         assert!(all.insert(key.fd, events).is_none(), "descriptor {} was told twice", key.fd);
     }
     all
+}
+
+/// A duplicate under a number that no other test opens anything at: for tests that close a number
+/// and look at it again, while other tests run in other threads.
+pub fn apart(fd: impl AsFd) -> OwnedFd {
+    static NEXT: AtomicI32 = AtomicI32::new(0);
+    let number = 500 + NEXT.fetch_add(1, Ordering::Relaxed) % 500;
+    rustix::io::fcntl_dupfd_cloexec(fd, number).unwrap()
+}
+
+/// A duplicate beyond what the `select` call can watch, if the limits of the process allow that.
+pub fn beyond_select(fd: impl AsFd) -> Option<OwnedFd> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    }
+    rustix::io::fcntl_dupfd_cloexec(fd, 1024).ok()
 }

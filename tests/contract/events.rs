@@ -1,0 +1,285 @@
+//! What is told of a descriptor: one table, and the same answers on every backend.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::pty::OpenptFlags;
+use selectors_core::{Error, Events, Kind, Mode, Selector};
+
+use crate::support::{Kernel, NOW, SOON, Table, agree, pair, ready};
+
+const NONE: Events = Events::empty();
+const READ: Events = Events::READ;
+const WRITE: Events = Events::WRITE;
+const PRIORITY: Events = Events::PRIORITY;
+const ERROR: Events = Events::ERROR;
+const HANGUP: Events = Events::HANGUP;
+const GONE: Events = HANGUP.union(ERROR);
+const READ_HANGUP: Events = Events::READ_HANGUP;
+
+/// A descriptor to watch, and what must stay open beside it.
+type Scene = (OwnedFd, Option<OwnedFd>);
+
+struct Row {
+    what: &'static str,
+    scene: fn() -> Scene,
+    /// Told to those who asked READ, WRITE, PRIORITY; several are told the union.
+    told: [Events; 3],
+    /// Of these, what only the hang-up says: lost where hang-ups are not told.
+    by_hangup: Events,
+    pending: Result<Option<Errno>, Errno>,
+}
+
+/// The table.
+#[rustfmt::skip]
+fn rows() -> Vec<Row> {
+    let row = |what, scene, told, pending| Row { what, scene, told, pending, by_hangup: NONE };
+    let (refused, reset) = (Ok(Some(Errno::CONNREFUSED)), Ok(Some(Errno::CONNRESET)));
+    let (socket, no_socket) = (Ok(None), Err(Errno::NOTSOCK));
+    vec![
+        row("nothing", nothing, [NONE, WRITE, NONE], socket),
+        row("bytes", bytes, [READ, WRITE, NONE], socket),
+        row("out-of-band byte", out_of_band, [NONE, WRITE, PRIORITY], socket),
+        row("half-close, unix", half_close_unix, [READ | READ_HANGUP, WRITE, NONE], socket),
+        row("half-close, tcp", half_close_tcp, [READ | READ_HANGUP, WRITE, NONE], socket),
+        row("socket closed", socket_closed, [READ | READ_HANGUP | HANGUP, WRITE | HANGUP, HANGUP], socket),
+        row("connection reset", connection_reset, [READ | READ_HANGUP | GONE, WRITE | GONE, GONE], reset),
+        row("connection refused", connection_refused, [READ | READ_HANGUP | GONE, WRITE | GONE, GONE], refused),
+        row("datagram refused", datagram_refused, [READ | ERROR, WRITE | ERROR, ERROR], refused),
+        row("connect finished", connect_finished, [NONE, WRITE, NONE], socket),
+        row("listener ready", listener_ready, [READ, NONE, NONE], socket),
+        Row { by_hangup: WRITE, ..row("pipe without writer", no_writer, [READ | HANGUP, WRITE | HANGUP, HANGUP], no_socket) },
+        row("pipe without reader", no_reader, [READ | ERROR, WRITE | ERROR, ERROR], no_socket),
+        row("terminal's master", master, [READ | HANGUP, WRITE | HANGUP, HANGUP], no_socket),
+        row("terminal's slave", slave, [READ | GONE, WRITE | GONE, GONE], no_socket),
+    ]
+}
+
+impl Row {
+    /// What a backend of this kind tells those who asked for `asked`.
+    fn expected(&self, kind: Kind, asked: Events) -> Events {
+        let columns = [READ, WRITE, PRIORITY].into_iter().zip(self.told);
+        let mut told: Events =
+            columns.filter(|(column, _)| asked.contains(*column)).map(|(_, told)| told).collect();
+        if !kind.tells_error() {
+            told.remove(ERROR);
+        }
+        if !kind.tells_hangup() {
+            told.remove(HANGUP | READ_HANGUP | self.by_hangup);
+        }
+        told
+    }
+}
+
+pub fn the_table<B: Kernel, M: Table>() {
+    for row in rows() {
+        for bits in 1..8 {
+            for mode in [Mode::Level, Mode::OneShot, Mode::Edge] {
+                let asked = Events::from_bits_retain(bits);
+                let mut selector = Selector::<B, _, _, M>::new().unwrap();
+                let kind = selector.kind();
+                if asked.contains(PRIORITY) && !kind.supports_priority()
+                    || mode == Mode::Edge && !kind.supports_edge()
+                {
+                    continue;
+                }
+                let (watched, _other) = (row.scene)();
+                let fd = watched.as_raw_fd();
+                selector.register(watched, asked.with_mode(mode), ()).unwrap();
+
+                let told = row.expected(kind, asked);
+                let expected = if told.is_empty() { vec![] } else { vec![(fd, told)] };
+                let timeout = if told.is_empty() { NOW } else { SOON };
+                let answer: Vec<_> = ready(&mut selector, timeout).into_iter().collect();
+                assert_eq!(answer, expected, "{} asked {asked:?} {mode:?}", row.what);
+
+                let pending = selector.get_key(fd).unwrap().take_error();
+                assert_eq!(pending.map_err(|error| error.errno().unwrap()), row.pending, "{}", row.what);
+            }
+        }
+    }
+}
+
+pub fn read_and_write_arrive_in_one_item<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    two.write_all(b"!").unwrap();
+    selector.register(&one, READ | WRITE, ()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(selector.select(SOON), Ok(1));
+        let (key, events) = selector.next_ready().unwrap();
+        assert_eq!((key.fd, events), (one.as_raw_fd(), READ | WRITE));
+        assert!(selector.next_ready().is_none());
+    }
+}
+
+pub fn told_is_what_is_asked_when_it_is_taken<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    two.write_all(b"!").unwrap();
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    selector.register(&one, READ, ()).unwrap();
+    for (at_the_wait, now, told) in [
+        (READ | WRITE, READ, Some(READ)),
+        (READ | WRITE, WRITE, Some(WRITE)),
+        (READ, READ | WRITE, Some(READ)),
+        (READ, WRITE, None),
+        (WRITE, READ, None),
+    ] {
+        selector.modify(&one, at_the_wait).unwrap();
+        assert_eq!(selector.select(SOON), Ok(1));
+        selector.modify(&one, now).unwrap();
+        assert_eq!(selector.next_ready().map(|(_, events)| events), told, "{at_the_wait:?}, then {now:?}");
+        assert!(selector.next_ready().is_none());
+        agree(&selector);
+    }
+    assert_eq!(selector.stats().stale, 2);
+}
+
+pub fn an_error_is_taken_once<B: Kernel, M: Table>() {
+    let (watched, _) = datagram_refused();
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    selector.register(watched, READ, ()).unwrap();
+    assert_eq!(selector.select(SOON), Ok(1));
+    let (key, _) = selector.next_ready().unwrap();
+    assert_eq!(key.take_error(), Ok(Some(Errno::CONNREFUSED)));
+    assert_eq!(key.take_error(), Ok(None));
+    assert!(ready(&mut selector, NOW).is_empty(), "the error is gone, and nothing is there to read");
+}
+
+pub fn priority_is_unsupported_or_told<B: Kernel, M: Table>() {
+    let (one, _two) = pair();
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    let kind = selector.kind();
+    let answer = selector.register(&one, READ | PRIORITY, ()).map(|key| key.events).map_err(Error::from);
+    let unsupported = Error::Unsupported { backend: kind.name(), events: READ | PRIORITY, mode: Mode::Level };
+    assert_eq!(answer, if kind.supports_priority() { Ok(READ | PRIORITY) } else { Err(unsupported) });
+    agree(&selector);
+}
+
+fn nothing() -> Scene {
+    let (one, two) = pair();
+    (one.into(), Some(two.into()))
+}
+
+fn bytes() -> Scene {
+    let (one, mut two) = pair();
+    two.write_all(b"!").unwrap();
+    (one.into(), Some(two.into()))
+}
+
+fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (one, listener.accept().unwrap().0)
+}
+
+fn out_of_band() -> Scene {
+    let (one, two) = tcp();
+    rustix::net::send(&two, b"!", SendFlags::OOB).unwrap();
+    (seen(one, PollFlags::PRI), Some(two.into()))
+}
+
+fn half_close_unix() -> Scene {
+    let (one, two) = pair();
+    two.shutdown(Shutdown::Write).unwrap();
+    (one.into(), Some(two.into()))
+}
+
+fn half_close_tcp() -> Scene {
+    let (one, two) = tcp();
+    two.shutdown(Shutdown::Write).unwrap();
+    (seen(one, PollFlags::IN), Some(two.into()))
+}
+
+fn socket_closed() -> Scene {
+    (pair().0.into(), None)
+}
+
+fn connection_reset() -> Scene {
+    let (one, two) = tcp();
+    rustix::net::sockopt::set_socket_linger(&two, Some(Duration::ZERO)).unwrap();
+    drop(two);
+    (seen(one, PollFlags::ERR), None)
+}
+
+fn connect_to(port: u16) -> OwnedFd {
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None)
+            .unwrap();
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+    assert!(matches!(rustix::net::connect(&socket, &address), Ok(()) | Err(Errno::INPROGRESS)));
+    socket
+}
+
+fn connection_refused() -> Scene {
+    // Bound, so that nobody else gets the port, but not listening.
+    let silent = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&silent, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = SocketAddrV4::try_from(rustix::net::getsockname(&silent).unwrap()).unwrap();
+    (seen(connect_to(address.port()), PollFlags::ERR), Some(silent))
+}
+
+fn datagram_refused() -> Scene {
+    let (one, two) = (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)), UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    one.connect(two.local_addr().unwrap()).unwrap();
+    drop(two);
+    one.send(b"!").unwrap();
+    (seen(one, PollFlags::ERR), None)
+}
+
+fn connect_finished() -> Scene {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let socket = connect_to(listener.local_addr().unwrap().port());
+    (seen(socket, PollFlags::OUT), Some(listener.into()))
+}
+
+fn listener_ready() -> Scene {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (seen(listener, PollFlags::IN), Some(socket.into()))
+}
+
+fn no_writer() -> Scene {
+    let (reader, _) = std::io::pipe().unwrap();
+    (reader.into(), None)
+}
+
+fn no_reader() -> Scene {
+    let (_, writer) = std::io::pipe().unwrap();
+    (writer.into(), None)
+}
+
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::grantpt(&master).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
+    let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap();
+    (master, slave)
+}
+
+fn master() -> Scene {
+    let (master, _) = terminal();
+    (seen(master, PollFlags::HUP), None)
+}
+
+fn slave() -> Scene {
+    let (_, slave) = terminal();
+    (seen(slave, PollFlags::HUP), None)
+}
+
+/// Waits for the kernel's own word that it has come to this.
+fn seen(fd: impl Into<OwnedFd>, flags: PollFlags) -> OwnedFd {
+    let fd = fd.into();
+    let mut asked = [PollFd::new(&fd, flags)];
+    rustix::event::poll(&mut asked, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).unwrap();
+    assert!(asked[0].revents().contains(flags), "{:?}", asked[0].revents());
+    fd
+}

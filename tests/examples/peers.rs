@@ -1,0 +1,279 @@
+//! Servers and peers that do not behave as the ported clients do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::net::{SendFlags, sockopt};
+
+use crate::program::{LASTING, Program, SERVERS, assert_served, connect, echo, pattern, program, reset};
+use crate::python::numbered;
+
+#[test]
+fn peer_sends_nothing() {
+    for name in SERVERS {
+        let (server, port) = Program::serve(name);
+        drop(connect(port));
+        assert_served(server, port);
+    }
+}
+
+#[test]
+fn peer_stays_silent_while_others_are_served() {
+    for name in LASTING {
+        let (mut server, port) = Program::serve(name);
+        let silent = connect(port);
+        server.wait_for("  connection ");
+        let others = [(); 3].map(|()| connect(port));
+        for message in ["one", "two", "three"] {
+            for other in &others {
+                echo(other, message.as_bytes());
+            }
+        }
+        drop(others);
+        for _ in 0..3 {
+            server.wait_for("closing ");
+        }
+        echo(&silent, b"at last");
+        server.assert_running();
+    }
+}
+
+#[test]
+fn peer_resets() {
+    for name in SERVERS {
+        // At once; after it was accepted; with its echo unread.
+        for stage in 0..3 {
+            let (mut server, port) = Program::serve(name);
+            let mut peer = connect(port);
+            if stage > 0 {
+                server.wait_for("127.0.0.1:");
+            }
+            if stage > 1 {
+                peer.write_all(b"never mind").unwrap();
+                server.wait_for("never mind");
+            }
+            reset(peer);
+            assert_served(server, port);
+        }
+    }
+}
+
+#[test]
+fn peer_resets_before_it_is_accepted() {
+    for name in SERVERS {
+        let (mut server, port) = Program::serve(name);
+        server.stopped_during(|| reset(connect(port)));
+        // Some systems do not tell the server of such a connection at all.
+        server.wait_for_silence();
+        let accepted = server.seen.iter().any(|line| line.contains("127.0.0.1:"));
+        if !accepted {
+            drop(connect(port));
+        } else if LASTING.contains(&name) {
+            drop(connect(port));
+            server.wait_for("closing ");
+        }
+        if LASTING.contains(&name) {
+            server.assert_running();
+            echo(&connect(port), b"next, please");
+        } else {
+            let (status, lines) = server.finish();
+            assert!(status.success(), "{status}");
+            assert_eq!(lines.last().unwrap(), "shutting down");
+        }
+    }
+}
+
+#[test]
+fn peer_closes_half_way() {
+    let message = pattern(20_000);
+    for name in SERVERS {
+        let (server, port) = Program::serve(name);
+        let mut peer = connect(port);
+        // All of it and its end are there when the server begins to read.
+        server.stopped_during(|| {
+            peer.write_all(&message).unwrap();
+            peer.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut response = Vec::new();
+        peer.read_to_end(&mut response).unwrap();
+        assert!(response == message, "{name}: {} bytes", response.len());
+        drop(peer);
+        assert_served(server, port);
+    }
+}
+
+/// A peer that sends more than the buffers on the way hold before it reads: the server has
+/// to wait for it, without being busy, without filling its memory, and without losing a byte.
+#[test]
+fn peer_reads_slowly() {
+    // Where Linux has its usual buffers, the smaller amount has gone out to its end meanwhile.
+    const MUCH: usize = 8 << 20;
+    const LESS: usize = 5 << 20;
+    for (name, len) in SERVERS.iter().flat_map(|name| [(name, MUCH), (name, LESS)]) {
+        let (mut server, port) = Program::serve(name);
+        let mut peer = connect(port);
+        let message = pattern(len);
+        let (sent, mut writer) = (message.clone(), peer.try_clone().unwrap());
+        let writer = thread::spawn(move || {
+            writer.write_all(&sent).unwrap();
+            if len == LESS {
+                writer.shutdown(Shutdown::Write).unwrap();
+            }
+        });
+        server.wait_for("received ");
+        server.wait_for_silence();
+        let reads = server.seen.iter().filter(|line| line.contains("received ")).count();
+        assert!(reads * 1024 < MUCH, "{name} reads on although its peer does not");
+
+        let mut response = Vec::new();
+        for _ in 0..50 {
+            let mut piece = [0; 1000];
+            let count = peer.read(&mut piece).unwrap();
+            response.extend_from_slice(&piece[..count]);
+            thread::sleep(Duration::from_millis(1));
+        }
+        let mut rest = vec![0; len - response.len()];
+        peer.read_exact(&mut rest).unwrap();
+        response.extend(rest);
+        writer.join().unwrap();
+        assert!(response == message, "{name}: {} bytes", response.len());
+        drop(peer);
+        assert_served(server, port);
+    }
+}
+
+/// The same peer, but it resets the connection instead of reading.
+#[test]
+fn peer_resets_instead_of_reading() {
+    let message = pattern(8 << 20);
+    for name in SERVERS {
+        let (mut server, port) = Program::serve(name);
+        let peer = connect(port);
+        let (sent, mut writer) = (message.clone(), peer.try_clone().unwrap());
+        // Fails when the connection is reset.
+        let writer = thread::spawn(move || writer.write_all(&sent).is_ok());
+        server.wait_for("received ");
+        server.wait_for_silence();
+        sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
+        // Resets at the close below, or already here if the system says so.
+        let _ = peer.shutdown(Shutdown::Both);
+        writer.join().unwrap();
+        drop(peer);
+        assert_served(server, port);
+    }
+}
+
+/// Urgent data is the exceptional condition that `select()` tells of.
+#[test]
+fn peer_sends_urgent_data() {
+    for name in ["select_echo_server", "select_echo_server_timeout"] {
+        let (mut server, port) = Program::serve(name);
+        let mut peer = connect(port);
+        rustix::net::send(&peer, b"!", SendFlags::OOB).unwrap();
+        server.wait_for("exception condition on 127.0.0.1:");
+        assert_eq!(peer.read(&mut [0]).unwrap_or(0), 0);
+        echo(&connect(port), b"next, please");
+        server.assert_running();
+    }
+
+    // poll() tells of it like of other input.
+    let (mut server, port) = Program::serve("select_poll_echo_server");
+    let peer = connect(port);
+    rustix::net::send(&peer, b"!", SendFlags::OOB).unwrap();
+    server.wait_for_silence();
+    echo(&peer, b"as usual");
+    server.assert_running();
+}
+
+#[test]
+fn more_peers_than_descriptors() {
+    for name in LASTING {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "ulimit -n 24 && exec \"$0\" localhost:0"]).arg(program(name));
+        let (mut server, port) = Program::spawn(name, &mut command).on_port();
+        let peers: Vec<TcpStream> = (0..40).map(|_| connect(port)).collect();
+        server.wait_for("cannot accept: ");
+        echo(&peers[0], b"still there?");
+        drop(peers);
+        echo(&connect(port), b"next, please");
+        server.assert_running();
+    }
+}
+
+/// `select()` has no place for descriptors from 1024 on.
+#[test]
+fn more_peers_than_select_can_watch() {
+    for name in ["select_echo_server", "select_echo_server_timeout"] {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "ulimit -n 1100 && exec \"$0\" localhost:0"]).arg(program(name));
+        let server = Program::spawn(name, &mut command);
+        // This process needs as many descriptors.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        if limit.maximum.is_some_and(|maximum| maximum < 1500) {
+            return;
+        }
+        if limit.current.is_some_and(|current| current < 1500) {
+            let current = Some(1500);
+            let limit = rustix::process::Rlimit { current, ..limit };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+        }
+        let (mut server, port) = server.on_port();
+        let mut peers = Vec::new();
+        loop {
+            peers.push(connect(port));
+            let line = server.wait_for("127.0.0.1:");
+            if line.starts_with("  refused ") {
+                break;
+            }
+        }
+        assert!((1000..1024).contains(&peers.len()), "{} peers", peers.len());
+        echo(&peers[0], b"still there?");
+        drop(peers);
+        server.wait_for_silence();
+        echo(&connect(port), b"next, please");
+        server.assert_running();
+    }
+}
+
+#[test]
+fn clients_without_a_server() {
+    for name in ["selectors_echo_client", "select_echo_multiclient", "select_echo_slow_client"] {
+        // Bound, but not listened to: no other program can get this port meanwhile.
+        let socket =
+            rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)
+                .unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = rustix::net::getsockname(&socket).unwrap();
+        let address = SocketAddr::try_from(address).unwrap().to_string();
+        let mut command = Command::new(program(name));
+        command.arg(&address).stderr(Stdio::null());
+        let (status, lines) = Program::spawn(name, &mut command).finish();
+        assert!(!status.success());
+        assert_eq!(numbered(lines), ["connecting to 127.0.0.1 port #0"]);
+    }
+}
+
+#[test]
+fn addresses() {
+    for name in SERVERS {
+        for (args, expected) in [
+            (&["localhost:0"][..], "localhost"),
+            (&["localhost", "0"], "localhost"),
+            (&["127.0.0.1:0"], "127.0.0.1"),
+        ] {
+            let mut server = Program::start(name, args);
+            let line = server.wait_for("");
+            assert_eq!(numbered([line]), [format!("starting up on {expected} port #0")]);
+        }
+        for args in [&["localhost"][..], &["localhost:many"]] {
+            let output = Command::new(program(name)).args(args).output().unwrap();
+            assert!(!output.status.success());
+            assert_eq!(output.stdout, b"");
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert!(message.contains("usage: [HOST:PORT]"), "{message}");
+        }
+    }
+}

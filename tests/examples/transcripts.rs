@@ -1,0 +1,199 @@
+//! The programs against each other, line for line.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use crate::program::{Program, connect};
+use crate::python::*;
+
+#[test]
+fn selectors_server_and_client_in_one_program() {
+    for args in [&[][..], &["127.0.0.1:0"], &["localhost", "0"]] {
+        let (status, lines) = Program::start("server_and_client", args).finish();
+        assert!(status.success(), "{status}");
+        let side = |prefix| {
+            let own = lines.iter().filter_map(|line| line.strip_prefix(prefix));
+            without_idling(numbered(own))
+        };
+        let host = if args.len() == 1 { "127.0.0.1" } else { "localhost" };
+        let expected = |python| {
+            let lines = without_idling(transcript(python)).into_iter();
+            let lines = lines.map(|line| line.replace("localhost", host));
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(side("server | "), expected(SELECTORS_SERVER));
+        assert_eq!(side("client | "), expected(SELECTORS_CLIENT));
+        for line in lines {
+            assert!(line.starts_with("server | ") || line.starts_with("client | "));
+        }
+    }
+}
+
+#[test]
+fn selectors_server_and_client() {
+    let (server, port) = Program::serve("selectors_echo_server");
+    // The client says all it has to say before the server reads, as in Python's run.
+    let client = server.stopped_during(|| {
+        let address = format!("localhost:{port}");
+        let mut client = Program::start("selectors_echo_client", &[&address]);
+        client.wait_for("switching to read-only");
+        client
+    });
+    let (client_status, client) = client.finish();
+    let (server_status, server) = server.finish();
+    assert!(client_status.success() && server_status.success());
+    assert_eq!(without_idling(numbered(client)), without_idling(transcript(SELECTORS_CLIENT)));
+    assert_eq!(without_idling(numbered(server)), without_idling(transcript(SELECTORS_SERVER)));
+}
+
+/// The client's messages come back whatever comes first: its last sending, or the
+/// echo of its first.
+#[test]
+fn selectors_server_and_client_run_freely() {
+    for _ in 0..20 {
+        let (server, port) = Program::serve("selectors_echo_server");
+        let port = port.to_string();
+        let client = Program::start("selectors_echo_client", &["localhost", &port]);
+        for (program, verb) in [(client, "  received b\""), (server, "  received b\"")] {
+            let (status, lines) = program.finish();
+            assert!(status.success(), "{status}");
+            let received: String =
+                lines.iter().filter_map(|line| line.strip_prefix(verb)?.strip_suffix('"')).collect();
+            assert_eq!(received, "This is the message.  It will be repeated.");
+        }
+    }
+}
+
+fn multiclient_with(server: &str, expected: &str) {
+    let (mut server, port) = Program::serve(server);
+    let client = Program::start("select_echo_multiclient", &[&format!("localhost:{port}")]);
+    let (status, client) = client.finish();
+    assert!(status.success(), "{status}");
+    assert_eq!(numbered(client), transcript(MULTICLIENT));
+
+    server.wait_for("closing ");
+    server.wait_for("closing ");
+    server.wait_for("waiting for the next event");
+    server.wait_for_silence();
+    server.assert_running();
+    let lines = without_idling(numbered(&server.seen));
+    let expected = without_idling(transcript(expected));
+    assert_eq!(by_connection(&lines), by_connection(&expected));
+    assert_eq!(lines[..2], expected[..2]);
+    assert_eq!(lines.last(), expected.last());
+}
+
+#[test]
+fn select_server_and_multiclient() {
+    multiclient_with("select_echo_server", SELECT_SERVER);
+}
+
+#[test]
+fn poll_server_and_multiclient() {
+    multiclient_with("select_poll_echo_server", POLL_SERVER);
+}
+
+/// Line for line: here the test is the client, and stops the server for a moment
+/// wherever both connections have to act at the same time.
+fn multiclient_in_step_with(server: &str, expected: &[String]) {
+    let (mut server, port) = Program::serve(server);
+    let mut connections = [(); 2].map(|()| {
+        let connection = connect(port);
+        server.wait_for("  connection ");
+        server.wait_for("waiting for the next event");
+        connection
+    });
+    for message in ["This is the message. ", "It will be sent ", "in parts."] {
+        server.stopped_during(|| {
+            for connection in &mut connections {
+                connection.write_all(message.as_bytes()).unwrap();
+            }
+            thread::sleep(Duration::from_millis(200));
+        });
+        for _ in &connections {
+            server.wait_for(" queue empty");
+        }
+        server.wait_for("waiting for the next event");
+        for connection in &mut connections {
+            let mut response = vec![0; message.len()];
+            connection.read_exact(&mut response).unwrap();
+            assert_eq!(response, message.as_bytes());
+        }
+    }
+    server.stopped_during(|| {
+        drop(connections);
+        thread::sleep(Duration::from_millis(200));
+    });
+    server.wait_for("closing ");
+    server.wait_for("closing ");
+    server.wait_for("waiting for the next event");
+    assert_eq!(without_idling(numbered(&server.seen)), expected);
+}
+
+#[test]
+fn select_server_line_for_line() {
+    // Python's second connection was a little late with its last part, which can't be
+    // repeated at will. Here it comes in time, as those before.
+    let (start, rest) =
+        SELECT_SERVER.split_once("  received b'in parts.' from ('127.0.0.1', 61003)\n").unwrap();
+    let (_, end) = rest.split_once("\n  closing").unwrap();
+    let in_time = r"  received b'in parts.' from ('127.0.0.1', 61003)
+  received b'in parts.' from ('127.0.0.1', 61004)
+waiting for the next event
+  sending b'in parts.' to ('127.0.0.1', 61003)
+  sending b'in parts.' to ('127.0.0.1', 61004)
+waiting for the next event
+   ('127.0.0.1', 61003) queue empty
+   ('127.0.0.1', 61004) queue empty
+waiting for the next event";
+    let expected = transcript(&format!("{start}{in_time}\n  closing{end}"));
+    multiclient_in_step_with("select_echo_server", &expected);
+}
+
+#[test]
+fn poll_server_line_for_line() {
+    let mut expected = without_idling(transcript(POLL_SERVER));
+    // Here both connections are closed at once.
+    let last = expected.len() - 1;
+    expected.remove(last - 2);
+    multiclient_in_step_with("select_poll_echo_server", &expected);
+}
+
+#[test]
+fn timeout_server_and_slow_client() {
+    let (mut server, port) = Program::serve("select_echo_server_timeout");
+    server.wait_for("timed out, do some other work here");
+    let client = Program::start("select_echo_slow_client", &[&format!("localhost:{port}")]);
+    let (status, client) = client.finish();
+    assert!(status.success(), "{status}");
+    server.wait_for("closing ");
+    server.wait_for("timed out, do some other work here");
+    assert_eq!(
+        without_idling(numbered(&server.seen)),
+        // The last waiting was followed by a time-out.
+        without_idling(transcript(TIMEOUT_SERVER)),
+    );
+
+    // How the response is cut is the same unless the server was late for seconds.
+    let joined = |lines: Vec<String>| lines.concat().replace("\"received b\"", "");
+    assert_eq!(joined(numbered(client)), joined(transcript(SLOW_CLIENT)));
+}
+
+/// The slow client reads the response in pieces of 16 bytes.
+#[test]
+fn slow_client_line_for_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = Program::start("select_echo_slow_client", &[&format!("localhost:{port}")]);
+    let (mut connection, _) = listener.accept().unwrap();
+    // All at once and early, so that the pieces do not depend on when it comes.
+    connection.write_all(b"Part one of the message.Part two of the message.").unwrap();
+    let mut request = Vec::new();
+    connection.read_to_end(&mut request).unwrap();
+    assert_eq!(request, b"Part one of the message.Part two of the message.");
+    let (status, client) = client.finish();
+    assert!(status.success(), "{status}");
+    assert_eq!(numbered(client), transcript(SLOW_CLIENT));
+}
