@@ -1,6 +1,7 @@
 //! An echo server whose keys carry callbacks: the data registered with a source
 //! says which function handles its events. Like the Python program it is a port
-//! of, it stops after it has served one client.
+//! of, it stops after it has served one client: a peer that resets its connection,
+//! or leaves without a word, is not one.
 //!
 //! ```text
 //! cargo run --example selectors_echo_server [HOST:PORT]
@@ -38,11 +39,12 @@ impl AsFd for Source {
 struct Handler {
     callback: Callback,
     unsent: Vec<u8>,
+    has_spoken: bool,
 }
 
 impl Handler {
     fn new(callback: Callback) -> Self {
-        Self { callback, unsent: Vec::new() }
+        Self { callback, unsent: Vec::new(), has_spoken: false }
     }
 }
 
@@ -106,11 +108,13 @@ fn read(selector: &mut Selector, fd: RawFd, events: Events) -> io::Result<Contro
             let data = &buffer[..count];
             println!("  received b\"{}\"", data.escape_ascii());
             key.data.unsent.extend_from_slice(data);
+            key.data.has_spoken = true;
             write(selector, fd, events)
         }
         Err(error) if is_transient(&error) => Ok(Continue(())),
-        // The peer closed the connection, or reset it.
-        _ => close(selector, fd),
+        // The end of what the peer sends.
+        Ok(_) if key.data.has_spoken => close(selector, fd, Break(())),
+        _ => close(selector, fd, Continue(())),
     }
 }
 
@@ -126,7 +130,7 @@ fn write(selector: &mut Selector, fd: RawFd, _events: Events) -> io::Result<Cont
     match (&*connection).write(&key.data.unsent) {
         Ok(count) => drop(key.data.unsent.drain(..count)),
         Err(error) if is_transient(&error) => {}
-        Err(_) => return close(selector, fd),
+        Err(_) => return close(selector, fd, Continue(())),
     }
     if key.data.unsent.is_empty() {
         key.data.callback = read;
@@ -138,12 +142,12 @@ fn write(selector: &mut Selector, fd: RawFd, _events: Events) -> io::Result<Cont
     Ok(Continue(()))
 }
 
-/// Closes a connection and tells the main loop to stop.
-fn close(selector: &mut Selector, fd: RawFd) -> io::Result<ControlFlow<()>> {
+/// Closes a connection, and says how the server goes on.
+fn close(selector: &mut Selector, fd: RawFd, then: ControlFlow<()>) -> io::Result<ControlFlow<()>> {
     println!("  closing");
     // The key owns the connection: dropping it closes the socket.
     drop(selector.unregister(fd)?);
-    Ok(Break(()))
+    Ok(then)
 }
 
 /// Errors that say "not now": the selector reports the source again.

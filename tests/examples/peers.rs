@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use rustix::net::{SendFlags, sockopt};
 
-use crate::program::{LASTING, Program, SERVERS, assert_served, connect, echo, pattern, program, reset};
+use crate::program::{
+    LASTING, Program, SERVERS, assert_served, assert_served_next, assert_serves_on, connect, echo, pattern,
+    program, reset,
+};
 use crate::python::numbered;
 
 #[test]
@@ -16,7 +19,7 @@ fn peer_sends_nothing() {
     for name in SERVERS {
         let (server, port) = Program::serve(name);
         drop(connect(port));
-        assert_served(server, port);
+        assert_serves_on(server, port);
     }
 }
 
@@ -56,7 +59,7 @@ fn peer_resets() {
                 server.wait_for("never mind");
             }
             reset(peer);
-            assert_served(server, port);
+            assert_serves_on(server, port);
         }
     }
 }
@@ -68,21 +71,7 @@ fn peer_resets_before_it_is_accepted() {
         server.stopped_during(|| reset(connect(port)));
         // Some systems do not tell the server of such a connection at all.
         server.wait_for_silence();
-        let accepted = server.seen.iter().any(|line| line.contains("127.0.0.1:"));
-        if !accepted {
-            drop(connect(port));
-        } else if LASTING.contains(&name) {
-            drop(connect(port));
-            server.wait_for("closing ");
-        }
-        if LASTING.contains(&name) {
-            server.assert_running();
-            echo(&connect(port), b"next, please");
-        } else {
-            let (status, lines) = server.finish();
-            assert!(status.success(), "{status}");
-            assert_eq!(lines.last().unwrap(), "shutting down");
-        }
+        assert_served_next(server, port);
     }
 }
 
@@ -162,7 +151,7 @@ fn peer_resets_instead_of_reading() {
         let _ = peer.shutdown(Shutdown::Both);
         writer.join().unwrap();
         drop(peer);
-        assert_served(server, port);
+        assert_serves_on(server, port);
     }
 }
 

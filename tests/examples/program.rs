@@ -218,21 +218,40 @@ pub fn echo(mut stream: &TcpStream, message: &[u8]) {
     assert_eq!(response, message);
 }
 
-/// Asserts that the server has survived its peer: one that lasts serves the next,
-/// and one that serves a single client ends without an error.
+/// Asserts that the server survives the loss of its peer, and serves the next.
+pub fn assert_serves_on(mut server: Program, port: u16) {
+    server.wait_for("closing");
+    assert_served_next(server, port);
+}
+
+/// Asserts that the server has served its peer to the end: one that lasts serves the next, and one
+/// that serves a single client ends without an error.
 pub fn assert_served(mut server: Program, port: u16) {
+    server.wait_for("closing");
     if LASTING.contains(&&*server.name) {
-        server.wait_for("closing ");
-        echo(&connect(port), b"next, please");
-        server.wait_for("closing ");
+        assert_served_next(server, port);
+    } else {
+        assert_ended(server);
+    }
+}
+
+/// Asserts that another peer is served, as by `assert_served`.
+pub fn assert_served_next(mut server: Program, port: u16) {
+    server.assert_running();
+    echo(&connect(port), b"next, please");
+    server.wait_for("closing");
+    if LASTING.contains(&&*server.name) {
         server.wait_for_silence();
         server.assert_running();
     } else {
-        let (status, lines) = server.finish();
-        assert!(status.success(), "{status}");
-        assert_eq!(lines.last().unwrap(), "shutting down");
-        assert_eq!(lines[lines.len() - 2], "  closing");
+        assert_ended(server);
     }
+}
+
+fn assert_ended(server: Program) {
+    let (status, lines) = server.finish();
+    assert!(status.success(), "{status}");
+    assert_eq!(lines[lines.len() - 2..], ["  closing", "shutting down"]);
 }
 
 /// Many bytes that would not look the same if some went missing.
