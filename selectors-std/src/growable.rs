@@ -62,18 +62,29 @@ impl<T> List<T> for GrowableList<T> {
 
 /// From descriptor to slot.
 #[derive(Debug, Default)]
-pub struct HashIndex(FxHashMap<RawFd, u32>);
+pub struct HashIndex {
+    slots: FxHashMap<RawFd, u32>,
+    /// The most descriptors there ever were at a time.
+    most: usize,
+}
 
 impl Index for HashIndex {
     fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
-        self.0.get(&fd).copied()
+        self.slots.get(&fd).copied()
     }
 
     fn insert(&mut self, fd: RawFd, slot: u32) {
-        self.0.insert(fd, slot);
+        let count = self.slots.len() + 1;
+        if count > self.most {
+            // Removals leave marks in the map. When these have used up its room it cleans itself in
+            // place if it is at most half full, and else grows once more, in a steady state, too.
+            self.slots.reserve(2 * count - self.slots.len());
+            self.most = count;
+        }
+        self.slots.insert(fd, slot);
     }
 
     fn remove(&mut self, fd: RawFd) {
-        self.0.remove(&fd);
+        self.slots.remove(&fd);
     }
 }
