@@ -40,8 +40,10 @@ pub fn select<'a, S: AsFd + ?Sized>(
     let wakes = [LISTS[0] | gone, LISTS[1] | gone, LISTS[2]];
 
     let sources = [readable, writable, exceptional];
-    let asked = sources.iter().zip(LISTS).flat_map(|(list, flag)| list.iter().map(move |one| (one, flag)));
-    let mut fds: Vec<PollFd<'_>> = asked.map(|(one, flag)| PollFd::new(one, flag)).collect();
+    let mut fds = Vec::with_capacity(sources.iter().map(|list| list.len()).sum());
+    for (list, flag) in sources.iter().zip(LISTS) {
+        fds.extend(list.iter().map(|one| PollFd::new(one, flag)));
+    }
     // More seconds than the system can count are for ever.
     let time = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     match poll(&mut fds, time.as_ref()) {
