@@ -1,0 +1,244 @@
+//! Neither crate allocates once a selector has grown to its size, and core's never does.
+//!
+//! An allocator that counts, for each thread, every call that is made of it.
+#![allow(unsafe_code, reason = "an allocator can't be counted without one")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use selectors_core::backend::Backend;
+use selectors_core::{Events, Selector, Waker};
+
+use common::support::{NOW, SOON, Table, pair};
+use common::{Check, every_pair};
+
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    CALLS.set(CALLS.get() + 1);
+}
+
+// SAFETY: each call is handed on as it came; counting touches a thread-local number, which needs
+// neither an allocation nor a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many calls this thread makes of the allocator while it does something.
+fn calls<T>(work: impl FnOnce() -> T) -> (u64, T) {
+    let before = CALLS.get();
+    let answer = work();
+    (CALLS.get() - before, answer)
+}
+
+#[test]
+fn the_allocator_counts() {
+    let (calls, vector) = calls(|| {
+        let mut vector = vec![0_u8; 10];
+        vector.reserve(1000);
+        drop(Box::new(1));
+        vector
+    });
+    assert_eq!((calls, vector.len()), (4, 10));
+}
+
+/// How many are registered at a time: all of them are the first half of the sources, then others.
+const LIVE: usize = 56;
+const SOURCES: usize = 2 * LIVE;
+
+type Sources<'a> = [BorrowedFd<'a>];
+
+/// Registers, asks for other things, waits, takes, and unregisters while it takes.
+fn cycle<'a, B: Backend, M: Table>(
+    selector: &mut Selector<B, BorrowedFd<'a>, usize, M>,
+    sources: &Sources<'a>,
+    first: usize,
+) {
+    for number in first..first + LIVE {
+        selector.register(sources[number % SOURCES], Events::WRITE, number).unwrap();
+    }
+    for number in first..first + LIVE {
+        let source = &sources[number % SOURCES];
+        selector.modify(source, Events::READ | Events::WRITE).unwrap();
+        selector.modify(source, Events::READ.one_shot()).unwrap();
+        *selector.get_key_mut(source).unwrap().data += 1;
+    }
+    selector.select(Some(Duration::from_micros(50))).unwrap();
+    let mut told = 0;
+    while told < LIVE {
+        assert_ne!(selector.select(SOON), Ok(0));
+        while let Some((key, events)) = selector.next_ready() {
+            assert_eq!(events, Events::READ);
+            told += 1;
+            let fd = key.fd;
+            if told % 2 == 0 {
+                selector.modify(fd, Events::WRITE).unwrap();
+            }
+            let _ = selector.unregister(fd).unwrap();
+        }
+    }
+    assert_eq!((told, selector.get_map().len()), (LIVE, 0));
+}
+
+/// As many as ever stay registered, while one leaves and another comes: a map that leaves marks
+/// where something was would fill up with them.
+fn churn<'a, B: Backend, M: Table>(
+    selector: &mut Selector<B, BorrowedFd<'a>, usize, M>,
+    sources: &Sources<'a>,
+) {
+    for number in 0..LIVE {
+        selector.register(sources[number % SOURCES], Events::READ, number).unwrap();
+    }
+    for number in LIVE..LIVE + 20 * SOURCES {
+        let _ = selector.unregister(&sources[(number - LIVE) % SOURCES]).unwrap();
+        selector.register(sources[number % SOURCES], Events::READ, number).unwrap();
+        assert!(selector.get_key(&sources[number % SOURCES]).is_some());
+    }
+    for number in 20 * SOURCES..LIVE + 20 * SOURCES {
+        let _ = selector.unregister(&sources[number % SOURCES]).unwrap();
+    }
+}
+
+fn woken<B: Backend, M: Table>(selector: &mut Selector<B, BorrowedFd<'_>, usize, M>, waker: &Waker<M::Wake>) {
+    let again = waker.clone();
+    for _ in 0..3 {
+        waker.wake().unwrap();
+        again.wake().unwrap();
+        assert_eq!(selector.select(SOON), Ok(1));
+        assert!(selector.next_ready().is_none());
+    }
+    assert_eq!(selector.select(NOW), Ok(0));
+}
+
+struct Allocates<'a>(&'a Sources<'a>, Vec<String>);
+
+impl Check for Allocates<'_> {
+    fn check<B: Backend, M: Table>(&mut self, pair: &str) {
+        let sources = self.0;
+        let cell = M::cell();
+        let (grown, (mut selector, waker)) = calls(|| {
+            let mut selector = Selector::<B, _, usize, M>::new().unwrap();
+            let waker = selector.waker_in(cell).unwrap();
+            cycle(&mut selector, sources, 0);
+            (selector, waker)
+        });
+        let (steady, ()) = calls(|| {
+            for round in 0..20 {
+                cycle(&mut selector, sources, round * 11);
+                churn(&mut selector, sources);
+                woken(&mut selector, &waker);
+            }
+        });
+        assert_eq!(steady, 0, "{pair}: calls of the allocator after {grown} while it grew");
+        let (closed, ()) = calls(|| selector.close());
+        let fixed = M::CAPACITY.is_some();
+        assert_eq!((grown == 0, closed == 0), (fixed, fixed), "{pair}: {grown} to grow, {closed} to close");
+        self.1.push(format!("{pair}: {grown} calls to grow, {steady} then, {closed} to close"));
+    }
+}
+
+fn pairs() -> Vec<(UnixStream, UnixStream)> {
+    let mut pairs: Vec<_> = (0..SOURCES).map(|_| pair()).collect();
+    for (_, theirs) in &mut pairs {
+        theirs.write_all(b"!").unwrap();
+    }
+    pairs
+}
+
+#[test]
+fn a_selector_that_has_grown_allocates_nothing() {
+    let pairs = pairs();
+    let sources: Vec<_> = pairs.iter().map(|(ours, _)| ours.as_fd()).collect();
+    let mut check = Allocates(&sources, Vec::new());
+    every_pair(&mut check);
+    println!("{}", check.1.join("\n"));
+    assert!(check.1.len() >= 4);
+}
+
+/// A failure allocates nothing either, as the error carries no text.
+#[test]
+fn refusals_allocate_nothing() {
+    struct Refused<'a>(BorrowedFd<'a>);
+    impl Check for Refused<'_> {
+        fn check<B: Backend, M: Table>(&mut self, pair: &str) {
+            let mut selector = Selector::<B, _, (), M>::new().unwrap();
+            selector.register(self.0, Events::READ, ()).unwrap();
+            let (calls, ()) = calls(|| {
+                assert!(selector.register(self.0, Events::READ, ()).is_err());
+                assert!(selector.register(self.0, Events::empty(), ()).is_err());
+                assert!(selector.modify(-7, Events::READ).is_err());
+                assert!(selector.unregister(1_000_000).is_err());
+            });
+            assert_eq!(calls, 0, "{pair}");
+        }
+    }
+    let (ours, _theirs) = pair();
+    every_pair(&mut Refused(ours.as_fd()));
+}
+
+#[test]
+fn waiting_for_one_descriptor_allocates_nothing() {
+    let (ours, theirs) = pair();
+    let (calls, ()) = calls(|| {
+        assert_eq!(selectors_core::wait(&ours, Events::READ, NOW), Ok(Events::empty()));
+        assert_eq!(selectors_core::wait(&theirs, Events::WRITE, SOON), Ok(Events::WRITE));
+    });
+    assert_eq!(calls, 0);
+}
+
+/// The three lists are built anew by each call: the array that the kernel reads, at once, and each
+/// list of the answer that is not empty.
+#[test]
+fn three_lists_are_allocated_by_each_call() {
+    let pairs = pairs();
+    let (silent, _theirs) = pair();
+    let silent = vec![&silent; 100];
+    let told: Vec<_> = pairs.iter().map(|(ours, _)| ours).take(4).collect();
+    for _ in 0..2 {
+        let (calls, answer) = calls(|| selectors_std::select(&silent, &[], &silent, NOW));
+        assert_eq!(calls, 2, "the array, there and gone");
+        let (readable, writable, exceptional) = answer.unwrap();
+        assert_eq!((readable.len(), writable.len(), exceptional.len()), (0, 0, 0));
+        let (calls, answer) = self::calls(|| selectors_std::select(&told, &told, &[], SOON));
+        assert_eq!(calls, 2 + 2, "and two answers");
+        let (readable, writable, exceptional) = answer.unwrap();
+        assert_eq!((readable.len(), writable.len(), exceptional.len()), (4, 4, 0));
+    }
+    let (calls, _) = calls(|| selectors_std::select::<UnixStream>(&[], &[], &[], NOW));
+    assert_eq!(calls, 0);
+}
