@@ -1,0 +1,86 @@
+//! A test that runs itself again under `strace`, and reads what that saw.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+/// Says to the second run of a test that it is the one that is watched.
+const INSIDE: &str = "SELECTORS_TRACED";
+
+/// A system call.
+#[derive(Debug)]
+pub struct Call {
+    thread: u32,
+    /// Its name.
+    pub name: String,
+    /// Its arguments and its answer, as strace writes them.
+    rest: String,
+}
+
+impl Call {
+    /// The path that it is about, if it is the call that the tests mark their log with.
+    pub fn path(&self) -> Option<&str> {
+        let marks = matches!(self.name.as_str(), "access" | "faccessat" | "faccessat2");
+        marks.then(|| self.rest.split('"').nth(1)).flatten()
+    }
+}
+
+/// Runs `work` in a process of its own under strace; answers what the thread that did it called.
+///
+/// `None` in that process itself, and where strace is not installed, which is said.
+pub fn log(test: &str, work: impl FnOnce()) -> Option<Vec<Call>> {
+    if env::var_os(INSIDE).is_some() {
+        work();
+        return None;
+    }
+    let file = env::temp_dir().join(format!("selectors-{test}-{}", std::process::id()));
+    let ran = run(&["-s", "200", "-o"], Some(&file), test)?;
+    let text = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(ran.contains("1 passed"), "{ran}");
+    let calls: Vec<_> = text.lines().filter_map(parse).collect();
+    let thread =
+        calls.iter().find(|call| call.path().is_some_and(|path| path.ends_with('('))).unwrap().thread;
+    Some(calls.into_iter().filter(|call| call.thread == thread).collect())
+}
+
+/// The table of `strace -c` for the run of a test.
+pub fn summary(test: &str, work: impl FnOnce()) -> Option<String> {
+    if env::var_os(INSIDE).is_some() {
+        work();
+        return None;
+    }
+    run(&["-c"], None, test)
+}
+
+fn run(options: &[&str], file: Option<&Path>, test: &str) -> Option<String> {
+    let mut strace = Command::new("strace");
+    strace.arg("-f").args(options).args(file);
+    strace.arg(env::current_exe().unwrap()).args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    let output = match strace.env(INSIDE, "1").output() {
+        Ok(output) => output,
+        Err(error) => {
+            assert!(env::var_os("CI").is_none(), "strace can't be started: {error}");
+            println!("skipped: strace can't be started ({error}); install it to run this test");
+            return None;
+        }
+    };
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success(), "{text}");
+    Some(text)
+}
+
+/// A line of the log: `1234  name(arguments) = answer`. Those that only go on with an earlier line, and
+/// those about signals and ends, are none.
+fn parse(line: &str) -> Option<Call> {
+    let (thread, call) = line.split_once(' ')?;
+    let (name, rest) = call.trim_start().split_once('(')?;
+    let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    // Processors of 32 bits have a second set of calls, for times after 2038.
+    let name = name.trim_end_matches("_time64").to_owned();
+    named.then(|| Call { thread: thread.parse().unwrap(), name, rest: rest.to_owned() })
+}
