@@ -56,6 +56,12 @@ pub fn summary(test: &str, work: impl FnOnce()) -> Option<String> {
     run(&["-c"], None, test)
 }
 
+/// How many calls of a name are in such a table.
+pub fn calls(table: &str, name: &str) -> u64 {
+    let line = table.lines().find(|line| line.split_whitespace().last() == Some(name)).unwrap();
+    line.split_whitespace().nth(3).unwrap().parse().unwrap()
+}
+
 fn run(options: &[&str], file: Option<&Path>, test: &str) -> Option<String> {
     let mut strace = Command::new("strace");
     strace.arg("-f").args(options).args(file);
