@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use rustix::event::{PollFd, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
@@ -18,7 +18,7 @@ use crate::events::Events;
 /// # Errors
 ///
 /// - [`Error::InvalidEvents`]: `events` is empty or has bits that are only told.
-/// - [`Error::Os`]: the kernel refused, for want of memory.
+/// - [`Error::Os`]: the descriptor is closed (`EBADF`), or the kernel refused, for want of memory.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -43,6 +43,10 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
         rustix::event::poll(&mut one, time).map_err(|errno| os("poll", Some(fd.as_raw_fd()), errno))
     });
     match answered {
+        // A closed one: nothing to tell, but told at once, so a loop would spin on it.
+        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => {
+            Err(os("poll", Some(fd.as_raw_fd()), Errno::BADF))
+        }
         Ok(_) => Ok(poll::events(one[0].revents()).told(events.allowed())),
         Err(Error::Os { errno: Errno::INTR, .. }) => Ok(Events::empty()),
         Err(error) => Err(error),
