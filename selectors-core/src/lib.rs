@@ -89,6 +89,8 @@ pub use events::{Events, Interest, Mode};
 pub use key::{Fileno, KeyMut, SelectorKey};
 pub use map::{Iter, KeyMap};
 pub use selector::Selector;
+#[doc(hidden)]
+pub use wait::in_steps;
 pub use wait::wait;
 pub use waker::{WakeCell, Waker};
 

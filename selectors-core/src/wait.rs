@@ -57,7 +57,13 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
 const LONGEST: Duration = Duration::from_secs(2_000_000);
 
 /// Waits as often as it takes for a timeout longer than the system calls know.
-pub(crate) fn in_steps(
+///
+/// For selectors-std, no part of the interface.
+///
+/// # Errors
+///
+/// Those of `wait`.
+pub fn in_steps(
     timeout: Option<Duration>,
     mut wait: impl FnMut(Option<&Timespec>) -> Result<usize, Error>,
 ) -> Result<usize, Error> {

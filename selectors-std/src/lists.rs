@@ -2,9 +2,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use selectors_core::Error;
+use selectors_core::{Error, in_steps};
 
 /// Waits until something of three lists is ready, and answers with what is: Python's `select.select`.
 ///
@@ -44,12 +44,13 @@ pub fn select<'a, S: AsFd + ?Sized>(
     for (list, flag) in sources.iter().zip(LISTS) {
         fds.extend(list.iter().map(|one| PollFd::new(one, flag)));
     }
-    // More seconds than the system can count are for ever.
-    let time = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    match poll(&mut fds, time.as_ref()) {
+    let answered = in_steps(timeout, |time| {
+        poll(&mut fds, time).map_err(|errno| Error::Os { call: "poll", fd: None, errno })
+    });
+    match answered {
         Ok(_) => {}
-        Err(Errno::INTR) => fds.iter_mut().for_each(PollFd::clear_revents),
-        Err(errno) => return Err(Error::Os { call: "poll", fd: None, errno }.into()),
+        Err(Error::Os { errno: Errno::INTR, .. }) => fds.iter_mut().for_each(PollFd::clear_revents),
+        Err(error) => return Err(error.into()),
     }
 
     let mut answers = fds.iter();
