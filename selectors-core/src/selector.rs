@@ -59,6 +59,27 @@ use crate::waker::{Attached, Waker};
 /// selector.select(None); // borrow of moved value
 /// # }
 /// ```
+///
+/// It can go to another thread if its sources and data can:
+///
+/// ```
+/// # use selectors_core::DefaultSelector;
+/// # use std::{fs::File, rc::Rc, sync::Arc};
+/// fn goes<T: Send>() {}
+/// goes::<DefaultSelector<Arc<File>, Arc<str>, 4>>();
+/// ```
+/// ```compile_fail,E0277
+/// # use selectors_core::DefaultSelector;
+/// # use std::{fs::File, rc::Rc, sync::Arc};
+/// # fn goes<T: Send>() {}
+/// goes::<DefaultSelector<Rc<File>, Arc<str>, 4>>(); // `Rc<File>` cannot be sent between threads safely
+/// ```
+/// ```compile_fail,E0277
+/// # use selectors_core::DefaultSelector;
+/// # use std::{fs::File, rc::Rc, sync::Arc};
+/// # fn goes<T: Send>() {}
+/// goes::<DefaultSelector<Arc<File>, Rc<str>, 4>>();
+/// ```
 #[doc(alias = "BaseSelector")]
 pub struct Selector<B: Backend, S, D, M: Storage> {
     // Dropped in this order: the kernel object before the sources.
