@@ -8,12 +8,15 @@
 
 mod cpython;
 mod events;
+mod fairness;
 mod lookups;
 mod modes;
 mod owned;
 mod register;
 mod signals;
 mod support;
+mod time;
+mod wakers;
 
 /// A test for each row, in a module for each file.
 macro_rules! rows {
@@ -61,6 +64,17 @@ macro_rules! pair {
                     modify_may_change_the_mode_alone, untaken_events_survive_in_every_mode,
                     a_one_shot_modified_before_it_is_taken, a_fired_one_shot_leaves_and_comes_back,
                     a_full_table_fires_and_is_rearmed;
+                wakers: ends_a_wait_under_way, before_the_wait_it_ends_the_next, a_burst_counts_as_one,
+                    none_of_many_threads_is_lost, one_by_one_none_is_lost, from_a_signal_handler,
+                    between_two_waits, while_events_wait_to_be_taken, is_no_key, with_keys_that_come_and_go,
+                    may_be_copied_and_sent, one_cell_for_one_selector, outlives_its_selector,
+                    wakes_while_selectors_come_and_go, never_blocks, is_close_on_exec;
+                time: never_early, never_early_again_and_again, one_descriptor_never_early, zero_does_not_wait,
+                    readiness_comes_before_time, huge_ones_saturate, kept_beside_closed_descriptors;
+                fairness: equal_turns, a_batch_is_no_larger_than_said,
+                    what_the_kernel_tells_once_survives_a_break, what_arrives_late_is_not_lost,
+                    changes_in_between_starve_nobody, who_leaves_takes_no_turn_with_it,
+                    a_late_comer_has_its_turn, a_wake_among_many_is_not_lost;
             }
         }
     };

@@ -46,6 +46,9 @@ pub type KernelSet = BTreeMap<RawFd, Vec<(u32, u64)>>;
 
 /// A backend under test.
 pub trait Kernel: Backend {
+    /// The same with room for three events per wait, where that is bounded.
+    type Small: Kernel;
+
     /// What the kernel says it watches for this selector, where it can be asked.
     ///
     /// Asking epoll borrows the selector's descriptor, which counts as handing it out.
@@ -59,14 +62,20 @@ pub trait Kernel: Backend {
     }
 }
 
-impl<M: Storage> Kernel for Poll<M> {}
+impl<M: Storage> Kernel for Poll<M> {
+    type Small = Self;
+}
 
 selectors_core::if_select! {
-    impl<M: Storage> Kernel for selectors_core::backend::Select<M> {}
+    impl<M: Storage> Kernel for selectors_core::backend::Select<M> {
+        type Small = Self;
+    }
 }
 
 selectors_core::if_kqueue! {
     impl<const BATCH: usize> Kernel for selectors_core::backend::Kqueue<BATCH> {
+        type Small = selectors_core::backend::Kqueue<3>;
+
         fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
             Some(selector.as_fd())
         }
@@ -75,6 +84,8 @@ selectors_core::if_kqueue! {
 
 selectors_core::if_epoll! {
     impl<const BATCH: usize> Kernel for selectors_core::backend::Epoll<BATCH> {
+        type Small = selectors_core::backend::Epoll<3>;
+
         fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
             Some(fdinfo(std::os::fd::AsRawFd::as_raw_fd(selector)))
         }
@@ -86,9 +97,7 @@ selectors_core::if_epoll! {
 }
 
 impl<M: Table, const BATCH: usize> Kernel for Any<M, BATCH> {
-    fn watched<S, D, T: Table>(_selector: &Selector<Self, S, D, T>) -> Option<KernelSet> {
-        None
-    }
+    type Small = Any<M, 3>;
 }
 
 /// `/proc/self/fdinfo` of an epoll descriptor: the lines `tfd: events: data:`.
