@@ -17,6 +17,7 @@ mod signals;
 mod support;
 mod time;
 mod wakers;
+mod zombies;
 
 /// A test for each row, in a module for each file.
 macro_rules! rows {
@@ -75,6 +76,11 @@ macro_rules! pair {
                     what_the_kernel_tells_once_survives_a_break, what_arrives_late_is_not_lost,
                     changes_in_between_starve_nobody, who_leaves_takes_no_turn_with_it,
                     a_late_comer_has_its_turn, a_wake_among_many_is_not_lost;
+                zombies: a_duplicate_that_lives_on_does_not_spin, many_are_one_rebuild,
+                    its_place_is_used_again, its_number_is_used_again, closed_with_its_event_in_hand,
+                    another_file_takes_a_registered_number, the_others_work_on, the_waker_wakes_on,
+                    a_wake_before_the_rebuild_is_told, the_modes_survive, a_fired_one_shot_whose_peer_is_gone,
+                    closed_ones_do_not_break_the_others, the_same_file_comes_back;
             }
         }
     };

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::Errno;
 
 use super::{Backend, Kind};
 use crate::error::{Error, os};
@@ -90,7 +91,13 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
     }
 
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        Self::control(epoll::add(&self.fd, fd, data(token), flags(interest)), fd)
+        let added = match epoll::add(&self.fd, fd, data(token), flags(interest)) {
+            // Nobody has this number in the table. So the entry is of a registration that was forgotten
+            // while its descriptor was closed, and a duplicate has brought the same file back there.
+            Err(Errno::EXIST) => epoll::modify(&self.fd, fd, data(token), flags(interest)),
+            added => added,
+        };
+        Self::control(added, fd)
     }
 
     fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
@@ -158,7 +165,7 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
             match epoll::add(&fresh, entry.fd, data(entry.token), flags) {
                 // Closed behind our back, or a number that has a new file which epoll refuses:
                 // nothing could be told of it, and its owner finds out by using it.
-                Ok(()) | Err(rustix::io::Errno::BADF | rustix::io::Errno::PERM) => {}
+                Ok(()) | Err(Errno::BADF | Errno::PERM) => {}
                 Err(errno) => return Err(os("epoll_ctl", Some(entry.fd.as_raw_fd()), errno)),
             }
         }

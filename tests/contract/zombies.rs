@@ -1,0 +1,335 @@
+//! Descriptors closed behind the selector's back: raw registrations whose promise was broken.
+//!
+//! epoll knows files, not numbers: while a duplicate lives on, it tells what happens to a file that
+//! nobody can take out of its set any more. poll and select know numbers only.
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::io::{Errno, dup2};
+use selectors_core::{Error, Events, Interest, Kind, Mode, Selector};
+
+use crate::support::{Kernel, NOW, SOON, Table, agree, agree_beside, apart, pair, ready};
+
+const READ: Events = Events::READ;
+const WRITE: Events = Events::WRITE;
+
+type Sel<B, M> = Selector<B, RawFd, &'static str, M>;
+
+fn watch<B: Kernel, M: Table>(
+    selector: &mut Sel<B, M>,
+    fd: &impl AsRawFd,
+    interest: impl Into<Interest>,
+    data: &'static str,
+) {
+    // SAFETY: either open until the selector is gone, or at a number where nobody else has anything.
+    unsafe { selector.register_raw(fd.as_raw_fd(), interest, data) }.unwrap();
+}
+
+/// A file that is always ready, which the selector was told to forget after its number had been closed; it
+/// lives on as a duplicate. Answers with that, and the number.
+fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, RawFd) {
+    let (one, _) = pair();
+    let open = apart(&one);
+    let fd = open.as_raw_fd();
+    watch(selector, &open, READ | WRITE, "zombie");
+    drop(open);
+    assert_eq!(selector.unregister(fd).unwrap().data, "zombie");
+    (one, fd)
+}
+
+/// How often waits return although nothing is to be told, until they no longer do.
+fn empty_returns<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> usize {
+    for returns in 0..100 {
+        if selector.select(NOW).unwrap() == 0 {
+            assert_eq!(selector.select(Some(Duration::from_millis(2))), Ok(0));
+            return returns;
+        }
+        assert!(selector.next_ready().is_none());
+    }
+    panic!("the loop spins: {:?}", selector.stats());
+}
+
+pub fn a_duplicate_that_lives_on_does_not_spin<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    for round in 1..=3 {
+        let (_alive, fd) = zombie(&mut selector);
+        assert!(selector.get_key(fd).is_none());
+        let epoll = u64::from(selector.kind() == Kind::Epoll);
+        assert!(empty_returns(&mut selector) as u64 <= epoll);
+        let stats = selector.stats();
+        assert_eq!((stats.stale, stats.rebuilds), (round * epoll, round * epoll));
+    }
+    agree(&selector);
+}
+
+/// Many of them are one rebuild; and nobody's loop needs to take events for it to happen.
+pub fn many_are_one_rebuild<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let alive = [(); 20].map(|()| zombie(&mut selector));
+    let mut waits = 0;
+    while selector.select(NOW).unwrap() > 0 {
+        waits += 1;
+        assert!(waits < 3, "without `next_ready` the loop spins");
+    }
+    let epoll = u64::from(selector.kind() == Kind::Epoll);
+    assert_eq!(selector.stats().rebuilds, epoll);
+    agree(&selector);
+    drop(alive);
+}
+
+/// A place in the table that is used again gets nothing of what its former owner left behind.
+pub fn its_place_is_used_again<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let (_alive, _) = zombie(&mut selector);
+    let (other, mut peer) = pair();
+    watch(&mut selector, &other, READ, "other");
+    empty_returns(&mut selector);
+    peer.write_all(b"!").unwrap();
+    assert_eq!(ready(&mut selector, SOON), [(other.as_raw_fd(), READ)].into());
+    agree(&selector);
+}
+
+/// The same number, and the same place: told is what the new file says, and nothing else.
+pub fn its_number_is_used_again<B: Kernel, M: Table>() {
+    for interest in [READ.into(), READ.one_shot()] {
+        let mut selector = Sel::<B, M>::new().unwrap();
+        let (alive, _peer) = pair();
+        let mut open = apart(&alive);
+        watch(&mut selector, &open, WRITE, "zombie");
+        let fd = open.as_raw_fd();
+        let (other, mut peer) = pair();
+        dup2(&other, &mut open).unwrap();
+        let _ = selector.unregister(fd).unwrap();
+        watch(&mut selector, &open, interest, "other");
+        empty_returns(&mut selector);
+        peer.write_all(b"!").unwrap();
+        assert_eq!(selector.select(SOON), Ok(1));
+        let (key, events) = selector.next_ready().unwrap();
+        assert_eq!((key.fd, *key.data, events), (fd, "other", READ));
+        assert!(selector.next_ready().is_none());
+        agree(&selector);
+    }
+}
+
+/// What is pending of the one whose number was closed does not wait for whom comes next.
+pub fn closed_with_its_event_in_hand<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let (alive, _peer) = pair();
+    let mut open = apart(&alive);
+    let fd = open.as_raw_fd();
+    let (other, _other_peer) = pair();
+    watch(&mut selector, &open, WRITE, "zombie");
+    watch(&mut selector, &other, WRITE, "beside");
+    assert_eq!(selector.select(SOON), Ok(2));
+    let quiet = pair();
+    dup2(&quiet.0, &mut open).unwrap();
+    let _ = selector.unregister(fd).unwrap();
+    watch(&mut selector, &open, READ, "new");
+    for _ in 0..3 {
+        assert_eq!(ready(&mut selector, SOON).remove(&fd), None);
+    }
+    assert_eq!(ready(&mut selector, SOON), [(other.as_raw_fd(), WRITE)].into());
+    agree(&selector);
+}
+
+/// `dup2` over a key's number, without a word to the selector. epoll goes on with the file, poll and
+/// select with the number; in both cases it is the same key that is told, and no other.
+pub fn another_file_takes_a_registered_number<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let (alive, mut old_peer) = pair();
+    let mut open = apart(&alive);
+    let fd = open.as_raw_fd();
+    watch(&mut selector, &open, READ, "key");
+    let (beside, mut peer_beside) = pair();
+    watch(&mut selector, &beside, READ, "beside");
+    let (other, mut new_peer) = pair();
+    dup2(&other, &mut open).unwrap();
+
+    let of_file = usize::from(selector.kind() == Kind::Epoll);
+    old_peer.write_all(b"!").unwrap();
+    assert_eq!(ready(&mut selector, NOW).len(), of_file);
+    rustix::io::read(&alive, &mut [0; 8]).unwrap();
+    new_peer.write_all(b"!").unwrap();
+    assert_eq!(ready(&mut selector, NOW).len(), 1 - of_file);
+    peer_beside.write_all(b"!").unwrap();
+    assert_eq!(ready(&mut selector, SOON)[&beside.as_raw_fd()], READ);
+    rustix::io::read(&beside, &mut [0; 8]).unwrap();
+
+    old_peer.write_all(b"!").unwrap();
+    assert_eq!(selector.unregister(fd).unwrap().data, "key");
+    assert!(empty_returns(&mut selector) <= of_file);
+    agree(&selector);
+}
+
+pub fn the_others_work_on<B: Kernel, M: Table>() {
+    let pairs = [(); 5].map(|()| pair());
+    let mut selector = Sel::<B, M>::new().unwrap();
+    for (one, _) in &pairs {
+        watch(&mut selector, one, READ, "other");
+    }
+    for _ in 0..3 {
+        let (_alive, _) = zombie(&mut selector);
+        empty_returns(&mut selector);
+        for (one, two) in &pairs {
+            rustix::io::write(two, b"!").unwrap();
+            assert_eq!(ready(&mut selector, SOON), [(one.as_raw_fd(), READ)].into());
+            rustix::io::read(one, &mut [0; 8]).unwrap();
+            selector.modify(one, READ | WRITE).unwrap();
+            assert_eq!(ready(&mut selector, SOON), [(one.as_raw_fd(), WRITE)].into());
+            selector.modify(one, READ).unwrap();
+        }
+        assert_eq!(selector.unregister(&pairs[0].0).unwrap().data, "other");
+        watch(&mut selector, &pairs[0].0, READ, "other");
+    }
+    agree(&selector);
+    assert_eq!(selector.get_map().len(), pairs.len());
+}
+
+pub fn the_waker_wakes_on<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let waker = selector.waker_in(M::cell()).unwrap();
+    for before in [true, false] {
+        let (_alive, _) = zombie(&mut selector);
+        if before {
+            // Seen by the wait that meets the zombie, if not by that after it.
+            waker.wake().unwrap();
+        }
+        assert!(selector.select(NOW).unwrap() > 0 || selector.kind() != Kind::Epoll);
+        assert!(empty_returns(&mut selector) <= 2);
+        for _ in 0..3 {
+            waker.wake().unwrap();
+            assert_eq!(selector.select(SOON), Ok(1));
+            assert!(selector.next_ready().is_none());
+            assert_eq!(selector.select(NOW), Ok(0));
+        }
+    }
+    assert_eq!(selector.stats().rebuilds, if selector.kind() == Kind::Epoll { 2 } else { 0 });
+    agree_beside(&selector, 1);
+}
+
+/// A wake that comes after the zombie was met, and before the kernel's set is made anew.
+pub fn a_wake_before_the_rebuild_is_told<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let waker = selector.waker_in(M::cell()).unwrap();
+    let (_alive, _) = zombie(&mut selector);
+    selector.select(NOW).unwrap();
+    assert!(selector.next_ready().is_none());
+    waker.wake().unwrap();
+    assert_eq!(selector.select(SOON), Ok(1));
+    assert!(selector.next_ready().is_none());
+    assert_eq!(selector.select(NOW), Ok(0));
+}
+
+/// What is armed stays armed, and loses no event; what has fired stays silent until it is modified.
+pub fn the_modes_survive<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let edges = selector.kind().supports_edge();
+    let [edge, armed, fired, level] = [(); 4].map(|()| pair());
+    watch(&mut selector, &edge.0, READ.with_mode(if edges { Mode::Edge } else { Mode::Level }), "edge");
+    watch(&mut selector, &armed.0, READ.one_shot(), "armed");
+    watch(&mut selector, &fired.0, WRITE.one_shot(), "fired");
+    watch(&mut selector, &level.0, READ, "level");
+    assert_eq!(ready(&mut selector, SOON), [(fired.0.as_raw_fd(), WRITE)].into());
+
+    for _ in 0..2 {
+        let (_alive, _) = zombie(&mut selector);
+        selector.select(NOW).unwrap();
+        assert!(selector.next_ready().is_none());
+        // Between the meeting and the rebuild.
+        rustix::io::write(&edge.1, b"!").unwrap();
+        rustix::io::write(&armed.1, b"!").unwrap();
+        let told = ready(&mut selector, SOON);
+        assert_eq!(told, [(edge.0.as_raw_fd(), READ), (armed.0.as_raw_fd(), READ)].into());
+        assert_eq!(selector.get_key(&fired.0).unwrap().mode, Mode::OneShot);
+        if edges {
+            assert_eq!(ready(&mut selector, NOW), [].into(), "told once");
+            rustix::io::write(&edge.1, b"!").unwrap();
+            assert_eq!(ready(&mut selector, SOON), [(edge.0.as_raw_fd(), READ)].into());
+        }
+        assert_eq!(rustix::io::read(&edge.0, &mut [0; 8]), Ok(1 + usize::from(edges)));
+        assert_eq!(ready(&mut selector, NOW), [].into(), "the armed one has fired");
+        selector.modify(&armed.0, READ.one_shot()).unwrap();
+        assert_eq!(ready(&mut selector, SOON), [(armed.0.as_raw_fd(), READ)].into());
+        rustix::io::read(&armed.0, &mut [0; 8]).unwrap();
+        selector.modify(&armed.0, READ.one_shot()).unwrap();
+    }
+    agree(&selector);
+    selector.modify(&fired.0, WRITE.one_shot()).unwrap();
+    assert_eq!(ready(&mut selector, SOON), [(fired.0.as_raw_fd(), WRITE)].into());
+    assert_eq!(ready(&mut selector, NOW), [].into());
+}
+
+/// The kernel tells hang-ups even to who asks for nothing: once, after a rebuild, and to nobody.
+pub fn a_fired_one_shot_whose_peer_is_gone<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let (fired, peer) = pair();
+    watch(&mut selector, &fired, WRITE.one_shot(), "fired");
+    assert_eq!(ready(&mut selector, SOON).len(), 1);
+    drop(peer);
+    let (_alive, _) = zombie(&mut selector);
+    assert!(empty_returns(&mut selector) <= 2);
+    selector.modify(&fired, READ.one_shot()).unwrap();
+    assert!(ready(&mut selector, SOON)[&fired.as_raw_fd()].contains(READ));
+    assert_eq!(ready(&mut selector, NOW), [].into());
+}
+
+/// Nothing of it is left: poll's `POLLNVAL`, select's `EBADF` for the whole set, and epoll's silence.
+pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let mut open: Vec<OwnedFd> = (0..6).map(|_| apart(pair().0)).collect();
+    let (last, mut peer) = pair();
+    for fd in &open {
+        watch(&mut selector, fd, WRITE.one_shot(), "one-shot");
+    }
+    watch(&mut selector, &last, READ | WRITE, "last");
+    assert_eq!(ready(&mut selector, SOON).len(), 7);
+    for fd in &open {
+        selector.modify(fd, WRITE).unwrap();
+    }
+    // The first in the table, the last, and one between.
+    for place in [0, 4, 1] {
+        let closed = open.remove(place).as_raw_fd();
+        let told = ready(&mut selector, SOON);
+        assert_eq!((told.len(), told.contains_key(&closed)), (open.len() + 1, false));
+    }
+    peer.write_all(b"!").unwrap();
+    let numbers: Vec<RawFd> = selector.get_map().iter().map(|key| key.fd).collect();
+    open.clear();
+    for _ in 0..3 {
+        assert_eq!(ready(&mut selector, SOON), [(last.as_raw_fd(), READ | WRITE)].into());
+    }
+    for fd in numbers.into_iter().filter(|fd| *fd != last.as_raw_fd()) {
+        assert_eq!(selector.unregister(fd).unwrap().data, "one-shot");
+    }
+    assert_eq!(ready(&mut selector, SOON), [(last.as_raw_fd(), READ | WRITE)].into());
+    agree(&selector);
+}
+
+/// A number that was closed gets its old file back, as when standard input is put aside and restored.
+pub fn the_same_file_comes_back<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let (one, mut peer) = pair();
+    for _ in 0..3 {
+        let open = apart(&one);
+        let fd = open.as_raw_fd();
+        watch(&mut selector, &open, READ.one_shot(), "before");
+        drop(open);
+        assert_eq!(selector.select(NOW), Ok(0));
+        assert_eq!(selector.modify(fd, WRITE).unwrap_err().errno(), Some(Errno::BADF));
+        let _ = selector.unregister(fd).unwrap();
+
+        let open = rustix::io::fcntl_dupfd_cloexec(&one, fd).unwrap();
+        watch(&mut selector, &open, READ, "again");
+        peer.write_all(b"!").unwrap();
+        for _ in 0..2 {
+            assert_eq!(ready(&mut selector, SOON), [(open.as_raw_fd(), READ)].into());
+        }
+        rustix::io::read(&one, &mut [0; 8]).unwrap();
+        let _ = selector.unregister(&open).unwrap();
+        assert_eq!(empty_returns(&mut selector), 0);
+    }
+    agree(&selector);
+}
