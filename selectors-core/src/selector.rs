@@ -187,6 +187,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 
     fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, RegisterError<S, D>> {
         let vacancy = match self.engine.check_new(self.table.keys(), &key) {
+            Ok(()) if self.is_wakers(key.fd) => Err(Error::AlreadyRegistered { fd: key.fd }),
             Ok(()) => self.table.vacancy(),
             Err(error) => Err(error),
         };
@@ -194,6 +195,11 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
             Ok(vacancy) => self.engine.register(vacancy, key),
             Err(error) => Err(RegisterError::new(error, key)),
         }
+    }
+
+    fn is_wakers(&self, fd: RawFd) -> bool {
+        let own = self.waker.as_ref().and_then(|held| held.cell.watched());
+        own.is_some_and(|own| own.as_raw_fd() == fd)
     }
 
     /// Watches a registered descriptor for something else from now on, and re-arms a one-shot that fired.
@@ -318,6 +324,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Errors
     ///
     /// - [`Error::WakerInUse`]: another selector has the cell, or this selector another cell.
+    /// - [`Error::AlreadyRegistered`]: the waker's descriptor got the number of a raw registration that was closed
+    ///   behind the selector's back. Unregister that one, and ask again.
     /// - [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
         if let Some(held) = &self.waker {
@@ -328,6 +336,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         // From here on dropping it sets the cell free.
         let mut held = Attached { cell: cell.clone(), token: Token::NONE };
         let fd = held.cell.watched().ok_or(Error::WakerClosed)?;
+        if self.table.get(fd.as_raw_fd()).is_some() {
+            // To unregister the closed one would take the waker out of the kernel's set.
+            return Err(Error::AlreadyRegistered { fd: fd.as_raw_fd() });
+        }
         held.token = self.engine.register_waker(self.table.vacancy()?, fd)?;
         self.waker = Some(held);
         Ok(Waker(cell))

@@ -234,19 +234,27 @@ impl<W: Deref<Target = WakeCell>> Drop for Attached<W> {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
+    use rustix::fd::{AsRawFd, RawFd};
+
     use super::WakeCell;
+    use crate::backend::{Backend, Poll, Queue, Sets};
     use crate::error::Error;
+    use crate::events::Events;
+    use crate::selector::Selector;
+    use crate::storage::Fixed;
 
     #[test]
     fn a_cell_belongs_to_one_selector_at_a_time() {
         let cell = WakeCell::new();
         assert_eq!(cell.wake(), Err(Error::WakerClosed));
-        let first = rustix::fd::AsRawFd::as_raw_fd(&cell.attach().unwrap());
+        let first = cell.attach().unwrap().as_raw_fd();
         assert_eq!(cell.attach().unwrap_err(), Error::WakerInUse);
         assert_eq!(cell.wake(), Ok(()));
         cell.detach();
         assert_eq!(cell.wake(), Err(Error::WakerClosed));
-        let again = rustix::fd::AsRawFd::as_raw_fd(&cell.attach().unwrap());
+        let again = cell.attach().unwrap().as_raw_fd();
         assert_eq!(first, again);
     }
 
@@ -263,5 +271,35 @@ mod tests {
         cell.seen();
         cell.wake().unwrap();
         assert_eq!(rustix::io::read(fd, &mut count), Ok(8));
+    }
+
+    #[allow(unsafe_code)]
+    fn a_number_is_the_wakers_or_a_keys<B: Backend>(cell: &'static WakeCell) {
+        let Ok(mut selector) = Selector::<B, RawFd, (), Fixed<4>>::new() else {
+            return assert_eq!(B::KIND, None, "the platform has it");
+        };
+        // As if a key's descriptor had been closed, and its number given to the waker's.
+        let fd = cell.attach().unwrap().as_raw_fd();
+        cell.detach();
+        // SAFETY: the cell keeps it open.
+        unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap();
+        assert_eq!(selector.waker_in(cell).unwrap_err(), Error::AlreadyRegistered { fd });
+        let _ = selector.unregister(fd).unwrap();
+
+        let waker = selector.waker_in(cell).unwrap();
+        // SAFETY: as above.
+        let refused = unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap_err();
+        assert_eq!(refused.error, Error::AlreadyRegistered { fd });
+        waker.wake().unwrap();
+        assert_eq!(selector.select(Some(Duration::from_secs(20))), Ok(1));
+        assert!(selector.next_ready().is_none() && selector.get_map().is_empty());
+    }
+
+    #[test]
+    fn a_number_is_watched_once() {
+        static CELLS: [WakeCell; 3] = [const { WakeCell::new() }; 3];
+        a_number_is_the_wakers_or_a_keys::<Queue<4>>(&CELLS[0]);
+        a_number_is_the_wakers_or_a_keys::<Poll<Fixed<4>>>(&CELLS[1]);
+        a_number_is_the_wakers_or_a_keys::<Sets<Fixed<4>>>(&CELLS[2]);
     }
 }
