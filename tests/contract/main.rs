@@ -11,7 +11,9 @@ mod events;
 mod fairness;
 mod lookups;
 mod modes;
+mod nested;
 mod owned;
+mod refused;
 mod register;
 mod signals;
 mod support;
@@ -80,7 +82,12 @@ macro_rules! pair {
                     its_place_is_used_again, its_number_is_used_again, closed_with_its_event_in_hand,
                     another_file_takes_a_registered_number, the_others_work_on, the_waker_wakes_on,
                     a_wake_before_the_rebuild_is_told, the_modes_survive, a_fired_one_shot_whose_peer_is_gone,
-                    closed_ones_do_not_break_the_others, the_same_file_comes_back;
+                    closed_ones_do_not_break_the_others, the_same_file_comes_back,
+                    a_rebuild_that_fails_is_tried_again;
+                nested: readiness_inside_is_told_outside, what_is_told_once_inside, told_once_outside,
+                    the_inner_waker_wakes_both, the_outer_waker_leaves_the_inner_one_alone,
+                    the_inner_one_goes_first, a_replaced_instance_says_so,
+                    a_replaced_instance_is_nested_again;
             }
         }
     };

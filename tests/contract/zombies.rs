@@ -9,8 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::io::{Errno, dup2};
-use selectors_core::{Error, Events, Interest, Kind, Mode, Selector};
+use selectors_core::{Events, Interest, Kind, Mode, Selector};
 
+use crate::refused::{refusals, refused};
 use crate::support::{Kernel, NOW, SOON, Table, agree, agree_beside, apart, pair, ready};
 
 const READ: Events = Events::READ;
@@ -332,4 +333,35 @@ pub fn the_same_file_comes_back<B: Kernel, M: Table>() {
         assert_eq!(empty_returns(&mut selector), 0);
     }
     agree(&selector);
+}
+
+/// The new set may be refused, for want of descriptors or memory: that is an error, the old set stays, and
+/// the next wait tries again.
+pub fn a_rebuild_that_fails_is_tried_again<B: Kernel, M: Table>() {
+    for (call, errno) in refusals() {
+        let mut selector = Sel::<B, M>::new().unwrap();
+        let (other, mut peer) = pair();
+        watch(&mut selector, &other, READ, "other");
+        let waker = selector.waker_in(M::cell()).unwrap();
+        let (_alive, _) = zombie(&mut selector);
+        if selector.select(NOW).unwrap() == 0 {
+            return; // not an epoll
+        }
+        assert!(selector.next_ready().is_none());
+        let Some(errors) = refused(call, errno, || [(); 3].map(|()| selector.select(NOW))) else { return };
+        for error in errors {
+            assert_eq!(error.unwrap_err().errno(), Some(errno));
+        }
+        assert_eq!(selector.stats().rebuilds, 0);
+
+        waker.wake().unwrap();
+        peer.write_all(b"!").unwrap();
+        assert_eq!(selector.select(SOON), Ok(2));
+        assert_eq!(selector.next_ready().unwrap().1, READ);
+        assert!(selector.next_ready().is_none());
+        rustix::io::read(&other, &mut [0; 8]).unwrap();
+        assert_eq!(empty_returns(&mut selector), 0);
+        assert_eq!(selector.stats().rebuilds, 1);
+        agree_beside(&selector, 1);
+    }
 }

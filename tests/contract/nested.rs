@@ -1,0 +1,238 @@
+//! A selector watched by another one, which the descriptor of epoll and kqueue allows.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::dup;
+use selectors_core::{Error, Events, Mode, Selector};
+
+use crate::support::{Kernel, NOW, SOON, Table, agree, apart, pair, ready};
+
+const READ: Events = Events::READ;
+
+/// The best selector of the platform: the one that is watched, by selectors of every kind.
+type Inner<S> = selectors_std::AnySelector<S>;
+
+/// An outer selector, and an inner one that it watches; where such a descriptor exists.
+fn nest<B: Kernel, M: Table, S>(
+    inner: &Inner<S>,
+    mode: Mode,
+) -> Option<(Selector<B, OwnedFd, (), M>, BTreeMap<RawFd, Events>)> {
+    let own = dup(inner.fileno()?).unwrap();
+    let mut outer = Selector::<B, OwnedFd, (), M>::new().unwrap();
+    let told = [(own.as_raw_fd(), READ)].into();
+    outer.register(own, READ.with_mode(mode), ()).unwrap();
+    agree(&outer);
+    Some((outer, told))
+}
+
+const NOTHING: BTreeMap<RawFd, Events> = BTreeMap::new();
+
+pub fn readiness_inside_is_told_outside<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    let mut inner = Inner::new().unwrap();
+    let Some((mut outer, told)) = nest::<B, M, _>(&inner, Mode::Level) else { return };
+    assert_eq!(ready(&mut outer, NOW), NOTHING, "nothing is registered inside");
+    inner.register(&one, READ, ()).unwrap();
+    assert_eq!(ready(&mut outer, NOW), NOTHING);
+    for _ in 0..3 {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(10));
+                two.write_all(b"!").unwrap();
+            });
+            assert_eq!(ready(&mut outer, None), told);
+        });
+        // As long as it lasts; asking the inner one takes nothing of a level away.
+        assert_eq!(ready(&mut outer, SOON), told);
+        assert_eq!(ready(&mut inner, SOON), [(one.as_raw_fd(), READ)].into());
+        assert_eq!(ready(&mut outer, Some(Duration::from_micros(100))), told);
+        assert_eq!((&one).read(&mut [0; 8]).unwrap(), 1);
+        assert_eq!(ready(&mut outer, NOW), NOTHING, "the inner one is drained");
+        assert_eq!(ready(&mut inner, NOW), NOTHING);
+    }
+    let _ = inner.unregister(&one).unwrap();
+    two.write_all(b"!").unwrap();
+    assert_eq!(ready(&mut outer, NOW), NOTHING);
+}
+
+/// What an inner edge or one-shot tells once, the outer one is told until the inner one is asked.
+pub fn what_is_told_once_inside<B: Kernel, M: Table>() {
+    for mode in [Mode::OneShot, Mode::Edge] {
+        let (one, mut two) = pair();
+        let mut inner = Inner::new().unwrap();
+        let Some((mut outer, told)) = nest::<B, M, _>(&inner, Mode::Level) else { return };
+        inner.register(&one, READ.with_mode(mode), ()).unwrap();
+        for _ in 0..3 {
+            two.write_all(b"!").unwrap();
+            for _ in 0..3 {
+                assert_eq!(ready(&mut outer, SOON), told);
+            }
+            assert_eq!(ready(&mut inner, SOON), [(one.as_raw_fd(), READ)].into());
+            assert_eq!(ready(&mut outer, NOW), NOTHING);
+            assert_eq!((&one).read(&mut [0; 8]).unwrap(), 1);
+            inner.modify(&one, READ.with_mode(mode)).unwrap();
+        }
+    }
+}
+
+/// The outer interest may be of any mode, too.
+pub fn told_once_outside<B: Kernel, M: Table>() {
+    for mode in [Mode::OneShot, Mode::Edge] {
+        let (one, mut two) = pair();
+        let mut inner = Inner::new().unwrap();
+        inner.register(&one, READ, ()).unwrap();
+        if mode == Mode::Edge && !Selector::<B, OwnedFd, (), M>::new().unwrap().kind().supports_edge() {
+            continue;
+        }
+        let Some((mut outer, told)) = nest::<B, M, _>(&inner, mode) else { return };
+        let fd = *told.keys().next().unwrap();
+        for _ in 0..3 {
+            two.write_all(b"!").unwrap();
+            assert_eq!(ready(&mut outer, SOON), told, "{mode:?}");
+            assert_eq!(ready(&mut outer, NOW), NOTHING, "{mode:?}");
+            assert_eq!(ready(&mut inner, SOON), [(one.as_raw_fd(), READ)].into());
+            assert_eq!((&one).read(&mut [0; 8]).unwrap(), 1);
+            assert_eq!(ready(&mut inner, NOW), NOTHING);
+            outer.modify(fd, READ.with_mode(mode)).unwrap();
+        }
+    }
+}
+
+pub fn the_inner_waker_wakes_both<B: Kernel, M: Table>() {
+    let mut inner = Inner::<OwnedFd>::new().unwrap();
+    let waker = inner.waker().unwrap();
+    let Some((mut outer, told)) = nest::<B, M, _>(&inner, Mode::Level) else { return };
+    for _ in 0..3 {
+        assert_eq!(ready(&mut outer, NOW), NOTHING);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(10));
+                waker.wake().unwrap();
+            });
+            assert_eq!(ready(&mut outer, None), told);
+        });
+        assert_eq!(inner.select(SOON), Ok(1));
+        assert!(inner.next_ready().is_none());
+        assert_eq!(ready(&mut outer, NOW), NOTHING, "the wake has been seen");
+    }
+}
+
+pub fn the_outer_waker_leaves_the_inner_one_alone<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    let mut inner = Inner::new().unwrap();
+    inner.register(&one, READ, ()).unwrap();
+    let Some((mut outer, told)) = nest::<B, M, _>(&inner, Mode::Level) else { return };
+    let waker = outer.waker_in(M::cell()).unwrap();
+    waker.wake().unwrap();
+    assert_eq!(outer.select(SOON), Ok(1));
+    assert!(outer.next_ready().is_none());
+    assert_eq!(inner.select(NOW), Ok(0));
+    waker.wake().unwrap();
+    two.write_all(b"!").unwrap();
+    assert_eq!(outer.select(SOON), Ok(2));
+    assert_eq!(ready(&mut outer, SOON), told);
+}
+
+/// A kernel object that is gone is told to nobody, and the outer selector works on.
+pub fn the_inner_one_goes_first<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    let mut inner = Inner::new().unwrap();
+    inner.register(&one, READ, ()).unwrap();
+    let Some(fd) = inner.fileno().map(apart) else { return };
+    let mut outer = Selector::<B, RawFd, (), M>::new().unwrap();
+    // SAFETY: nobody else has anything at this number.
+    unsafe { outer.register_raw(fd.as_raw_fd(), READ, ()) }.unwrap();
+    two.write_all(b"!").unwrap();
+    assert_eq!(ready(&mut outer, SOON).len(), 1);
+    inner.close();
+    let number = fd.as_raw_fd();
+    drop(fd);
+    assert_eq!(ready(&mut outer, NOW), NOTHING);
+    let _ = outer.unregister(number).unwrap();
+    assert_eq!(ready(&mut outer, Some(Duration::from_millis(2))), NOTHING);
+}
+
+/// Has the selector meet an event of a registration that is gone, and rebuild at its next wait.
+fn must_rebuild<B: Kernel, M: Table>(selector: &mut Selector<B, OwnedFd, (), M>) -> UnixStream {
+    let (alive, _) = pair();
+    // `alive` keeps the file, and its number is closed first, so that the kernel can't be told.
+    let liar = apart(&alive);
+    let fd = liar.as_raw_fd();
+    selector.register(liar, READ, ()).unwrap();
+    // SAFETY: nobody else has anything at this number; its owner is forgotten below, and closes nothing.
+    unsafe { rustix::io::close(fd) };
+    let key = selector.unregister(fd).unwrap();
+    std::mem::forget(key.fileobj);
+    alive
+}
+
+/// Its descriptor was handed out, so that somebody may be watching it: a rebuild says so, once each
+/// time, and everything works on under the same number.
+pub fn a_replaced_instance_says_so<B: Kernel, M: Table>() {
+    let pairs = [(); 3].map(|()| pair());
+    let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
+    let numbers = pairs.each_ref().map(|(one, _)| selector.register(dup(one).unwrap(), READ, ()).unwrap().fd);
+    let waker = selector.waker_in(M::cell()).unwrap();
+    let mut rebuilds = 0;
+    for lent in [false, true, true, false] {
+        let number = if lent { B::fileno(&selector).map(|fd| fd.as_raw_fd()) } else { None };
+        let alive = must_rebuild(&mut selector);
+        let met = selector.select(NOW).unwrap();
+        assert!(selector.next_ready().is_none());
+        waker.wake().unwrap();
+        if met > 0 {
+            rebuilds += 1;
+        }
+        if let Some(fd) = number.filter(|_| met > 0) {
+            assert_eq!(selector.select(SOON), Err(Error::Replaced { fd }));
+            assert_eq!(selector.stats().rebuilds, rebuilds);
+        }
+        // Told once; and what came meanwhile is told now.
+        assert_eq!(selector.select(SOON), Ok(1), "the wake");
+        assert!(selector.next_ready().is_none());
+        assert_eq!(selector.stats().rebuilds, rebuilds);
+        for ((one, two), fd) in pairs.iter().zip(numbers) {
+            rustix::io::write(two, b"!").unwrap();
+            assert_eq!(ready(&mut selector, SOON), [(fd, READ)].into());
+            rustix::io::read(one, &mut [0; 8]).unwrap();
+        }
+        if let Some(fd) = number {
+            // SAFETY: the selector's own, under the number that it had.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            let flags = rustix::io::fcntl_getfd(fd).unwrap();
+            assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "the new one is inherited");
+        }
+        drop(alive);
+    }
+}
+
+/// The outer selector would hear nothing more; the error is the word to register anew, after which it does.
+pub fn a_replaced_instance_is_nested_again<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    let mut inner = Inner::<OwnedFd>::new().unwrap();
+    let fd = inner.register(dup(&one).unwrap(), READ, ()).unwrap().fd;
+    let Some((mut outer, told)) = nest::<B, M, _>(&inner, Mode::Level) else { return };
+    let _alive = must_rebuild(&mut inner);
+    if inner.select(NOW) == Ok(0) {
+        return; // not an epoll
+    }
+    assert!(inner.next_ready().is_none());
+    let refused = inner.select(NOW).unwrap_err();
+    assert_eq!(refused, Error::Replaced { fd: inner.fileno().unwrap().as_raw_fd() });
+
+    let _ = outer.unregister(*told.keys().next().unwrap()).unwrap();
+    let own = dup(inner.fileno().unwrap()).unwrap();
+    let told = [(outer.register(own, READ, ()).unwrap().fd, READ)].into();
+    for _ in 0..3 {
+        assert_eq!(ready(&mut outer, NOW), NOTHING);
+        two.write_all(b"!").unwrap();
+        assert_eq!(ready(&mut outer, SOON), told);
+        assert_eq!(ready(&mut inner, SOON), [(fd, READ)].into());
+        rustix::io::read(&one, &mut [0; 8]).unwrap();
+    }
+}
