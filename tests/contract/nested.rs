@@ -17,20 +17,22 @@ const READ: Events = Events::READ;
 /// The best selector of the platform: the one that is watched, by selectors of every kind.
 type Inner<S> = selectors_std::AnySelector<S>;
 
+type Outer<B, M> = Selector<B, OwnedFd, (), M>;
+
+/// What `ready` answers.
+type Told = BTreeMap<RawFd, Events>;
+
 /// An outer selector, and an inner one that it watches; where such a descriptor exists.
-fn nest<B: Kernel, M: Table, S>(
-    inner: &Inner<S>,
-    mode: Mode,
-) -> Option<(Selector<B, OwnedFd, (), M>, BTreeMap<RawFd, Events>)> {
+fn nest<B: Kernel, M: Table, S>(inner: &Inner<S>, mode: Mode) -> Option<(Outer<B, M>, Told)> {
     let own = dup(inner.fileno()?).unwrap();
-    let mut outer = Selector::<B, OwnedFd, (), M>::new().unwrap();
+    let mut outer = Outer::<B, M>::new().unwrap();
     let told = [(own.as_raw_fd(), READ)].into();
     outer.register(own, READ.with_mode(mode), ()).unwrap();
     agree(&outer);
     Some((outer, told))
 }
 
-const NOTHING: BTreeMap<RawFd, Events> = BTreeMap::new();
+const NOTHING: Told = Told::new();
 
 pub fn readiness_inside_is_told_outside<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
@@ -86,7 +88,7 @@ pub fn told_once_outside<B: Kernel, M: Table>() {
         let (one, mut two) = pair();
         let mut inner = Inner::new().unwrap();
         inner.register(&one, READ, ()).unwrap();
-        if mode == Mode::Edge && !Selector::<B, OwnedFd, (), M>::new().unwrap().kind().supports_edge() {
+        if mode == Mode::Edge && !Outer::<B, M>::new().unwrap().kind().supports_edge() {
             continue;
         }
         let Some((mut outer, told)) = nest::<B, M, _>(&inner, mode) else { return };
@@ -158,7 +160,7 @@ pub fn the_inner_one_goes_first<B: Kernel, M: Table>() {
 }
 
 /// Has the selector meet an event of a registration that is gone, and rebuild at its next wait.
-fn must_rebuild<B: Kernel, M: Table>(selector: &mut Selector<B, OwnedFd, (), M>) -> UnixStream {
+fn must_rebuild<B: Kernel, M: Table>(selector: &mut Outer<B, M>) -> UnixStream {
     let (alive, _) = pair();
     // `alive` keeps the file, and its number is closed first, so that the kernel can't be told.
     let liar = apart(&alive);
@@ -175,7 +177,7 @@ fn must_rebuild<B: Kernel, M: Table>(selector: &mut Selector<B, OwnedFd, (), M>)
 /// time, and everything works on under the same number.
 pub fn a_replaced_instance_says_so<B: Kernel, M: Table>() {
     let pairs = [(); 3].map(|()| pair());
-    let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
+    let mut selector = Outer::<B, M>::new().unwrap();
     let numbers = pairs.each_ref().map(|(one, _)| selector.register(dup(one).unwrap(), READ, ()).unwrap().fd);
     let waker = selector.waker_in(M::cell()).unwrap();
     let mut rebuilds = 0;
