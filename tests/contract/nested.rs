@@ -47,7 +47,7 @@ pub fn readiness_inside_is_told_outside<B: Kernel, M: Table>() {
                 thread::sleep(Duration::from_millis(10));
                 two.write_all(b"!").unwrap();
             });
-            assert_eq!(ready(&mut outer, None), told);
+            assert_eq!(ready(&mut outer, SOON), told);
         });
         // As long as it lasts; asking the inner one takes nothing of a level away.
         assert_eq!(ready(&mut outer, SOON), told);
@@ -116,7 +116,7 @@ pub fn the_inner_waker_wakes_both<B: Kernel, M: Table>() {
                 thread::sleep(Duration::from_millis(10));
                 waker.wake().unwrap();
             });
-            assert_eq!(ready(&mut outer, None), told);
+            assert_eq!(ready(&mut outer, SOON), told);
         });
         assert_eq!(inner.select(SOON), Ok(1));
         assert!(inner.next_ready().is_none());
