@@ -4,12 +4,15 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use selectors_core::{Error, Events, Selector, Waker};
 
 use crate::signals::interrupt;
 use crate::support::{Kernel, NOW, SOON, Table, agree_beside, pair, ready};
+
+/// Later than the longest wait here.
+const LATE: Duration = Duration::from_secs(30);
 
 /// A selector without keys, and its waker.
 fn new<B: Kernel, M: Table>() -> (Selector<B, OwnedFd, (), M>, Waker<M::Wake>) {
@@ -95,9 +98,11 @@ pub fn one_by_one_none_is_lost<B: Kernel, M: Table>() {
     thread::scope(|scope| {
         let answered = &answered;
         scope.spawn(move || {
+            // Until then, or until the other end has failed.
+            let start = Instant::now();
             for number in 0..1000 {
                 waker.wake().unwrap();
-                while answered.load(Ordering::Acquire) == number {
+                while answered.load(Ordering::Acquire) == number && start.elapsed() < LATE {
                     thread::yield_now();
                 }
             }
@@ -263,11 +268,11 @@ pub fn outlives_its_selector<B: Kernel, M: Table>() {
 /// Threads go on waking while their selector goes, and another comes.
 pub fn wakes_while_selectors_come_and_go<B: Kernel, M: Table>() {
     let cell = M::cell();
-    let over = AtomicU32::new(0);
+    let (over, start) = (AtomicU32::new(0), Instant::now());
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while over.load(Ordering::Relaxed) == 0 {
+                while over.load(Ordering::Relaxed) == 0 && start.elapsed() < LATE {
                     assert!(matches!(cell.wake(), Ok(()) | Err(Error::WakerClosed)));
                     thread::yield_now();
                 }
