@@ -13,6 +13,7 @@ mod lookups;
 mod modes;
 mod nested;
 mod owned;
+mod rebuilds;
 mod refused;
 mod register;
 mod signals;
@@ -80,9 +81,10 @@ macro_rules! pair {
                     a_late_comer_has_its_turn, a_wake_among_many_is_not_lost;
                 zombies: a_duplicate_that_lives_on_does_not_spin, many_are_one_rebuild,
                     its_place_is_used_again, its_number_is_used_again, closed_with_its_event_in_hand,
-                    another_file_takes_a_registered_number, the_others_work_on, the_waker_wakes_on,
-                    a_wake_before_the_rebuild_is_told, the_modes_survive, a_fired_one_shot_whose_peer_is_gone,
-                    closed_ones_do_not_break_the_others, the_same_file_comes_back,
+                    another_file_takes_a_registered_number, the_others_work_on,
+                    closed_ones_do_not_break_the_others, the_same_file_comes_back;
+                rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_told, the_modes_survive,
+                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild,
                     a_rebuild_that_fails_is_tried_again;
                 nested: readiness_inside_is_told_outside, what_is_told_once_inside, told_once_outside,
                     the_inner_waker_wakes_both, the_outer_waker_leaves_the_inner_one_alone,

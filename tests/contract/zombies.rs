@@ -9,17 +9,16 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::io::{Errno, dup2};
-use selectors_core::{Events, Interest, Kind, Mode, Selector};
+use selectors_core::{Events, Interest, Kind, Selector};
 
-use crate::refused::{refusals, refused};
-use crate::support::{Kernel, NOW, SOON, Table, agree, agree_beside, apart, pair, ready};
+use crate::support::{Kernel, NOW, SOON, Table, agree, apart, pair, ready};
 
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 
-type Sel<B, M> = Selector<B, RawFd, &'static str, M>;
+pub type Sel<B, M> = Selector<B, RawFd, &'static str, M>;
 
-fn watch<B: Kernel, M: Table>(
+pub fn watch<B: Kernel, M: Table>(
     selector: &mut Sel<B, M>,
     fd: &impl AsRawFd,
     interest: impl Into<Interest>,
@@ -31,7 +30,7 @@ fn watch<B: Kernel, M: Table>(
 
 /// A file that is always ready, which the selector was told to forget after its number had been closed; it
 /// lives on as a duplicate. Answers with that, and the number.
-fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, RawFd) {
+pub fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, RawFd) {
     let (one, _) = pair();
     let open = apart(&one);
     let fd = open.as_raw_fd();
@@ -42,7 +41,7 @@ fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, RawFd) 
 }
 
 /// How often waits return although nothing is to be told, until they no longer do.
-fn empty_returns<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> usize {
+pub fn empty_returns<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> usize {
     for returns in 0..100 {
         if selector.select(NOW).unwrap() == 0 {
             assert_eq!(selector.select(Some(Duration::from_millis(2))), Ok(0));
@@ -193,94 +192,6 @@ pub fn the_others_work_on<B: Kernel, M: Table>() {
     assert_eq!(selector.get_map().len(), pairs.len());
 }
 
-pub fn the_waker_wakes_on<B: Kernel, M: Table>() {
-    let mut selector = Sel::<B, M>::new().unwrap();
-    let waker = selector.waker_in(M::cell()).unwrap();
-    for before in [true, false] {
-        let (_alive, _) = zombie(&mut selector);
-        if before {
-            // Seen by the wait that meets the zombie, if not by that after it.
-            waker.wake().unwrap();
-        }
-        assert!(selector.select(NOW).unwrap() > 0 || selector.kind() != Kind::Epoll);
-        assert!(empty_returns(&mut selector) <= 2);
-        for _ in 0..3 {
-            waker.wake().unwrap();
-            assert_eq!(selector.select(SOON), Ok(1));
-            assert!(selector.next_ready().is_none());
-            assert_eq!(selector.select(NOW), Ok(0));
-        }
-    }
-    assert_eq!(selector.stats().rebuilds, if selector.kind() == Kind::Epoll { 2 } else { 0 });
-    agree_beside(&selector, 1);
-}
-
-/// A wake that comes after the zombie was met, and before the kernel's set is made anew.
-pub fn a_wake_before_the_rebuild_is_told<B: Kernel, M: Table>() {
-    let mut selector = Sel::<B, M>::new().unwrap();
-    let waker = selector.waker_in(M::cell()).unwrap();
-    let (_alive, _) = zombie(&mut selector);
-    selector.select(NOW).unwrap();
-    assert!(selector.next_ready().is_none());
-    waker.wake().unwrap();
-    assert_eq!(selector.select(SOON), Ok(1));
-    assert!(selector.next_ready().is_none());
-    assert_eq!(selector.select(NOW), Ok(0));
-}
-
-/// What is armed stays armed, and loses no event; what has fired stays silent until it is modified.
-pub fn the_modes_survive<B: Kernel, M: Table>() {
-    let mut selector = Sel::<B, M>::new().unwrap();
-    let edges = selector.kind().supports_edge();
-    let [edge, armed, fired, level] = [(); 4].map(|()| pair());
-    watch(&mut selector, &edge.0, READ.with_mode(if edges { Mode::Edge } else { Mode::Level }), "edge");
-    watch(&mut selector, &armed.0, READ.one_shot(), "armed");
-    watch(&mut selector, &fired.0, WRITE.one_shot(), "fired");
-    watch(&mut selector, &level.0, READ, "level");
-    assert_eq!(ready(&mut selector, SOON), [(fired.0.as_raw_fd(), WRITE)].into());
-
-    for _ in 0..2 {
-        let (_alive, _) = zombie(&mut selector);
-        selector.select(NOW).unwrap();
-        assert!(selector.next_ready().is_none());
-        // Between the meeting and the rebuild.
-        rustix::io::write(&edge.1, b"!").unwrap();
-        rustix::io::write(&armed.1, b"!").unwrap();
-        let told = ready(&mut selector, SOON);
-        assert_eq!(told, [(edge.0.as_raw_fd(), READ), (armed.0.as_raw_fd(), READ)].into());
-        assert_eq!(selector.get_key(&fired.0).unwrap().mode, Mode::OneShot);
-        if edges {
-            assert_eq!(ready(&mut selector, NOW), [].into(), "told once");
-            rustix::io::write(&edge.1, b"!").unwrap();
-            assert_eq!(ready(&mut selector, SOON), [(edge.0.as_raw_fd(), READ)].into());
-        }
-        assert_eq!(rustix::io::read(&edge.0, &mut [0; 8]), Ok(1 + usize::from(edges)));
-        assert_eq!(ready(&mut selector, NOW), [].into(), "the armed one has fired");
-        selector.modify(&armed.0, READ.one_shot()).unwrap();
-        assert_eq!(ready(&mut selector, SOON), [(armed.0.as_raw_fd(), READ)].into());
-        rustix::io::read(&armed.0, &mut [0; 8]).unwrap();
-        selector.modify(&armed.0, READ.one_shot()).unwrap();
-    }
-    agree(&selector);
-    selector.modify(&fired.0, WRITE.one_shot()).unwrap();
-    assert_eq!(ready(&mut selector, SOON), [(fired.0.as_raw_fd(), WRITE)].into());
-    assert_eq!(ready(&mut selector, NOW), [].into());
-}
-
-/// The kernel tells hang-ups even to who asks for nothing: once, after a rebuild, and to nobody.
-pub fn a_fired_one_shot_whose_peer_is_gone<B: Kernel, M: Table>() {
-    let mut selector = Sel::<B, M>::new().unwrap();
-    let (fired, peer) = pair();
-    watch(&mut selector, &fired, WRITE.one_shot(), "fired");
-    assert_eq!(ready(&mut selector, SOON).len(), 1);
-    drop(peer);
-    let (_alive, _) = zombie(&mut selector);
-    assert!(empty_returns(&mut selector) <= 2);
-    selector.modify(&fired, READ.one_shot()).unwrap();
-    assert!(ready(&mut selector, SOON)[&fired.as_raw_fd()].contains(READ));
-    assert_eq!(ready(&mut selector, NOW), [].into());
-}
-
 /// Nothing of it is left: poll's `POLLNVAL`, select's `EBADF` for the whole set, and epoll's silence.
 pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
@@ -337,35 +248,4 @@ pub fn the_same_file_comes_back<B: Kernel, M: Table>() {
         assert_eq!(empty_returns(&mut selector), 0);
     }
     agree(&selector);
-}
-
-/// The new set may be refused, for want of descriptors or memory: that is an error, the old set stays, and
-/// the next wait tries again.
-pub fn a_rebuild_that_fails_is_tried_again<B: Kernel, M: Table>() {
-    for (call, errno) in refusals() {
-        let mut selector = Sel::<B, M>::new().unwrap();
-        let (other, mut peer) = pair();
-        watch(&mut selector, &other, READ, "other");
-        let waker = selector.waker_in(M::cell()).unwrap();
-        let (_alive, _) = zombie(&mut selector);
-        if selector.select(NOW).unwrap() == 0 {
-            return; // not an epoll
-        }
-        assert!(selector.next_ready().is_none());
-        let Some(errors) = refused(call, errno, || [(); 3].map(|()| selector.select(NOW))) else { return };
-        for error in errors {
-            assert_eq!(error.unwrap_err().errno(), Some(errno));
-        }
-        assert_eq!(selector.stats().rebuilds, 0);
-
-        waker.wake().unwrap();
-        peer.write_all(b"!").unwrap();
-        assert_eq!(selector.select(SOON), Ok(2));
-        assert_eq!(selector.next_ready().unwrap().1, READ);
-        assert!(selector.next_ready().is_none());
-        rustix::io::read(&other, &mut [0; 8]).unwrap();
-        assert_eq!(empty_returns(&mut selector), 0);
-        assert_eq!(selector.stats().rebuilds, 1);
-        agree_beside(&selector, 1);
-    }
 }
