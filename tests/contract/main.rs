@@ -69,7 +69,7 @@ macro_rules! pair {
                     a_one_shot_modified_before_it_is_taken, a_fired_one_shot_leaves_and_comes_back,
                     a_full_table_fires_and_is_rearmed;
                 wakers: ends_a_wait_under_way, before_the_wait_it_ends_the_next, a_burst_counts_as_one,
-                    none_of_many_threads_is_lost, one_by_one_none_is_lost, from_a_signal_handler,
+                    none_of_many_threads_is_lost, each_wake_is_answered, from_a_signal_handler,
                     between_two_waits, while_events_wait_to_be_taken, is_no_key, with_keys_that_come_and_go,
                     may_be_copied_and_sent, one_cell_for_one_selector, outlives_its_selector,
                     wakes_while_selectors_come_and_go, never_blocks, is_close_on_exec;

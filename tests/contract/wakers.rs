@@ -91,28 +91,33 @@ pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
     });
 }
 
-/// Each wake waits for an answer, so that each must end a wait of its own.
-pub fn one_by_one_none_is_lost<B: Kernel, M: Table>() {
+/// Each wake waits for its answer, so that one which is lost holds everything up; and the threads
+/// are many, so that their wakes meet every moment of the wait.
+pub fn each_wake_is_answered<B: Kernel, M: Table>() {
+    const EACH: u32 = 2000;
     let (mut selector, waker) = new::<B, M>();
-    let answered = AtomicU32::new(0);
+    let threads = [const { (AtomicU32::new(0), AtomicU32::new(0)) }; 4];
+    let start = Instant::now();
     thread::scope(|scope| {
-        let answered = &answered;
-        scope.spawn(move || {
-            // Until then, or until the other end has failed.
-            let start = Instant::now();
-            for number in 0..1000 {
-                waker.wake().unwrap();
-                while answered.load(Ordering::Acquire) == number && start.elapsed() < LATE {
-                    thread::yield_now();
+        for (asked, answered) in &threads {
+            let waker = &waker;
+            scope.spawn(move || {
+                for number in 1..=EACH {
+                    asked.store(number, Ordering::Relaxed);
+                    waker.wake().unwrap();
+                    while answered.load(Ordering::Relaxed) < number && start.elapsed() < LATE {
+                        thread::yield_now();
+                    }
                 }
+            });
+        }
+        while threads.iter().any(|(_, answered)| answered.load(Ordering::Relaxed) < EACH) {
+            assert_eq!(selector.select(SOON), Ok(1), "a wake was lost");
+            for (asked, answered) in &threads {
+                answered.store(asked.load(Ordering::Relaxed), Ordering::Relaxed);
             }
-        });
-        for number in 1..=1000 {
-            assert_eq!(selector.select(SOON), Ok(1), "wake {number}");
-            answered.store(number, Ordering::Release);
         }
     });
-    quiet(&mut selector);
 }
 
 /// The signal that ends a wait may have come with a wake: that is told by the next one.
