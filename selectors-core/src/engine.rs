@@ -5,7 +5,7 @@ use core::time::Duration;
 use rustix::fd::{BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-use crate::backend::{Backend, check_support};
+use crate::backend::{Backend, Kind, check_support};
 use crate::error::{Error, RegisterError};
 use crate::events::{Events, Interest, Mode};
 use crate::key::{KeyMut, SelectorKey};
@@ -90,8 +90,7 @@ impl<B: Backend> Engine<B> {
     /// How a waker's descriptor is watched. Edge-triggered where it need not be emptied then: an
     /// eventfd tells each write, and its counter does not run full.
     fn wake_interest(&self) -> Interest {
-        let edge =
-            cfg!(any(target_os = "linux", target_os = "android")) && self.backend.kind().supports_edge();
+        let edge = self.backend.kind() == Kind::Epoll;
         Events::READ.with_mode(if edge { Mode::Edge } else { Mode::Level })
     }
 

@@ -76,6 +76,7 @@ mod error;
 mod events;
 mod key;
 mod map;
+mod platform;
 mod selector;
 pub mod storage;
 mod table;

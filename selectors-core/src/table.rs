@@ -5,6 +5,7 @@ use rustix::fd::{BorrowedFd, RawFd};
 use crate::error::Error;
 use crate::events::{Events, Interest};
 use crate::key::SelectorKey;
+use crate::platform::USER_DATA_BITS;
 use crate::storage::{Index, List, Storage};
 
 /// Names one registration: the kernel carries it as user data and gives it back with each event.
@@ -18,14 +19,20 @@ pub struct Token {
 
 impl Token {
     /// No slot has this number: the mark of an event that was withdrawn.
-    pub(crate) const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
+    pub const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
 
-    pub(crate) const fn to_u64(self) -> u64 {
+    /// As one number: the generation in the upper half, the slot in the lower.
+    ///
+    /// Each half fits into half of what the platform's best backend carries with an event.
+    #[must_use]
+    pub const fn to_u64(self) -> u64 {
         (self.generation as u64) << 32 | self.slot as u64
     }
 
+    /// What [`to_u64`](Self::to_u64) has made a number of.
     #[allow(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
-    pub(crate) const fn from_u64(packed: u64) -> Self {
+    #[must_use]
+    pub const fn from_u64(packed: u64) -> Self {
         Self { slot: packed as u32, generation: (packed >> 32) as u32 }
     }
 }
@@ -70,13 +77,8 @@ impl<S, D> Slot<S, D> {
 /// The end of the list of free slots, and no slot's number.
 const END: u32 = u32::MAX;
 
-/// How much of a slot's number and generation fits into what the kernel carries: epoll takes 64
-/// bits everywhere, kqueue a pointer's width.
-const HALF: u32 = if cfg!(any(target_pointer_width = "64", target_os = "linux", target_os = "android")) {
-    u32::MAX
-} else {
-    u16::MAX as u32
-};
+/// How much of a slot's number and generation fits into half of what the kernel carries.
+const HALF: u32 = u32::MAX >> (u32::BITS - USER_DATA_BITS / 2);
 
 /// What a table knows beside its slots.
 pub(crate) struct Head<I> {

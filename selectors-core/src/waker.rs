@@ -8,6 +8,7 @@ use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
 use crate::error::{Error, os};
+use crate::platform::{if_eventfd, if_no_eventfd};
 
 /// A selector holds the cell.
 const TAKEN: u8 = 1;
@@ -139,23 +140,18 @@ impl WakeCell {
     }
 }
 
-/// One non-blocking, close-on-exec descriptor that can be written to and watched, or two.
-fn open() -> Result<(RawFd, Option<RawFd>), Error> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos"))]
-    {
+if_eventfd! {
+    /// One non-blocking, close-on-exec descriptor that can be written to and watched, or two.
+    fn open() -> Result<(RawFd, Option<RawFd>), Error> {
         use rustix::event::{EventfdFlags, eventfd};
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|errno| os("eventfd", None, errno))?;
         Ok((fd.into_raw_fd(), None))
     }
-    #[cfg(not(any(
-        target_os = "linux",
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "illumos"
-    )))]
-    {
-        // Not pipe2, which Apple lacks.
+}
+if_no_eventfd! {
+    fn open() -> Result<(RawFd, Option<RawFd>), Error> {
+        // Not pipe2, which Apple lacks; not EVFILT_USER, which NetBSD and OpenBSD lack.
         let (read, write) = rustix::pipe::pipe().map_err(|errno| os("pipe", None, errno))?;
         for end in [&read, &write] {
             rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)

@@ -1,29 +1,36 @@
 use core::fmt;
 use core::mem::MaybeUninit;
+use core::time::Duration;
 
 use rustix::event::Timespec;
-use rustix::event::kqueue::{self as sys, Event, EventFilter, EventFlags};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
-use super::{Backend, Kind};
-use crate::error::{Error, os};
-use crate::events::{Events, Interest, Mode};
-use crate::table::{Token, Watched};
+// Everything that is ours comes through the module above, and so do the system calls: the tests
+// compile this file once more, below a module where the calls are an emulation.
+use super::kqueue_sys::{self as sys, Event, EventFilter, EventFlags};
+use super::{Backend, Error, Events, Interest, Kind, Mode, Token, Watched, os};
 
 /// The kqueue of the BSDs and Apple's systems: the time of a wait does not grow with the number of descriptors.
 ///
 /// The kernel watches for reading and for writing with two filters, which tell their events one by one; those
 /// of one descriptor that arrive together are told together. [`Events::PRIORITY`] is
-/// [`Error::Unsupported`], [`Events::ERROR`] never told: a failed connection is readable, writable and hung up, and
-/// [`SelectorKey::take_error`](crate::SelectorKey::take_error) says why.
+/// [`Error::Unsupported`]: some of the kernels have a filter for it, rustix has none. [`Events::ERROR`] is never told: a
+/// failed connection is readable, writable and hung up, and `SelectorKey::take_error` says why.
 ///
 /// A wait brings at most `BATCH` events. One wait is one system call, `kevent`, exact to the nanosecond. A kqueue is not
 /// inherited across `fork`: a child opens its own.
 pub struct Kqueue<const BATCH: usize = 64> {
     fd: OwnedFd,
-    ready: heapless::Vec<(Token, Events), BATCH>,
+    ready: heapless::Vec<Ready, BATCH>,
     next: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Ready {
+    token: Token,
+    events: Events,
+    fd: RawFd,
 }
 
 /// `EV_DISPATCH`, for which rustix has no name: the filter disables itself when it fires.
@@ -31,11 +38,11 @@ const DISPATCH: EventFlags = EventFlags::from_bits_retain(0x80);
 
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// The filters there are, and the events they stand for.
-const FILTERS: [(Events, fn(RawFd) -> EventFilter); 2] =
-    [(Events::READ, EventFilter::Read), (Events::WRITE, EventFilter::Write)];
+/// All that there are filters for.
+const BOTH: Events = Events::READ.union(Events::WRITE);
 
-fn adding(mode: Mode) -> EventFlags {
+/// How a filter is armed.
+fn arming(mode: Mode) -> EventFlags {
     // ADD alone would not enable a filter that fired once, ENABLE alone not look at it anew.
     let add = EventFlags::ADD | EventFlags::ENABLE;
     match mode {
@@ -45,72 +52,109 @@ fn adding(mode: Mode) -> EventFlags {
     }
 }
 
-fn to_udata(token: Token) -> *mut core::ffi::c_void {
-    // On 32-bit targets the table numbers slots and generations within 16 bits.
-    let half = usize::BITS / 2;
-    core::ptr::without_provenance_mut((token.generation as usize) << half | token.slot as usize)
+fn filter(fd: RawFd, event: Events) -> EventFilter {
+    if event == Events::READ { EventFilter::Read(fd) } else { EventFilter::Write(fd) }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
+/// What stands for the filter of a pipe whose other end is gone, which some kernels refuse with
+/// EPIPE: who waits for it would wait for ever. A timer's number has nothing to do with descriptors.
+fn stand_in(fd: RawFd, event: Events) -> EventFilter {
+    let ident = fd as isize * 2 + isize::from(event == Events::WRITE);
+    EventFilter::Timer { ident, timer: Some(Duration::from_millis(1)) }
+}
+
+/// A pointer's width is all that the kernel carries: on 32-bit platforms each half of the token has
+/// to do with sixteen bits, and the table counts no further there.
+const HALF: u32 = usize::BITS / 2;
+
+#[allow(clippy::cast_possible_truncation, reason = "the halves are small enough")]
+fn to_udata(token: Token) -> *mut core::ffi::c_void {
+    let packed = token.to_u64();
+    let (slot, generation) = (packed as u32 as usize, (packed >> 32) as usize);
+    core::ptr::without_provenance_mut(generation << HALF | slot)
+}
+
 fn from_udata(udata: *mut core::ffi::c_void) -> Token {
-    let half = usize::BITS / 2;
-    let packed = udata.addr();
-    Token { slot: (packed & ((1 << half) - 1)) as u32, generation: (packed >> half) as u32 }
+    let packed = udata.addr() as u64;
+    Token::from_u64(packed >> HALF << 32 | packed & ((1 << HALF) - 1))
 }
 
 impl<const BATCH: usize> Kqueue<BATCH> {
     /// With an empty buffer kevent would return at once, so such a selector must not compile.
     const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
 
-    /// Applies one change to the filters of `events`, and stops at the first refusal.
+    /// Makes one change to one filter.
     #[allow(unsafe_code)]
-    fn change(&self, fd: BorrowedFd<'_>, token: Token, events: Events, flags: EventFlags) -> Result<(), Errno> {
-        for (_, filter) in FILTERS.iter().filter(|(event, _)| events.contains(*event)) {
-            let filter = filter(fd.as_raw_fd());
-            let change = Event::new(filter, flags | EventFlags::RECEIPT, to_udata(token));
+    fn change(&self, filter: EventFilter, token: Token, flags: EventFlags) -> Result<(), Errno> {
+        let change = [Event::new(filter, flags | EventFlags::RECEIPT, to_udata(token))];
+        loop {
             let mut receipt = [MaybeUninit::uninit(); 1];
-            // SAFETY: `fd` is open now; its key owns the source, and takes the filters out before
-            // it lets go of it. A descriptor closed all the same leaves the kqueue by itself.
-            let (receipts, _) = unsafe { sys::kevent_timespec(&self.fd, &[change], &mut receipt, Some(&NOW)) }?;
+            // SAFETY: what is added is open now; its key owns the source, and takes the filters out
+            // before it lets go of it. A descriptor closed all the same leaves the kqueue by itself.
+            let answer = unsafe { sys::kevent_timespec(&self.fd, &change, &mut receipt, Some(&NOW)) };
+            let receipts = match answer {
+                Ok((receipts, _)) => receipts,
+                // Whether it has been made or not, making it again is the same.
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(errno),
+            };
             // A receipt is an event with the error bit set; 0 means that all is well.
-            let refusal = receipts.iter().find(|receipt| receipt.flags().contains(EventFlags::ERROR));
-            match refusal.map_or(0, Event::data) {
-                0 => {}
-                // A pipe whose reader is gone: some kernels refuse the filter. What else the
-                // caller waits for must not suffer.
-                data if data == i64::from(Errno::PIPE.raw_os_error()) => {}
-                data => return Err(Errno::from_raw_os_error(i32::try_from(data).unwrap_or(0))),
+            let receipt = receipts.iter().find(|receipt| receipt.flags().contains(EventFlags::ERROR));
+            return match receipt.map_or(0, Event::data) {
+                0 => Ok(()),
+                errno => Err(Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(0))),
+            };
+        }
+    }
+
+    /// Arms the filters of an interest, and stops at the first that is refused.
+    fn arm(&self, fd: RawFd, token: Token, interest: Interest) -> Result<(), Errno> {
+        for event in interest.events.iter() {
+            match self.change(filter(fd, event), token, arming(interest.mode)) {
+                Err(Errno::PIPE) => {
+                    let again = match interest.mode {
+                        Mode::Level => EventFlags::empty(),
+                        Mode::Edge | Mode::OneShot => EventFlags::ONESHOT,
+                    };
+                    self.change(stand_in(fd, event), token, EventFlags::ADD | EventFlags::ENABLE | again)?;
+                }
+                answer => answer?,
             }
         }
         Ok(())
     }
 
-    fn delete(&self, fd: BorrowedFd<'_>, token: Token, events: Events) {
+    /// Deletes or disables the filters of these events, where they are.
+    fn silence(&self, fd: RawFd, token: Token, events: Events, how: EventFlags) {
         for event in events.iter() {
-            // Gone already: closed (EBADF), or refused when it was added (ENOENT).
-            let _ = self.change(fd, token, event, EventFlags::DELETE);
+            if self.change(filter(fd, event), token, how).is_err() {
+                // Gone with its descriptor (EBADF), or never added (ENOENT): a pipe's, perhaps.
+                let _ = self.change(stand_in(fd, event), token, how);
+            }
         }
     }
 
-    fn refused(fd: BorrowedFd<'_>, errno: Errno) -> Error {
-        os("kevent", Some(fd.as_raw_fd()), errno)
+    fn refused(fd: RawFd, errno: Errno) -> Error {
+        os("kevent", Some(fd), errno)
     }
 
     /// Remembers an event; both filters of one registration make one item.
     fn collect(&mut self, event: &Event) {
         let eof = event.flags().contains(EventFlags::EOF);
-        let events = match event.filter() {
+        let (fd, events) = match event.filter() {
             _ if event.flags().contains(EventFlags::ERROR) => return,
-            EventFilter::Read(_) if eof => Events::READ | Events::READ_HANGUP,
-            EventFilter::Read(_) => Events::READ,
-            EventFilter::Write(_) if eof => Events::WRITE | Events::HANGUP,
-            EventFilter::Write(_) => Events::WRITE,
+            EventFilter::Read(fd) if eof => (fd, Events::READ | Events::READ_HANGUP),
+            EventFilter::Read(fd) => (fd, Events::READ),
+            EventFilter::Write(fd) if eof => (fd, Events::WRITE | Events::HANGUP),
+            EventFilter::Write(fd) => (fd, Events::WRITE),
+            #[allow(clippy::cast_possible_truncation, reason = "made of a descriptor")]
+            EventFilter::Timer { ident, .. } => ((ident / 2) as RawFd, Events::HANGUP),
             _ => return,
         };
         let token = from_udata(event.udata());
-        match self.ready.iter_mut().find(|(other, _)| *other == token) {
-            Some((_, told)) => *told |= events,
-            None => drop(self.ready.push((token, events))),
+        match self.ready.iter_mut().find(|ready| ready.token == token) {
+            Some(ready) => ready.events |= events,
+            None => drop(self.ready.push(Ready { token, events, fd })),
         }
     }
 }
@@ -121,6 +165,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     fn new() -> Result<Self, Error> {
         const { Self::HAS_ROOM };
         let fd = sys::kqueue().map_err(|errno| os("kqueue", None, errno))?;
+        // Not too late: no child inherits it across a fork that comes between the two.
         rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
             .map_err(|errno| os("fcntl", Some(fd.as_raw_fd()), errno))?;
         Ok(Self { fd, ready: heapless::Vec::new(), next: 0 })
@@ -131,42 +176,44 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        self.change(fd, token, interest.events, adding(interest.mode)).map_err(|errno| {
-            self.delete(fd, token, interest.events);
+        let fd = fd.as_raw_fd();
+        self.arm(fd, token, interest).map_err(|errno| {
+            self.silence(fd, token, interest.events, EventFlags::DELETE);
             Self::refused(fd, errno)
         })
     }
 
     fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        let Watched { fd, token, interest: before, .. } = *old;
-        if before.mode != new.mode {
-            // Adding what is there already would not change its mode.
-            self.delete(fd, token, before.events);
-        }
-        self.change(fd, token, new.events, adding(new.mode)).map_err(|errno| {
-            self.delete(fd, token, new.events);
+        let Watched { token, interest: before, .. } = *old;
+        let fd = old.fd.as_raw_fd();
+        // What is there keeps its mode when it is added again, so that it has to go first.
+        let stays = if before.mode == new.mode { before.events } else { Events::empty() };
+        self.silence(fd, token, before.events.difference(stays), EventFlags::DELETE);
+        self.arm(fd, token, new).map_err(|errno| {
+            let rearmed = if old.armed { stays } else { Events::empty() };
+            self.silence(fd, token, new.events.difference(rearmed), EventFlags::DELETE);
             if old.armed {
-                let _ = self.change(fd, token, before.events, adding(before.mode));
+                let _ = self.arm(fd, token, before);
             }
             Self::refused(fd, errno)
         })?;
-        self.delete(fd, token, before.events.difference(new.events));
+        self.silence(fd, token, stays.difference(new.events), EventFlags::DELETE);
         Ok(())
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
-        self.delete(old.fd, old.token, old.interest.events);
-        for (token, _) in self.ready.iter_mut().skip(self.next) {
-            if *token == old.token {
-                *token = Token::NONE;
+        self.silence(old.fd.as_raw_fd(), old.token, old.interest.events, EventFlags::DELETE);
+        for ready in self.ready.iter_mut().skip(self.next) {
+            if ready.token == old.token {
+                ready.token = Token::NONE;
             }
         }
     }
 
     fn disarm(&mut self, fired: &Watched<'_>) {
         // The filter that fired has disabled itself, the other has not.
-        if fired.interest.events == Events::READ | Events::WRITE {
-            let _ = self.change(fired.fd, fired.token, fired.interest.events, EventFlags::DISABLE);
+        if fired.interest.events == BOTH {
+            self.silence(fired.fd.as_raw_fd(), fired.token, BOTH, EventFlags::DISABLE);
         }
     }
 
@@ -185,7 +232,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     fn peek(&mut self) -> Option<(Token, Events)> {
-        self.ready.get(self.next).copied()
+        self.ready.get(self.next).map(|ready| (ready.token, ready.events))
     }
 
     fn advance(&mut self) {
@@ -197,8 +244,23 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     fn take_wake(&mut self, token: Token) -> bool {
-        let found = self.ready.iter_mut().find(|(other, _)| *other == token);
-        found.map(|(token, _)| *token = Token::NONE).is_some()
+        let found = self.ready.iter_mut().find(|ready| ready.token == token);
+        found.map(|ready| ready.token = Token::NONE).is_some()
+    }
+
+    /// A closed descriptor takes its filters with it. What can be told of a registration that is gone
+    /// is a filter whose deletion was refused: it is among the last batch, and deleted again.
+    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
+        let mut stale: heapless::Vec<_, BATCH> = self.ready.iter().map(|ready| (ready.fd, BOTH)).collect();
+        for Watched { fd, interest, .. } in watched {
+            for (_, events) in stale.iter_mut().filter(|(stale, _)| *stale == fd.as_raw_fd()) {
+                events.remove(interest.events);
+            }
+        }
+        for (fd, events) in stale {
+            self.silence(fd, Token::NONE, events, EventFlags::DELETE);
+        }
+        Ok(true)
     }
 }
 

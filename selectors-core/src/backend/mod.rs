@@ -1,7 +1,6 @@
 //! How the kernel is asked: one file per system call, each behind the same trait.
 //!
-//! The lists of operating systems stand in this file alone; the other crates of the workspace use
-//! the macros below.
+//! Which of them a platform has is told by `platform.rs`.
 
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -10,61 +9,7 @@ use rustix::io::Errno;
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
 pub use crate::table::{Token, Watched};
-
-/// Items for platforms with epoll.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! if_epoll {
-    ($($item:item)*) => {
-        $(#[cfg(any(target_os = "linux", target_os = "android"))] $item)*
-    };
-}
-
-/// Items for platforms with kqueue.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! if_kqueue {
-    ($($item:item)*) => {
-        $(#[cfg(any(
-            target_os = "dragonfly", target_os = "freebsd", target_os = "ios", target_os = "macos",
-            target_os = "netbsd", target_os = "openbsd", target_os = "tvos", target_os = "visionos",
-            target_os = "watchos",
-        ))] $item)*
-    };
-}
-
-/// Items for platforms whose `select` rustix can call: not those where it never takes more than
-/// `FD_SETSIZE` descriptors.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! if_select {
-    ($($item:item)*) => {
-        $(#[cfg(not(any(target_os = "illumos", target_os = "solaris")))] $item)*
-    };
-}
-
-/// Items for platforms without it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! if_no_select {
-    ($($item:item)*) => {
-        $(#[cfg(any(target_os = "illumos", target_os = "solaris"))] $item)*
-    };
-}
-
-/// Items for platforms with neither epoll nor kqueue.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! if_no_queue {
-    ($($item:item)*) => {
-        $(#[cfg(not(any(
-            target_os = "linux", target_os = "android",
-            target_os = "dragonfly", target_os = "freebsd", target_os = "ios", target_os = "macos",
-            target_os = "netbsd", target_os = "openbsd", target_os = "tvos", target_os = "visionos",
-            target_os = "watchos",
-        )))] $item)*
-    };
-}
+use crate::{if_epoll, if_kqueue, if_no_queue, if_no_select, if_select};
 
 mod any;
 pub(crate) mod poll;
@@ -77,6 +22,8 @@ if_epoll! {
     pub(crate) use epoll::Epoll as Queue;
 }
 if_kqueue! {
+    use rustix::event::kqueue as kqueue_sys;
+
     mod kqueue;
     pub use kqueue::Kqueue;
     pub(crate) use kqueue::Kqueue as Queue;

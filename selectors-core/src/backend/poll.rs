@@ -6,6 +6,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use super::{Backend, Kind, check_open};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest};
+use crate::platform::HALF_CLOSE;
 use crate::storage::{List, Storage};
 use crate::table::{Token, Watched};
 
@@ -44,12 +45,6 @@ pub(crate) fn flags(events: Events) -> PollFlags {
     }
     flags
 }
-
-/// The half-close, where poll can tell it.
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos"))]
-const HALF_CLOSE: PollFlags = PollFlags::RDHUP;
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos")))]
-const HALF_CLOSE: PollFlags = PollFlags::empty();
 
 pub(crate) fn events(flags: PollFlags) -> Events {
     let mut events = Events::empty();

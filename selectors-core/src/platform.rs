@@ -1,0 +1,100 @@
+//! What differs between operating systems. No other file of the workspace lists them.
+//!
+//! The macros are for the other crates of the workspace, too, and no part of the interface.
+
+use rustix::event::PollFlags;
+
+/// Items for platforms with epoll.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_epoll {
+    ($($item:item)*) => {
+        $(#[cfg(any(target_os = "linux", target_os = "android"))] $item)*
+    };
+}
+
+/// Items for platforms with kqueue.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_kqueue {
+    ($($item:item)*) => {
+        $(#[cfg(any(
+            target_os = "dragonfly", target_os = "freebsd", target_os = "ios", target_os = "macos",
+            target_os = "netbsd", target_os = "openbsd", target_os = "tvos", target_os = "visionos",
+            target_os = "watchos",
+        ))] $item)*
+    };
+}
+
+/// Items for platforms with neither epoll nor kqueue.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_no_queue {
+    ($($item:item)*) => {
+        $(#[cfg(not(any(
+            target_os = "linux", target_os = "android",
+            target_os = "dragonfly", target_os = "freebsd", target_os = "ios", target_os = "macos",
+            target_os = "netbsd", target_os = "openbsd", target_os = "tvos", target_os = "visionos",
+            target_os = "watchos",
+        )))] $item)*
+    };
+}
+
+/// Items for platforms whose `select` rustix can call: not those where it never takes more than
+/// `FD_SETSIZE` descriptors.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_select {
+    ($($item:item)*) => {
+        $(#[cfg(not(any(target_os = "illumos", target_os = "solaris")))] $item)*
+    };
+}
+
+/// Items for platforms without it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! if_no_select {
+    ($($item:item)*) => {
+        $(#[cfg(any(target_os = "illumos", target_os = "solaris"))] $item)*
+    };
+}
+
+/// Items for platforms with eventfd and with `POLLRDHUP`, which happen to be the same.
+macro_rules! if_eventfd {
+    ($($item:item)*) => {
+        $(#[cfg(any(
+            target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos",
+        ))] $item)*
+    };
+}
+pub(crate) use if_eventfd;
+
+/// Items for platforms without both.
+macro_rules! if_no_eventfd {
+    ($($item:item)*) => {
+        $(#[cfg(not(any(
+            target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos",
+        )))] $item)*
+    };
+}
+pub(crate) use if_no_eventfd;
+
+if_eventfd! {
+    /// The half-close, where poll can tell it.
+    pub(crate) const HALF_CLOSE: PollFlags = PollFlags::RDHUP;
+}
+if_no_eventfd! {
+    pub(crate) const HALF_CLOSE: PollFlags = PollFlags::empty();
+}
+
+if_epoll! {
+    /// How many bits the kernel carries for an event's registration: epoll 64 everywhere, kqueue a
+    /// pointer's width.
+    pub(crate) const USER_DATA_BITS: u32 = u64::BITS;
+}
+if_kqueue! {
+    pub(crate) const USER_DATA_BITS: u32 = usize::BITS;
+}
+if_no_queue! {
+    pub(crate) const USER_DATA_BITS: u32 = u64::BITS;
+}
