@@ -1,8 +1,10 @@
 //! What is told of a descriptor: one table, and the same answers on every backend.
 
+use std::ffi::{CStr, c_char, c_int};
 use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -33,13 +35,15 @@ struct Row {
     told: [Events; 3],
     /// Of these, what only the hang-up says: lost where hang-ups are not told.
     by_hangup: Events,
+    /// Whether both filters of a kqueue tell an end, of which the others tell an error only.
+    at_an_end: bool,
     pending: Result<Option<Errno>, Errno>,
 }
 
 /// The table.
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {
-    let row = |what, scene, told, pending| Row { what, scene, told, pending, by_hangup: NONE };
+    let row = |what, scene, told, pending| Row { what, scene, told, pending, by_hangup: NONE, at_an_end: false };
     let (refused, reset) = (Ok(Some(Errno::CONNREFUSED)), Ok(Some(Errno::CONNRESET)));
     let (socket, no_socket) = (Ok(None), Err(Errno::NOTSOCK));
     vec![
@@ -55,7 +59,7 @@ fn rows() -> Vec<Row> {
         row("connect finished", connect_finished, [NONE, WRITE, NONE], socket),
         row("listener ready", listener_ready, [READ, NONE, NONE], socket),
         Row { by_hangup: WRITE, ..row("pipe without writer", no_writer, [READ | HANGUP, WRITE | HANGUP, HANGUP], no_socket) },
-        row("pipe without reader", no_reader, [READ | ERROR, WRITE | ERROR, ERROR], no_socket),
+        Row { at_an_end: true, ..row("pipe without reader", no_reader, [READ | ERROR, WRITE | ERROR, ERROR], no_socket) },
         row("terminal's master", master, [READ | HANGUP, WRITE | HANGUP, HANGUP], no_socket),
         row("terminal's slave", slave, [READ | GONE, WRITE | GONE, GONE], no_socket),
     ]
@@ -64,6 +68,9 @@ fn rows() -> Vec<Row> {
 impl Row {
     /// What a backend of this kind tells those who asked for `asked`.
     fn expected(&self, kind: Kind, asked: Events) -> Events {
+        if kind == Kind::Kqueue {
+            return self.expected_of_filters(asked);
+        }
         let columns = [READ, WRITE, PRIORITY].into_iter().zip(self.told);
         let mut told: Events =
             columns.filter(|(column, _)| asked.contains(*column)).map(|(_, told)| told).collect();
@@ -72,6 +79,19 @@ impl Row {
         }
         if !kind.tells_hangup() {
             told.remove(HANGUP | READ_HANGUP | self.by_hangup);
+        }
+        told
+    }
+
+    /// What the two filters of a kqueue tell, each of which knows of its own direction only.
+    fn expected_of_filters(&self, asked: Events) -> Events {
+        let [read, write, _] = self.told;
+        let mut told = asked & (read | write) & (READ | WRITE);
+        if asked.contains(READ) && (self.at_an_end || read.intersects(HANGUP | READ_HANGUP)) {
+            told |= READ_HANGUP;
+        }
+        if asked.contains(WRITE) && (self.at_an_end || write.contains(HANGUP)) {
+            told |= HANGUP;
         }
         told
     }
@@ -256,12 +276,23 @@ fn no_reader() -> Scene {
     (writer.into(), None)
 }
 
+// Not on every system through rustix.
+unsafe extern "C" {
+    fn ptsname(master: c_int) -> *const c_char;
+}
+
 fn terminal() -> (OwnedFd, OwnedFd) {
     let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     rustix::pty::grantpt(&master).unwrap();
     rustix::pty::unlockpt(&master).unwrap();
-    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
-    let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap();
+    let slave = {
+        // One buffer is all the C library has for the names.
+        static NAME: Mutex<()> = Mutex::new(());
+        let _alone = NAME.lock();
+        // SAFETY: the name stays as it is until the next call, which the lock keeps away.
+        let name = unsafe { CStr::from_ptr(ptsname(master.as_raw_fd())) };
+        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap()
+    };
     (master, slave)
 }
 

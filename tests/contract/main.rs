@@ -5,10 +5,16 @@
 //! with a line for each.
 #![allow(unsafe_code, reason = "raw registration is part of the contract")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
+#![allow(clippy::missing_const_for_thread_local, reason = "told of constants where std has no native ones")]
 
 mod cpython;
 mod events;
 mod fairness;
+selectors_core::if_epoll! { mod kqueue; }
+selectors_core::if_kqueue! {
+    #[path = "kqueue/real.rs"]
+    mod kqueue;
+}
 mod lookups;
 mod modes;
 mod nested;
@@ -101,6 +107,8 @@ type Growable = selectors_std::Growable;
 selectors_core::if_epoll! {
     pair! { epoll_fixed, selectors_core::backend::Epoll, crate::Fixed }
     pair! { epoll_growable, selectors_core::backend::Epoll<256>, crate::Growable }
+    pair! { emulated_kqueue_fixed, crate::kqueue::Kqueue, crate::Fixed }
+    pair! { emulated_kqueue_growable, crate::kqueue::Kqueue<256>, crate::Growable }
 }
 selectors_core::if_kqueue! {
     pair! { kqueue_fixed, selectors_core::backend::Kqueue, crate::Fixed }

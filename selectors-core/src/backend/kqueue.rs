@@ -1,6 +1,5 @@
 use core::fmt;
 use core::mem::MaybeUninit;
-use core::time::Duration;
 
 use rustix::event::Timespec;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -24,6 +23,7 @@ pub struct Kqueue<const BATCH: usize = 64> {
     fd: OwnedFd,
     ready: heapless::Vec<Ready, BATCH>,
     next: usize,
+    broken: heapless::Vec<Broken, BATCH>,
 }
 
 #[derive(Clone, Copy)]
@@ -31,6 +31,14 @@ struct Ready {
     token: Token,
     events: Events,
     fd: RawFd,
+}
+
+/// A pipe whose other end was gone when it was to be watched, for which some kernels have no filter
+/// but EPIPE. It is told here, or who waits for it would wait for ever.
+struct Broken {
+    token: Token,
+    event: Events,
+    mode: Mode,
 }
 
 /// `EV_DISPATCH`, for which rustix has no name: the filter disables itself when it fires.
@@ -54,13 +62,6 @@ fn arming(mode: Mode) -> EventFlags {
 
 fn filter(fd: RawFd, event: Events) -> EventFilter {
     if event == Events::READ { EventFilter::Read(fd) } else { EventFilter::Write(fd) }
-}
-
-/// What stands for the filter of a pipe whose other end is gone, which some kernels refuse with
-/// EPIPE: who waits for it would wait for ever. A timer's number has nothing to do with descriptors.
-fn stand_in(fd: RawFd, event: Events) -> EventFilter {
-    let ident = fd as isize * 2 + isize::from(event == Events::WRITE);
-    EventFilter::Timer { ident, timer: Some(Duration::from_millis(1)) }
 }
 
 /// A pointer's width is all that the kernel carries: on 32-bit platforms each half of the token has
@@ -108,15 +109,13 @@ impl<const BATCH: usize> Kqueue<BATCH> {
     }
 
     /// Arms the filters of an interest, and stops at the first that is refused.
-    fn arm(&self, fd: RawFd, token: Token, interest: Interest) -> Result<(), Errno> {
+    fn arm(&mut self, fd: RawFd, token: Token, interest: Interest) -> Result<(), Errno> {
         for event in interest.events.iter() {
             match self.change(filter(fd, event), token, arming(interest.mode)) {
                 Err(Errno::PIPE) => {
-                    let again = match interest.mode {
-                        Mode::Level => EventFlags::empty(),
-                        Mode::Edge | Mode::OneShot => EventFlags::ONESHOT,
-                    };
-                    self.change(stand_in(fd, event), token, EventFlags::ADD | EventFlags::ENABLE | again)?;
+                    self.broken.retain(|broken| (broken.token, broken.event) != (token, event));
+                    let broken = Broken { token, event, mode: interest.mode };
+                    self.broken.push(broken).map_err(|_| Errno::PIPE)?;
                 }
                 answer => answer?,
             }
@@ -124,21 +123,39 @@ impl<const BATCH: usize> Kqueue<BATCH> {
         Ok(())
     }
 
-    /// Deletes or disables the filters of these events, where they are.
-    fn silence(&self, fd: RawFd, token: Token, events: Events, how: EventFlags) {
+    /// Deletes or disables the filters of these events, and answers with the first refusal.
+    fn silence(&mut self, fd: RawFd, token: Token, events: Events, how: EventFlags) -> Result<(), Errno> {
+        self.broken.retain(|broken| broken.token != token || !events.contains(broken.event));
+        let mut refusal = Ok(());
         for event in events.iter() {
-            if self.change(filter(fd, event), token, how).is_err() {
-                // Gone with its descriptor (EBADF), or never added (ENOENT): a pipe's, perhaps.
-                let _ = self.change(stand_in(fd, event), token, how);
+            match self.change(filter(fd, event), token, how) {
+                // Gone with its descriptor, or never added.
+                Ok(()) | Err(Errno::BADF | Errno::NOENT) => {}
+                refused => refusal = refusal.and(refused),
             }
         }
+        refusal
     }
 
-    fn refused(fd: RawFd, errno: Errno) -> Error {
-        os("kevent", Some(fd), errno)
+    /// All or nothing of it.
+    fn try_modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Errno> {
+        let Watched { token, interest: before, .. } = *old;
+        let fd = old.fd.as_raw_fd();
+        // What is there keeps its mode when it is added again, so that it has to go first.
+        let stays = if before.mode == new.mode { before.events } else { Events::empty() };
+        self.silence(fd, token, before.events.difference(stays), EventFlags::DELETE)
+            .and_then(|()| self.arm(fd, token, new))
+            .and_then(|()| self.silence(fd, token, stays.difference(new.events), EventFlags::DELETE))
+            .inspect_err(|_| {
+                let kept = if old.armed { stays } else { Events::empty() };
+                let _ = self.silence(fd, token, new.events.difference(kept), EventFlags::DELETE);
+                if old.armed {
+                    let _ = self.arm(fd, token, before);
+                }
+            })
     }
 
-    /// Remembers an event; both filters of one registration make one item.
+    /// Remembers an event of the kernel.
     fn collect(&mut self, event: &Event) {
         let eof = event.flags().contains(EventFlags::EOF);
         let (fd, events) = match event.filter() {
@@ -147,15 +164,30 @@ impl<const BATCH: usize> Kqueue<BATCH> {
             EventFilter::Read(fd) => (fd, Events::READ),
             EventFilter::Write(fd) if eof => (fd, Events::WRITE | Events::HANGUP),
             EventFilter::Write(fd) => (fd, Events::WRITE),
-            #[allow(clippy::cast_possible_truncation, reason = "made of a descriptor")]
-            EventFilter::Timer { ident, .. } => ((ident / 2) as RawFd, Events::HANGUP),
             _ => return,
         };
-        let token = from_udata(event.udata());
-        match self.ready.iter_mut().find(|ready| ready.token == token) {
-            Some(ready) => ready.events |= events,
-            None => drop(self.ready.push(Ready { token, events, fd })),
+        tell(&mut self.ready, Ready { token: from_udata(event.udata()), events, fd });
+    }
+
+    /// Tells of the pipes that have no filter, as long as there is room; a level-triggered one stays.
+    fn collect_broken(&mut self) {
+        let Self { broken, ready, .. } = self;
+        broken.retain(|&Broken { token, event, mode }| {
+            let events = event | Events::HANGUP;
+            let told = tell(ready, Ready { token, events, fd: -1 });
+            !told || mode == Mode::Level
+        });
+    }
+}
+
+/// Both filters of one registration make one item. False if there is no room for it.
+fn tell<const BATCH: usize>(batch: &mut heapless::Vec<Ready, BATCH>, item: Ready) -> bool {
+    match batch.iter_mut().find(|ready| ready.token == item.token) {
+        Some(ready) => {
+            ready.events |= item.events;
+            true
         }
+        None => batch.push(item).is_ok(),
     }
 }
 
@@ -168,7 +200,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         // Not too late: no child inherits it across a fork that comes between the two.
         rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
             .map_err(|errno| os("fcntl", Some(fd.as_raw_fd()), errno))?;
-        Ok(Self { fd, ready: heapless::Vec::new(), next: 0 })
+        Ok(Self { fd, ready: heapless::Vec::new(), next: 0, broken: heapless::Vec::new() })
     }
 
     fn kind(&self) -> Kind {
@@ -178,31 +210,18 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
         let fd = fd.as_raw_fd();
         self.arm(fd, token, interest).map_err(|errno| {
-            self.silence(fd, token, interest.events, EventFlags::DELETE);
-            Self::refused(fd, errno)
+            let _ = self.silence(fd, token, interest.events, EventFlags::DELETE);
+            os("kevent", Some(fd), errno)
         })
     }
 
     fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        let Watched { token, interest: before, .. } = *old;
-        let fd = old.fd.as_raw_fd();
-        // What is there keeps its mode when it is added again, so that it has to go first.
-        let stays = if before.mode == new.mode { before.events } else { Events::empty() };
-        self.silence(fd, token, before.events.difference(stays), EventFlags::DELETE);
-        self.arm(fd, token, new).map_err(|errno| {
-            let rearmed = if old.armed { stays } else { Events::empty() };
-            self.silence(fd, token, new.events.difference(rearmed), EventFlags::DELETE);
-            if old.armed {
-                let _ = self.arm(fd, token, before);
-            }
-            Self::refused(fd, errno)
-        })?;
-        self.silence(fd, token, stays.difference(new.events), EventFlags::DELETE);
-        Ok(())
+        self.try_modify(old, new).map_err(|errno| os("kevent", Some(old.fd.as_raw_fd()), errno))
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
-        self.silence(old.fd.as_raw_fd(), old.token, old.interest.events, EventFlags::DELETE);
+        // Should it be refused: see `rebuild`.
+        let _ = self.silence(old.fd.as_raw_fd(), old.token, old.interest.events, EventFlags::DELETE);
         for ready in self.ready.iter_mut().skip(self.next) {
             if ready.token == old.token {
                 ready.token = Token::NONE;
@@ -213,7 +232,8 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     fn disarm(&mut self, fired: &Watched<'_>) {
         // The filter that fired has disabled itself, the other has not.
         if fired.interest.events == BOTH {
-            self.silence(fired.fd.as_raw_fd(), fired.token, BOTH, EventFlags::DISABLE);
+            // Should it be refused, it fires once more, and is told to nobody.
+            let _ = self.silence(fired.fd.as_raw_fd(), fired.token, BOTH, EventFlags::DISABLE);
         }
     }
 
@@ -221,6 +241,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
         self.ready.clear();
         self.next = 0;
+        let timeout = if self.broken.is_empty() { timeout } else { Some(&NOW) };
         let mut buffer = [MaybeUninit::uninit(); BATCH];
         // SAFETY: no changes; what is watched already was added under the promise there.
         let (events, _) = unsafe { sys::kevent_timespec(&self.fd, &[], &mut buffer, timeout) }
@@ -228,6 +249,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         for event in events.iter() {
             self.collect(event);
         }
+        self.collect_broken();
         Ok(self.ready.len())
     }
 
@@ -258,7 +280,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
             }
         }
         for (fd, events) in stale {
-            self.silence(fd, Token::NONE, events, EventFlags::DELETE);
+            let _ = self.silence(fd, Token::NONE, events, EventFlags::DELETE);
         }
         Ok(true)
     }

@@ -1,0 +1,321 @@
+//! An emulated kqueue: its filters, and what they answer.
+//!
+//! As NetBSD's kern_event.c and the manuals have it. Readiness itself is asked of epoll. Both filters may
+//! be on one descriptor, so it takes two instances: the one that reads is the descriptor that the program
+//! sees, and can be nested; the one that writes is inside it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::c_void;
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags as Readiness};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fs::FileType;
+use rustix::io::{self, DupFlags, Errno};
+
+use super::sys::{Event, EventFilter, EventFlags};
+use crate::support::KernelSet;
+
+const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// By the number of the descriptor that the program has. One that was closed stays here until its number
+/// is a kqueue's again.
+static QUEUES: LazyLock<Mutex<HashMap<RawFd, Arc<Mutex<Queue>>>>> = LazyLock::new(Mutex::default);
+
+#[derive(Default)]
+struct Queue {
+    /// The instance for writing, once there is something to write to.
+    writing: Option<OwnedFd>,
+    filters: BTreeMap<Key, Filter>,
+    /// How many filters there have been: each has its number in epoll.
+    serial: u64,
+    /// Which instance is asked first, so that none of them starves.
+    writing_first: bool,
+}
+
+/// A descriptor, and whether the filter is the one for writing.
+type Key = (RawFd, bool);
+
+struct Filter {
+    /// What it was added with, and what is told back.
+    flags: EventFlags,
+    udata: *mut c_void,
+    enabled: bool,
+    serial: u64,
+    /// The file that was there when it was added: a filter leaves when its descriptor is closed.
+    file: File,
+}
+
+/// The number in epoll that is no filter's: the instance for writing is ready.
+const WRITING: u64 = 0;
+
+// SAFETY: the pointer is a number that nobody follows.
+unsafe impl Send for Filter {}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct File {
+    kind: FileType,
+    number: (u64, u64),
+}
+
+#[allow(clippy::unnecessary_cast, reason = "not the same width on every CPU")]
+fn file(fd: BorrowedFd<'_>) -> io::Result<File> {
+    let stat = rustix::fs::fstat(fd)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    Ok(File { kind, number: (stat.st_dev as u64, stat.st_ino as u64) })
+}
+
+/// What is open at a number.
+fn borrow<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: whether it is open is found out before anything else is done with it.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    rustix::io::fcntl_getfd(fd).map(|_| fd)
+}
+
+/// Without close-on-exec, as everywhere.
+pub fn open() -> io::Result<OwnedFd> {
+    let visible = epoll::create(CreateFlags::empty())?;
+    let old = QUEUES.lock().unwrap().insert(visible.as_raw_fd(), Arc::default());
+    drop(old);
+    Ok(visible)
+}
+
+fn find(number: RawFd) -> Arc<Mutex<Queue>> {
+    QUEUES.lock().unwrap()[&number].clone()
+}
+
+pub fn change(number: RawFd, change: &Event) -> io::Result<()> {
+    let (queue, visible) = (find(number), borrow(number)?);
+    let mut queue = queue.lock().unwrap();
+    match change.filter() {
+        EventFilter::Read(fd) => queue.change(visible, (fd, false), change),
+        EventFilter::Write(fd) => queue.change(visible, (fd, true), change),
+        EventFilter::Unknown => Err(Errno::INVAL),
+    }
+}
+
+pub fn wait(number: RawFd, room: usize, timeout: Option<&Timespec>) -> io::Result<Vec<Event>> {
+    let (queue, visible) = (find(number), borrow(number)?);
+    let deadline = timeout.and_then(|time| Instant::now().checked_add(Duration::try_from(*time).ok()?));
+    loop {
+        let told = queue.lock().unwrap().collect(visible, room)?;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if !told.is_empty() || left == Some(Duration::ZERO) {
+            return Ok(told);
+        }
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        rustix::event::poll(&mut [PollFd::from_borrowed_fd(visible, PollFlags::IN)], left.as_ref())?;
+    }
+}
+
+/// What is watched, in the terms of an epoll instance.
+pub fn watched(number: RawFd) -> KernelSet {
+    let queue = find(number);
+    let queue = queue.lock().unwrap();
+    let mut set = KernelSet::new();
+    for ((fd, write), filter) in queue.filters.iter().filter(|(key, filter)| filter.is_there(**key)) {
+        let mut bits = match (filter.enabled, write) {
+            (false, _) => 0,
+            (true, false) => 0x2001,
+            (true, true) => 0x4,
+        };
+        bits |= u32::from(filter.flags.contains(EventFlags::CLEAR)) << 31;
+        bits |= u32::from(filter.flags.contains(EventFlags::DISPATCH)) << 30;
+        let entries = set.entry(*fd).or_default();
+        match entries.first_mut() {
+            Some((all, _)) => *all |= bits,
+            None => entries.push((bits, filter.udata.addr() as u64)),
+        }
+    }
+    set
+}
+
+impl Filter {
+    fn is_there(&self, key: Key) -> bool {
+        borrow(key.0).and_then(file) == Ok(self.file)
+    }
+}
+
+impl Queue {
+    fn change(&mut self, visible: BorrowedFd<'_>, key: Key, change: &Event) -> io::Result<()> {
+        let fd = borrow(key.0)?;
+        let file = file(fd)?;
+        self.filters.retain(|(number, _), filter| *number != key.0 || filter.file == file);
+        let flags = change.flags();
+        if flags.contains(EventFlags::DELETE) {
+            self.filters.remove(&key).ok_or(Errno::NOENT)?;
+            return self.unwatch(visible, key, fd);
+        }
+        let add = flags.contains(EventFlags::ADD);
+        if !self.filters.contains_key(&key) {
+            if !add {
+                return Err(Errno::NOENT);
+            }
+            if key.1 && file.kind == FileType::Fifo && is_broken(fd)? {
+                return Err(Errno::PIPE);
+            }
+            self.serial += 1;
+            let (udata, serial) = (change.udata(), self.serial);
+            self.filters.insert(key, Filter { flags, udata, enabled: true, serial, file });
+        }
+        let filter = self.filters.get_mut(&key).unwrap();
+        filter.udata = change.udata();
+        // To add what is there does not enable it, nor does enabling alone look at it anew.
+        let enabled = filter.enabled || flags.contains(EventFlags::ENABLE);
+        filter.enabled = enabled && !flags.contains(EventFlags::DISABLE);
+        if !filter.enabled {
+            return self.unwatch(visible, key, fd);
+        }
+        let watched = if add { self.watch(visible, key, fd) } else { Ok(()) };
+        if watched.is_err() {
+            self.filters.remove(&key);
+        }
+        watched
+    }
+
+    fn writing<'a>(&'a mut self, visible: BorrowedFd<'_>) -> io::Result<&'a OwnedFd> {
+        if self.writing.is_none() {
+            let writing = epoll::create(CreateFlags::CLOEXEC)?;
+            epoll::add(visible, &writing, EventData::new_u64(WRITING), Readiness::IN)?;
+            self.writing = Some(writing);
+        }
+        Ok(self.writing.as_ref().unwrap())
+    }
+
+    /// Has the readiness told, also if it is there already.
+    fn watch(&mut self, visible: BorrowedFd<'_>, key: Key, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let Filter { flags, serial, file, .. } = self.filters[&key];
+        let (instance, mut asked) = match key.1 {
+            false => (visible, Readiness::IN | Readiness::RDHUP),
+            true => (self.writing(visible)?.as_fd(), Readiness::OUT),
+        };
+        if flags.contains(EventFlags::CLEAR) {
+            asked |= Readiness::ET;
+        }
+        let data = EventData::new_u64(serial);
+        let added = match epoll::modify(instance, fd, data, asked) {
+            Err(Errno::NOENT) => epoll::add(instance, fd, data, asked),
+            answer => answer,
+        };
+        match added {
+            Err(Errno::PERM) if file.kind == FileType::RegularFile => Ok(()),
+            Err(Errno::PERM) => Err(Errno::INVAL),
+            answer => answer,
+        }
+    }
+
+    /// Of a regular file, or of what was closed meanwhile, there is nothing to end.
+    fn unwatch(&mut self, visible: BorrowedFd<'_>, key: Key, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let instance = if key.1 { self.writing(visible)?.as_fd() } else { visible };
+        match epoll::delete(instance, fd) {
+            Err(Errno::NOENT | Errno::PERM) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// What is ready now, at most so much.
+    fn collect(&mut self, visible: BorrowedFd<'_>, room: usize) -> io::Result<Vec<Event>> {
+        let mut told = Vec::new();
+        self.writing_first ^= true;
+        for write in [self.writing_first, !self.writing_first] {
+            let mut found = self.ready_in(visible, write, room - told.len())?;
+            found.truncate(room - told.len());
+            for (serial, readiness) in found {
+                let key = self.filters.iter().find(|(_, filter)| filter.serial == serial).map(|(key, _)| *key);
+                match key.filter(|key| self.filters[key].is_there(*key)) {
+                    Some(key) => told.extend(self.event(visible, key, readiness)?),
+                    // Its descriptor was closed, but the file lives on, and stays in epoll.
+                    None => self.renew(visible, write)?,
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    fn ready_in(
+        &self,
+        visible: BorrowedFd<'_>,
+        write: bool,
+        room: usize,
+    ) -> io::Result<Vec<(u64, Readiness)>> {
+        let instance = if write { self.writing.as_ref().map(AsFd::as_fd) } else { Some(visible) };
+        let mut found = Vec::new();
+        if let Some(instance) = instance.filter(|_| room > 0) {
+            let mut ready = Vec::with_capacity(room);
+            epoll::wait(instance, rustix::buffer::spare_capacity(&mut ready), Some(&ZERO))?;
+            for event in ready {
+                if event.data.u64() != WRITING {
+                    found.push((event.data.u64(), event.flags));
+                }
+            }
+        }
+        // epoll knows nothing of these.
+        let files = self.filters.iter().filter(|(key, filter)| {
+            key.1 == write && filter.enabled && filter.file.kind == FileType::RegularFile
+        });
+        found.extend(files.map(|(_, filter)| (filter.serial, Readiness::empty())));
+        Ok(found)
+    }
+
+    /// The event of a filter, and what comes of the filter by telling it.
+    fn event(
+        &mut self,
+        visible: BorrowedFd<'_>,
+        key: Key,
+        readiness: Readiness,
+    ) -> io::Result<Option<Event>> {
+        let fd = borrow(key.0)?;
+        let filter = self.filters.get_mut(&key).unwrap();
+        let data = if key.1 { 1 } else { io::ioctl_fionread(fd).unwrap_or(1) };
+        if filter.file.kind == FileType::RegularFile && data == 0 {
+            return Ok(None); // at its end a file is not readable
+        }
+        let broken = filter.file.kind == FileType::Fifo && readiness.contains(Readiness::ERR);
+        let mut flags = filter.flags;
+        flags.set(EventFlags::EOF, broken || readiness.intersects(Readiness::HUP | Readiness::RDHUP));
+        let what = if key.1 { EventFilter::Write(key.0) } else { EventFilter::Read(key.0) };
+        let event = Event::new(what, flags, filter.udata).with(flags, i64::try_from(data).unwrap());
+        if flags.contains(EventFlags::DISPATCH) {
+            filter.enabled = false;
+            self.unwatch(visible, key, fd)?;
+        } else if flags.contains(EventFlags::ONESHOT) {
+            self.filters.remove(&key);
+            self.unwatch(visible, key, fd)?;
+        }
+        Ok(Some(event))
+    }
+
+    /// Makes an instance anew from the filters whose descriptors are still what they were.
+    fn renew(&mut self, visible: BorrowedFd<'_>, write: bool) -> io::Result<()> {
+        self.filters.retain(|key, filter| filter.is_there(*key));
+        if write {
+            self.writing = None;
+        } else {
+            let fresh = epoll::create(CreateFlags::CLOEXEC)?;
+            // SAFETY: what is there is an epoll instance and goes on being one; nobody drops this.
+            let mut number = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(visible.as_raw_fd()) });
+            io::dup3(&fresh, &mut number, DupFlags::CLOEXEC)?;
+            if let Some(writing) = &self.writing {
+                epoll::add(visible, writing, EventData::new_u64(WRITING), Readiness::IN)?;
+            }
+        }
+        let keys: Vec<Key> = self.filters.iter().filter(|(_, it)| it.enabled).map(|(key, _)| *key).collect();
+        for key in keys.into_iter().filter(|key| key.1 == write) {
+            self.watch(visible, key, borrow(key.0)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether nobody has a pipe's other end.
+fn is_broken(pipe: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut asked = [PollFd::from_borrowed_fd(pipe, PollFlags::empty())];
+    rustix::event::poll(&mut asked, Some(&ZERO))?;
+    Ok(!asked[0].revents().is_empty())
+}

@@ -1,0 +1,5 @@
+//! Where there is a kqueue: what the backend relies on, asked of the kernel.
+
+mod facts;
+
+use rustix::event::kqueue as kqueue_sys;

@@ -1,0 +1,281 @@
+//! The backend over refusals, which no kernel makes when it is asked to.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Errno;
+use selectors_core::storage::Fixed;
+use selectors_core::{Error, Events, Interest, Mode, Selector};
+
+use super::Kqueue;
+use super::inject::{Failure, failing};
+use crate::support::{NOW, SOON, agree, pair, ready};
+
+type KqueueSelector<S> = Selector<Kqueue<4>, S, &'static str, Fixed<8>>;
+
+const READ: Events = Events::READ;
+const WRITE: Events = Events::WRITE;
+const BOTH: Events = READ.union(WRITE);
+
+/// Not EBADF and ENOENT, which say that a filter is not there, and not EPIPE: those are not refusals.
+const FAILURES: [Failure; 8] = [
+    Failure::Interrupted,
+    Failure::Call(Errno::INTR),
+    Failure::Call(Errno::NOMEM),
+    Failure::Call(Errno::INVAL),
+    Failure::Receipt(Errno::NOMEM),
+    Failure::Receipt(Errno::ACCESS),
+    Failure::Receipt(Errno::INVAL),
+    Failure::Receipt(Errno::NOSPC),
+];
+
+/// What it was told as, or nothing if a second call makes good for it.
+fn errno(failure: Failure) -> Option<Errno> {
+    match failure {
+        Failure::Interrupted | Failure::Call(Errno::INTR) => None,
+        Failure::Call(errno) | Failure::Receipt(errno) => Some(errno),
+    }
+}
+
+fn interests() -> impl Iterator<Item = Interest> {
+    let events = [READ, WRITE, BOTH].into_iter();
+    events.flat_map(|events| [Mode::Level, Mode::Edge, Mode::OneShot].map(|mode| events.with_mode(mode)))
+}
+
+/// Runs `test` with each failure at the first call, at the second, and so on until there is none.
+fn at_each_call(mut test: impl FnMut(u32, Failure) -> bool) {
+    for failure in FAILURES {
+        let calls = (0..).take_while(|number| test(*number, failure)).count();
+        assert!((1..20).contains(&calls), "{calls} calls, {failure:?}");
+    }
+}
+
+/// All that is registered is told as if nothing had been.
+fn works(selector: &mut KqueueSelector<&UnixStream>, told: &[(&UnixStream, Events)]) {
+    agree(selector);
+    let told = told.iter().map(|(stream, events)| (stream.as_raw_fd(), *events)).collect();
+    assert_eq!(ready(selector, SOON), told);
+}
+
+#[test]
+fn opening_fails() {
+    let refused = failing(0, Failure::Call(Errno::MFILE), KqueueSelector::<OwnedFd>::new).0.unwrap_err();
+    assert_eq!(refused, Error::Os { call: "kqueue", fd: None, errno: Errno::MFILE });
+}
+
+#[test]
+fn register_fails_at_each_call() {
+    for interest in interests() {
+        at_each_call(|number, failure| {
+            let ((one, mut two), (other, _peer)) = (pair(), pair());
+            two.write_all(b"!").unwrap();
+            let mut selector = KqueueSelector::new().unwrap();
+            selector.register(&other, WRITE, "other").unwrap();
+            let (answer, failed) =
+                failing(number, failure, || selector.register(&one, interest, "data").map(|key| key.fd));
+            match (answer, errno(failure)) {
+                (Ok(fd), _) => assert_eq!(fd, one.as_raw_fd()),
+                (Err(refused), Some(errno)) => {
+                    assert!(failed);
+                    let fd = Some(one.as_raw_fd());
+                    assert_eq!(refused.error, Error::Os { call: "kevent", fd, errno });
+                    assert_eq!((refused.fileobj.as_raw_fd(), refused.data), (one.as_raw_fd(), "data"));
+                    agree(&selector);
+                    selector.register(&one, interest, "again").unwrap();
+                }
+                (Err(refused), None) => panic!("{refused}"),
+            }
+            works(&mut selector, &[(&one, interest.events), (&other, WRITE)]);
+            failed
+        });
+    }
+}
+
+#[test]
+fn modify_fails_at_each_call() {
+    for (before, after) in interests().flat_map(|before| interests().map(move |after| (before, after))) {
+        if before == after {
+            continue;
+        }
+        at_each_call(|number, failure| {
+            let (one, mut two) = pair();
+            two.write_all(b"!").unwrap();
+            let mut selector = KqueueSelector::new().unwrap();
+            selector.register(&one, before, "data").unwrap();
+            let (answer, failed) = failing(number, failure, || selector.modify(&one, after));
+            let key = selector.get_key(&one).unwrap();
+            let now = if answer.is_ok() { after } else { before };
+            assert_eq!((key.events, key.mode, key.data), (now.events, now.mode, "data"));
+            if let Err(error) = answer {
+                assert_eq!(Some(error.errno().unwrap()), errno(failure), "{before:?} {after:?}");
+            }
+            works(&mut selector, &[(&one, now.events)]);
+            selector.modify(&one, WRITE).unwrap();
+            works(&mut selector, &[(&one, WRITE)]);
+            failed
+        });
+    }
+}
+
+/// The key is silent then, and a modify that fails does not change that.
+#[test]
+fn modify_of_what_fired_fails_at_each_call() {
+    for (before, after) in [READ, BOTH].into_iter().flat_map(|one| interests().map(move |two| (one, two))) {
+        at_each_call(|number, failure| {
+            let (one, mut two) = pair();
+            two.write_all(b"!").unwrap();
+            let mut selector = KqueueSelector::new().unwrap();
+            selector.register(&one, before.one_shot(), "data").unwrap();
+            works(&mut selector, &[(&one, before)]);
+            let (answer, failed) = failing(number, failure, || selector.modify(&one, after));
+            match answer {
+                Ok(()) => works(&mut selector, &[(&one, after.events)]),
+                Err(error) => {
+                    assert_eq!(Some(error.errno().unwrap()), errno(failure));
+                    assert!(ready(&mut selector, NOW).is_empty());
+                    selector.modify(&one, after).unwrap();
+                    works(&mut selector, &[(&one, after.events)]);
+                }
+            }
+            failed
+        });
+    }
+}
+
+/// The key is given back all the same. A filter that stays is met when it fires, told to nobody, and
+/// deleted by the next wait.
+#[test]
+fn unregister_fails_at_each_call() {
+    for interest in interests() {
+        at_each_call(|number, failure| {
+            let ((one, mut two), (other, _peer)) = (pair(), pair());
+            two.write_all(b"!").unwrap();
+            let mut selector = KqueueSelector::new().unwrap();
+            selector.register(&one, interest, "data").unwrap();
+            selector.register(&other, WRITE, "other").unwrap();
+            let (key, failed) = failing(number, failure, || selector.unregister(&one));
+            assert_eq!(key.unwrap().fd, one.as_raw_fd());
+            for _ in 0..3 {
+                let told = ready(&mut selector, NOW);
+                assert_eq!(told, [(other.as_raw_fd(), WRITE)].into());
+            }
+            works(&mut selector, &[(&other, WRITE)]);
+            assert!(selector.stats().stale <= 1);
+            selector.register(&one, READ, "again").unwrap();
+            works(&mut selector, &[(&one, READ), (&other, WRITE)]);
+            failed
+        });
+    }
+}
+
+#[test]
+fn a_filter_that_stayed_is_not_the_next_owners() {
+    let (one, mut two) = pair();
+    two.write_all(b"!").unwrap();
+    let mut selector = KqueueSelector::new().unwrap();
+    selector.register(&one, BOTH, "data").unwrap();
+    let failure = Failure::Receipt(Errno::NOMEM);
+    let (key, failed) = failing(1, failure, || selector.unregister(&one));
+    assert!(key.is_ok() && failed);
+    // The filter for writing is there; the new registration asks for reading only.
+    selector.register(&one, READ, "again").unwrap();
+    for _ in 0..2 {
+        assert_eq!(ready(&mut selector, SOON), [(one.as_raw_fd(), READ)].into());
+    }
+    works(&mut selector, &[(&one, READ)]);
+    assert_eq!(selector.stats().rebuilds, 1);
+    assert_eq!(selector.stats().stale, 1);
+}
+
+#[test]
+fn disarming_fails_and_nothing_is_told_twice() {
+    at_each_call(|number, failure| {
+        let (one, mut two) = pair();
+        let mut selector = KqueueSelector::new().unwrap();
+        selector.register(&one, BOTH.one_shot(), "data").unwrap();
+        assert_eq!(selector.select(SOON), Ok(1));
+        let ((fd, events), failed) = failing(number, failure, || {
+            let (key, events) = selector.next_ready().unwrap();
+            (key.fd, events)
+        });
+        assert_eq!((fd, events), (one.as_raw_fd(), WRITE));
+        two.write_all(b"!").unwrap();
+        assert!(ready(&mut selector, NOW).is_empty());
+        agree(&selector);
+        selector.modify(&one, BOTH).unwrap();
+        works(&mut selector, &[(&one, BOTH)]);
+        failed
+    });
+}
+
+#[test]
+fn select_fails() {
+    for failure in FAILURES {
+        let (one, _two) = pair();
+        let mut selector = KqueueSelector::new().unwrap();
+        selector.register(&one, WRITE, "data").unwrap();
+        let (answer, _) = failing(0, failure, || selector.select(SOON));
+        match (failure, errno(failure)) {
+            (Failure::Call(_), Some(errno)) => {
+                assert_eq!(answer, Err(Error::Os { call: "kevent", fd: None, errno }));
+            }
+            (_, None) => assert_eq!(answer, Ok(0)),
+            // A wait makes no changes that could be refused.
+            _ => assert_eq!(answer, Ok(1)),
+        }
+        works(&mut selector, &[(&one, WRITE)]);
+    }
+}
+
+fn broken_pipe() -> OwnedFd {
+    std::io::pipe().unwrap().1.into()
+}
+
+/// The kernel has no filter for it, but who waits is told, as on every backend.
+#[test]
+fn a_broken_pipe_is_told_in_every_mode() {
+    for (mode, times) in [(Mode::Level, 3), (Mode::Edge, 1), (Mode::OneShot, 1)] {
+        let mut selector = KqueueSelector::new().unwrap();
+        let fd = selector.register(broken_pipe(), WRITE.with_mode(mode), "pipe").unwrap().fd;
+        for round in 0..3 {
+            let told = ready(&mut selector, NOW);
+            let expected = if round < times { vec![WRITE | Events::HANGUP] } else { vec![] };
+            assert_eq!(told.into_values().collect::<Vec<_>>(), expected, "{mode:?}, {round}");
+        }
+        selector.modify(fd, READ.with_mode(mode)).unwrap();
+        assert_eq!(ready(&mut selector, SOON)[&fd], READ | Events::READ_HANGUP);
+        selector.modify(fd, WRITE.with_mode(mode)).unwrap();
+        assert_eq!(ready(&mut selector, SOON)[&fd], WRITE | Events::HANGUP);
+        let _ = selector.unregister(fd).unwrap();
+        assert!(ready(&mut selector, NOW).is_empty());
+    }
+}
+
+/// So many are told as fit into a batch of the kernel's.
+#[test]
+fn too_many_broken_pipes_are_refused() {
+    let mut selector = KqueueSelector::new().unwrap();
+    for _ in 0..4 {
+        selector.register(broken_pipe(), WRITE.one_shot(), "pipe").unwrap();
+    }
+    let refused = selector.register(broken_pipe(), WRITE, "one more").unwrap_err();
+    assert_eq!((refused.error.errno(), refused.data), (Some(Errno::PIPE), "one more"));
+    // Others need the room of the first batch; nothing is lost.
+    selector.register(pair().0.into(), READ.one_shot(), "socket").unwrap();
+    let mut told = 0;
+    while told < 5 {
+        told += ready(&mut selector, SOON).len();
+    }
+    assert_eq!((told, ready(&mut selector, NOW).len()), (5, 0));
+}
+
+#[test]
+fn a_regular_file_is_readable_up_to_its_end() {
+    let mut file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let mut selector = KqueueSelector::<OwnedFd>::new().unwrap();
+    selector.register(file.try_clone().unwrap().into(), BOTH, "file").unwrap();
+    assert_eq!(ready(&mut selector, NOW).into_values().collect::<Vec<_>>(), [BOTH]);
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).unwrap();
+    assert_eq!(ready(&mut selector, NOW).into_values().collect::<Vec<_>>(), [WRITE]);
+}
