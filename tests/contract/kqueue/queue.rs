@@ -1,6 +1,6 @@
 //! An emulated kqueue: its filters, and what they answer.
 //!
-//! As NetBSD's kern_event.c and the manuals have it. Readiness itself is asked of epoll. Both filters may
+//! As NetBSD's `kern_event.c` and the manuals have it. Readiness itself is asked of epoll. Both filters may
 //! be on one descriptor, so it takes two instances: the one that reads is the descriptor that the program
 //! sees, and can be nested; the one that writes is inside it.
 

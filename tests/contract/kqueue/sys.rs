@@ -109,8 +109,8 @@ pub unsafe fn kevent_timespec<'a, const N: usize>(
         let errno = answer.err().map_or(0, Errno::raw_os_error);
         if answers.len() < N {
             answers.push(change.with(change.flags | EventFlags::ERROR, errno.into()));
-        } else if let Err(errno) = answer {
-            return Err(errno);
+        } else {
+            answer?;
         }
     }
     if failure == Some(Failure::Interrupted) {
