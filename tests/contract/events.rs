@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketType};
 use rustix::pty::OpenptFlags;
 use selectors_core::{Error, Events, Kind, Mode, Selector};
 
@@ -229,9 +229,8 @@ fn connection_reset() -> Scene {
 }
 
 fn connect_to(port: u16) -> OwnedFd {
-    let socket =
-        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None)
-            .unwrap();
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::io::ioctl_fionbio(&socket, true).unwrap();
     let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     assert!(matches!(rustix::net::connect(&socket, &address), Ok(()) | Err(Errno::INPROGRESS)));
     socket
