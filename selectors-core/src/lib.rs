@@ -52,6 +52,7 @@
 //! - [`SelectorKey`] is a registration, [`KeyMut`] one whose data may be changed, [`KeyMap`] all of them.
 //! - [`WakeCell`] wakes a selector from a signal handler or another thread.
 //! - [`wait`] needs no selector: one descriptor, one system call.
+//! - [`portability`] says what differs between platforms and backends.
 //! - [`backend`] and [`storage`] are what selectors are made of, for those who make another one.
 //!
 //! # Memory
@@ -77,6 +78,8 @@ mod events;
 mod key;
 mod map;
 mod platform;
+#[doc = include_str!("portability.md")]
+pub mod portability {}
 mod selector;
 pub mod storage;
 mod table;

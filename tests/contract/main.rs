@@ -122,3 +122,21 @@ pair! { poll_fixed, selectors_core::backend::Poll<crate::Fixed>, crate::Fixed }
 pair! { poll_growable, selectors_core::backend::Poll<crate::Growable>, crate::Growable }
 pair! { any_fixed, selectors_core::backend::Any<crate::Fixed>, crate::Fixed }
 pair! { any_growable, selectors_core::backend::Any<crate::Growable, 256>, crate::Growable }
+
+/// The page on portability names rows that are there.
+#[test]
+fn the_page_on_portability_names_tests() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let page = read("selectors-core/src/portability.md");
+    let names: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|code| code.contains("::")).collect();
+    assert!(names.len() > 20);
+    for name in names {
+        let (file, row) = match name.rsplit_once("::").unwrap() {
+            ("kqueue", file) => (format!("kqueue::{file}"), ""),
+            (file, row) => (file.to_owned(), row),
+        };
+        let source = read(&format!("tests/contract/{}.rs", file.replace("::", "/")));
+        assert!(row.is_empty() || source.contains(&format!("fn {row}")), "{name}");
+    }
+}

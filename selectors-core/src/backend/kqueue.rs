@@ -17,8 +17,9 @@ use super::{Backend, Error, Events, Interest, Kind, Mode, Token, Watched, os};
 /// [`Error::Unsupported`]: some of the kernels have a filter for it, rustix has none. [`Events::ERROR`] is never told: a
 /// failed connection is readable, writable and hung up, and `SelectorKey::take_error` says why.
 ///
-/// A wait brings at most `BATCH` events. One wait is one system call, `kevent`, exact to the nanosecond. A kqueue is not
-/// inherited across `fork`: a child opens its own.
+/// A wait brings at most `BATCH` events. One wait is one system call, `kevent`, exact to the nanosecond; a change is one
+/// for each filter. A kqueue is not inherited across `fork`: a child opens its own. It has run over an emulation only: see
+/// the page on portability.
 pub struct Kqueue<const BATCH: usize = 64> {
     fd: OwnedFd,
     ready: heapless::Vec<Ready, BATCH>,
@@ -110,10 +111,10 @@ impl<const BATCH: usize> Kqueue<BATCH> {
 
     /// Arms the filters of an interest, and stops at the first that is refused.
     fn arm(&mut self, fd: RawFd, token: Token, interest: Interest) -> Result<(), Errno> {
+        self.broken.retain(|broken| broken.token != token || !interest.events.contains(broken.event));
         for event in interest.events.iter() {
             match self.change(filter(fd, event), token, arming(interest.mode)) {
                 Err(Errno::PIPE) => {
-                    self.broken.retain(|broken| (broken.token, broken.event) != (token, event));
                     let broken = Broken { token, event, mode: interest.mode };
                     self.broken.push(broken).map_err(|_| Errno::PIPE)?;
                 }
