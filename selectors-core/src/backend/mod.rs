@@ -4,7 +4,6 @@
 
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::Errno;
 
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
@@ -123,9 +122,4 @@ pub(crate) fn check_open(fd: BorrowedFd<'_>) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(errno) => Err(os("fcntl", Some(fd.as_raw_fd()), errno)),
     }
-}
-
-/// Whether a descriptor has been closed behind the selector's back.
-pub(crate) fn is_closed(fd: BorrowedFd<'_>) -> bool {
-    rustix::io::fcntl_getfd(fd) == Err(Errno::BADF)
 }

@@ -4,7 +4,7 @@ use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_bound, fd_set_inse
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-use super::{Backend, Kind, check_open, is_closed};
+use super::{Backend, Kind, check_open};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest};
 use crate::storage::{List, Storage};
@@ -102,11 +102,12 @@ impl<M: Storage> Select<M> {
     }
 }
 
+/// Whether a descriptor has been closed behind the selector's back.
 #[allow(unsafe_code)]
 fn number_is_closed(fd: RawFd) -> bool {
     // SAFETY: not negative, as registration has checked. Whether it is open is the question, which
     // fcntl(F_GETFD) answers without doing anything to the file.
-    is_closed(unsafe { BorrowedFd::borrow_raw(fd) })
+    rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(fd) }) == Err(Errno::BADF)
 }
 
 #[allow(unsafe_code)]
