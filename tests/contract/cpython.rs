@@ -1,4 +1,4 @@
-//! The tests of `CPython`'s `test_selectors.py`, by their names there.
+//! The tests of CPython's `test_selectors.py`, by their names there.
 
 use std::collections::BTreeSet;
 use std::fs::File;

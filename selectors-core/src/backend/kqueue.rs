@@ -267,8 +267,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     fn take_wake(&mut self, token: Token) -> bool {
-        let found = self.ready.iter_mut().find(|ready| ready.token == token);
-        found.map(|ready| ready.token = Token::NONE).is_some()
+        self.ready.iter().any(|ready| ready.token == token)
     }
 
     /// A closed descriptor takes its filters with it. What can be told of a registration that is gone

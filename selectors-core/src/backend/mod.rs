@@ -95,7 +95,8 @@ pub trait Backend: Sized {
     /// How many are left to take.
     fn pending(&self) -> usize;
 
-    /// Whether the wait brought an event of `token`, a level-triggered waker, and takes it.
+    /// Whether the wait brought an event of `token`, a level-triggered waker's. It has no taker, and may
+    /// as well be taken here.
     fn take_wake(&mut self, token: Token) -> bool;
 
     /// Makes the kernel's set anew from what should be in it. Answers whether it could and did.

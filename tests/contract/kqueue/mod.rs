@@ -32,6 +32,8 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 use selectors_core::Selector;
 
 impl<const BATCH: usize> Kernel for Kqueue<BATCH> {
+    type Small = Kqueue<3>;
+
     fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
         Some(queue::watched(selector.as_raw_fd()))
     }

@@ -144,9 +144,10 @@ impl Filter {
 
 impl Queue {
     fn change(&mut self, visible: BorrowedFd<'_>, key: Key, change: &Event) -> io::Result<()> {
-        let fd = borrow(key.0)?;
-        let file = file(fd)?;
-        self.filters.retain(|(number, _), filter| *number != key.0 || filter.file == file);
+        let open = borrow(key.0).and_then(|fd| Ok((fd, file(fd)?)));
+        // A filter left when its descriptor was closed, though nothing told of it before now.
+        self.filters.retain(|(number, _), filter| *number != key.0 || open.is_ok_and(|(_, file)| filter.file == file));
+        let (fd, file) = open?;
         let flags = change.flags();
         if flags.contains(EventFlags::DELETE) {
             self.filters.remove(&key).ok_or(Errno::NOENT)?;
