@@ -57,7 +57,7 @@ fn one_refuses_what_cannot_be_asked() {
     let (ours, _theirs) = pair();
     for events in [Events::empty(), Events::HANGUP, READ | Events::ERROR, Events::READ_HANGUP] {
         for fd in [ours.as_fd(), closed()] {
-            assert_eq!(wait(fd, events, None), Err(Error::InvalidEvents { events }));
+            assert_eq!(wait(fd, events, NOW), Err(Error::InvalidEvents { events }));
         }
     }
 }
@@ -226,10 +226,14 @@ fn lists_tell_hang_ups() {
     let (readable, writable, exceptional) = select(&[&ours], &[&ours], &[&ours], None).unwrap();
     assert_eq!((readable.len(), writable.len(), exceptional.len()), (1, 1, 0));
 
+    // A pipe that is full: writable only because nobody is left to read, which is told to who reads, too.
     let (reader, writer) = pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while (&writer).write(&[0; 4096]).is_ok() {}
+    assert!(select(&[], &[&writer], &[], NOW).unwrap().1.is_empty());
     drop(reader);
-    let (_, writable, exceptional) = select(&[], &[&writer], &[&writer], None).unwrap();
-    assert_eq!((writable.len(), exceptional.len()), (1, 0));
+    let (readable, writable, exceptional) = select(&[&writer], &[&writer], &[&writer], SOON).unwrap();
+    assert_eq!((readable.len(), writable.len(), exceptional.len()), (1, 1, 0));
     let error = (&writer).write(b"!").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
 }

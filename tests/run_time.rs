@@ -51,7 +51,7 @@ fn echo(mut selector: AnySelector<Source>) {
     let clients: Vec<_> = clients.collect();
     let (mut gone, mut buffer) = (0, [0; 300]);
     while gone < CLIENTS {
-        assert_ne!(selector.select(SOON), Ok(0));
+        assert_ne!(selector.select(SOON).unwrap(), 0);
         while let Some((key, events)) = selector.next_ready() {
             assert!(events.contains(Events::READ));
             let fd = key.fd;
@@ -147,6 +147,10 @@ fn what_each_says_it_supports() {
         assert_eq!(events.contains(Events::HANGUP), kind.tells_hangup() && kind != Kind::Kqueue, "{kind}");
         assert_eq!(events.contains(Events::READ_HANGUP), kind.tells_hangup(), "{kind}");
     }
+    // In the order epoll, kqueue, poll, select.
+    assert_eq!(Kind::ALL.map(Kind::supports_edge), [true, true, false, false]);
+    assert_eq!(Kind::ALL.map(Kind::supports_priority), [true, false, true, true]);
+    assert_eq!(Kind::ALL.map(Kind::tells_hangup), [true, true, true, false]);
     assert_eq!(Kind::ALL.map(Kind::tells_error), [true, false, true, false]);
 }
 

@@ -127,9 +127,9 @@ impl Check for Operations {
         let waker = marked("waker", || selector.waker_in(waking)).unwrap();
         marked("wake", || waker.wake()).unwrap();
         marked("wake again", || waker.wake()).unwrap();
-        assert_eq!(marked("woken", || selector.select(None)), Ok(1));
+        assert_eq!(marked("woken", || selector.select(SOON)), Ok(1));
         marked("burst of 100 wakes", || (0..100).try_for_each(|_| waker.wake())).unwrap();
-        assert_eq!(marked("woken once", || selector.select(None)), Ok(1));
+        assert_eq!(marked("woken once", || selector.select(SOON)), Ok(1));
         assert_eq!(marked("not woken again", || selector.select(NOW)), Ok(0));
 
         let one = marked("wait for one", || selectors_core::wait(&ours, Events::READ, None));
