@@ -153,6 +153,9 @@ pub fn a_rebuild_that_fails_is_tried_again<B: Kernel, M: Table>() {
             assert_eq!(error.unwrap_err().errno(), Some(errno));
         }
         assert_eq!(selector.stats().rebuilds, 0);
+        for events in [READ | WRITE, READ] {
+            assert_eq!(selector.modify(&other, events), Ok(()), "the old set is not what it was");
+        }
 
         waker.wake().unwrap();
         peer.write_all(b"!").unwrap();
