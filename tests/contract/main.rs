@@ -5,7 +5,6 @@
 //! with a line for each.
 #![allow(unsafe_code, reason = "raw registration is part of the contract")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
-#![allow(clippy::missing_const_for_thread_local, reason = "told of constants where std has no native ones")]
 
 mod cpython;
 mod events;
