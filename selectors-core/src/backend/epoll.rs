@@ -1,9 +1,8 @@
 use core::fmt;
-use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
@@ -15,7 +14,7 @@ use crate::table::{Token, Watched};
 
 /// Linux's epoll: the time of a wait does not grow with the number of descriptors.
 ///
-/// A wait brings at most `BATCH` events, and uses twelve to sixteen bytes of stack for each; with more
+/// A wait brings at most `BATCH` events, for which the selector has twelve to sixteen bytes each; with more
 /// ready the kernel takes turns. Regular files are refused (`EPERM`).
 ///
 /// One wait is one system call, `epoll_wait`; a timeout below a millisecond makes it two, because
@@ -28,15 +27,35 @@ pub struct Epoll<const BATCH: usize = 64> {
     fd: OwnedFd,
     /// Whether somebody outside may be watching `fd`.
     lent: AtomicBool,
-    // The kernel's own event type is not Send, so what it filled in is decoded at once.
-    ready: [(Token, Events); BATCH],
+    ready: Batch<BATCH>,
     /// What is left of it to be taken.
     left: Range<usize>,
 }
 
+/// What a wait brought, as the kernel wrote it: an event is decoded when it is taken.
+struct Batch<const N: usize>([Event; N]);
+
+#[allow(unsafe_code)]
+// SAFETY: an event is a number of 32 bits and one of 64, of which the latter might be a pointer for somebody
+// who made it from one. Here all are made from numbers, by `data`, and nothing else is read out.
+unsafe impl<const N: usize> Send for Batch<N> {}
+#[allow(unsafe_code)]
+// SAFETY: as above, and nothing changes an event through a shared reference.
+unsafe impl<const N: usize> Sync for Batch<N> {}
+
 impl<const BATCH: usize> Epoll<BATCH> {
     /// epoll refuses an empty buffer, so such a selector must not compile.
     const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
+
+    /// What epoll's own wait can't: less than a millisecond.
+    #[cold]
+    fn is_ready_within(&self, time: &Timespec) -> Result<bool, Error> {
+        let mut own = [PollFd::new(&self.fd, PollFlags::IN)];
+        match rustix::event::poll(&mut own, Some(time)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(errno) => Err(os("poll", None, errno)),
+        }
+    }
 
     fn control(result: rustix::io::Result<()>, fd: BorrowedFd<'_>) -> Result<(), Error> {
         result.map_err(|errno| os("epoll_ctl", Some(fd.as_raw_fd()), errno))
@@ -71,7 +90,7 @@ fn events(flags: EventFlags) -> Events {
             && EventFlags::HUP.bits() == Events::HANGUP.bits() as u32
             && EventFlags::RDHUP.bits() == Events::READ_HANGUP.bits() as u32
     );
-    Events::from_bits_truncate(flags.bits() as u16)
+    Events::from_bits_retain(flags.bits() as u16)
 }
 
 fn data(token: Token) -> EventData {
@@ -83,7 +102,8 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
 
     fn new() -> Result<Self, Error> {
         const { Self::HAS_ROOM };
-        Ok(Self { fd: create()?, lent: AtomicBool::new(false), ready: [(Token::NONE, Events::empty()); BATCH], left: 0..0 })
+        let none = Event { flags: EventFlags::empty(), data: data(Token::NONE) };
+        Ok(Self { fd: create()?, lent: AtomicBool::new(false), ready: Batch([none; BATCH]), left: 0..0 })
     }
 
     fn kind(&self) -> Kind {
@@ -108,39 +128,37 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
         // A closed descriptor has left by itself (EBADF), or its number belongs to a file that was
         // never added (ENOENT). What a duplicate keeps alive is met as a stale event.
         let _ = epoll::delete(&self.fd, old.fd);
-        for (token, _) in self.ready.get_mut(self.left.clone()).into_iter().flatten() {
-            if *token == old.token {
-                *token = Token::NONE;
+        for event in self.ready.0.get_mut(self.left.clone()).into_iter().flatten() {
+            if event.data.u64() == old.token.to_u64() {
+                event.data = data(Token::NONE);
             }
         }
     }
 
     fn disarm(&mut self, _fired: &Watched<'_>) {} // the kernel has done it
 
+    #[inline]
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
         self.left = 0..0;
         let mut rest = timeout;
         if let Some(time) = timeout.filter(|time| time.tv_sec == 0 && (1..1_000_000).contains(&time.tv_nsec)) {
-            let mut own = [PollFd::new(&self.fd, PollFlags::IN)];
-            match rustix::event::poll(&mut own, Some(time)) {
-                Ok(0) => return Ok(0),
-                Ok(_) => rest = Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
-                Err(errno) => return Err(os("poll", None, errno)),
+            if !self.is_ready_within(time)? {
+                return Ok(0);
             }
+            rest = Some(&Timespec { tv_sec: 0, tv_nsec: 0 });
         }
-        let mut buffer = [MaybeUninit::uninit(); BATCH];
-        let (ready, _) =
-            epoll::wait(&self.fd, &mut buffer, rest).map_err(|errno| os("epoll_wait", None, errno))?;
-        for (decoded, event) in self.ready.iter_mut().zip(ready.iter()) {
-            *decoded = (Token::from_u64(event.data.u64()), events(event.flags));
-        }
-        self.left = 0..ready.len();
-        Ok(ready.len())
+        let ready = epoll::wait(&self.fd, &mut self.ready.0, rest).map_err(|errno| os("epoll_wait", None, errno))?;
+        self.left = 0..ready;
+        Ok(ready)
     }
 
     #[inline]
     fn peek(&mut self) -> Option<(Token, Events)> {
-        if self.left.is_empty() { None } else { self.ready.get(self.left.start).copied() }
+        if self.left.is_empty() {
+            return None;
+        }
+        let event = self.ready.0.get(self.left.start)?;
+        Some((Token::from_u64(event.data.u64()), events(event.flags)))
     }
 
     #[inline]
