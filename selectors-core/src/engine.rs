@@ -20,11 +20,11 @@ use crate::waker::WakeCell;
 pub struct Stats {
     /// Waits that asked the kernel.
     pub waits: u64,
-    /// Events these brought.
-    pub events: u64,
     /// Events dropped when they were taken, because what they were for had been unregistered or
     /// was no longer asked.
     pub stale: u64,
+    /// Events that the waits brought.
+    pub events: u64,
     /// How often the kernel's set was made anew, to be rid of descriptors closed behind the
     /// selector's back.
     pub rebuilds: u64,
@@ -38,6 +38,7 @@ pub(crate) struct Engine<B> {
 }
 
 /// A waker, as the wait needs it.
+#[derive(Clone, Copy)]
 pub(crate) struct Wake<'a> {
     pub(crate) cell: &'a WakeCell,
     pub(crate) token: Token,
@@ -137,40 +138,56 @@ impl<B: Backend> Engine<B> {
         keys.remove(number).ok_or(missing)
     }
 
-    pub(crate) fn select<S, D, I: Index>(
+    /// Whether `before_wait` has anything to do, which is rare.
+    #[inline]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.zombie || self.backend.pending() > 0
+    }
+
+    /// Asks the kernel. Inlined, so that a timeout known where it is called costs nothing.
+    #[inline]
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
+        match in_steps(timeout, |time| self.backend.wait(time)) {
+            Ok(count) => {
+                self.stats.waits += 1;
+                self.stats.events += count as u64;
+                Ok(count)
+            }
+            Err(Error::Os { errno: Errno::INTR, .. }) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// After a wait: from now on wakes are for the next one.
+    pub(crate) fn take_wake(&mut self, Wake { cell, token }: Wake<'_>) {
+        // In this order: a wake between the two is part of this wait.
+        if self.backend.take_wake(token) {
+            cell.drain();
+        }
+        cell.seen();
+    }
+
+    /// What must be done before the kernel is asked again. Answers how many events are left from the last time: they
+    /// come first, as the kernel would not tell edges and one-shots again.
+    #[cold]
+    pub(crate) fn before_wait<S, D, I: Index>(
         &mut self,
         keys: &Keys<'_, S, D, I>,
-        wake: Option<&Wake<'_>>,
-        timeout: Option<Duration>,
+        wake: Option<Wake<'_>>,
     ) -> Result<usize, Error> {
-        // What the caller left in the last batch comes first: the kernel would not tell edges and
-        // one-shots again.
         if self.peek(keys.slots).is_some() {
             return Ok(self.backend.pending());
         }
         if self.zombie {
             self.rebuild(keys, wake)?;
         }
-        let count = match in_steps(timeout, |time| self.backend.wait(time)) {
-            Err(Error::Os { errno: Errno::INTR, .. }) => return Ok(0),
-            answer => answer?,
-        };
-        self.stats.waits += 1;
-        self.stats.events += count as u64;
-        if let Some(Wake { cell, token }) = wake {
-            // In this order: a wake between the two is part of this wait.
-            if self.backend.take_wake(*token) {
-                cell.drain();
-            }
-            cell.seen();
-        }
-        Ok(count)
+        Ok(0)
     }
 
     fn rebuild<S, D, I: Index>(
         &mut self,
         keys: &Keys<'_, S, D, I>,
-        wake: Option<&Wake<'_>>,
+        wake: Option<Wake<'_>>,
     ) -> Result<(), Error> {
         let interest = self.wake_interest();
         let waker = wake.and_then(|wake| {
@@ -188,6 +205,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The next event that has a taker, which is not taken by this, and what that is told.
+    #[cold]
     fn peek<S, D>(&mut self, slots: &[Slot<S, D>]) -> Option<(u32, Events)> {
         loop {
             let (token, events) = self.backend.peek()?;

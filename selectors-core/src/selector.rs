@@ -4,7 +4,7 @@ use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::backend::{Any, Backend, Kind};
-use crate::engine::{Engine, Stats, Wake};
+use crate::engine::{Engine, Stats};
 use crate::error::{Error, RegisterError};
 use crate::events::{Events, Interest};
 use crate::key::{Fileno, KeyMut, SelectorKey};
@@ -257,9 +257,24 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "epoll_wait")]
     #[doc(alias = "poll")]
     #[doc(alias = "kevent")]
+    // A program has one call of it, in its loop. There most of the work on the timeout, which is known, and on the
+    // result, which is looked at once, goes away; what is rare is not inlined.
+    #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
-        let wake = self.waker.as_ref().map(|held| Wake { cell: &held.cell, token: held.token });
-        self.engine.select(&self.table.keys(), wake.as_ref(), timeout)
+        if self.engine.is_behind() {
+            let wake = self.waker.as_ref().map(Attached::wake);
+            let left = self.engine.before_wait(&self.table.keys(), wake)?;
+            if left > 0 {
+                return Ok(left);
+            }
+        }
+        let count = self.engine.wait(timeout)?;
+        if count > 0
+            && let Some(held) = &self.waker
+        {
+            self.engine.take_wake(held.wake());
+        }
+        Ok(count)
     }
 
     /// Takes the next of the ready descriptors: its key, and what it is ready for.

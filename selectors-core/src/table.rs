@@ -104,6 +104,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
         Self { head, slots: M::List::default() }
     }
 
+    #[inline]
     pub(crate) fn keys(&mut self) -> Keys<'_, S, D, M::Index> {
         Keys { head: &mut self.head, slots: &mut self.slots }
     }

@@ -53,8 +53,8 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
     }
 }
 
-/// The longest wait every system call here can take, two billion milliseconds: 23 days.
-const LONGEST: Duration = Duration::from_secs(2_000_000);
+/// The longest wait every system call here can take, in seconds: two billion milliseconds, 23 days.
+const LONGEST: u64 = 2_000_000;
 
 /// Waits as often as it takes for a timeout longer than the system calls know.
 ///
@@ -63,16 +63,23 @@ const LONGEST: Duration = Duration::from_secs(2_000_000);
 /// # Errors
 ///
 /// Those of `wait`.
+#[inline]
 pub fn in_steps(
     timeout: Option<Duration>,
     mut wait: impl FnMut(Option<&Timespec>) -> Result<usize, Error>,
 ) -> Result<usize, Error> {
-    let mut left = timeout;
+    // Never fails, as LONGEST is not long.
+    let step = |time: Duration| Timespec::try_from(time).ok();
+    let mut beyond = timeout.map_or(0, |time| time.as_secs().saturating_sub(LONGEST));
+    let first = |time: Duration| step(Duration::new(time.as_secs().min(LONGEST), time.subsec_nanos()));
+    let mut time = timeout.and_then(first);
     loop {
-        // Never fails, as LONGEST is not long.
-        let time = left.and_then(|left| Timespec::try_from(left.min(LONGEST)).ok());
         match wait(time.as_ref()) {
-            Ok(0) if left > Some(LONGEST) => left = left.map(|left| left - LONGEST),
+            Ok(0) if beyond > 0 => {
+                let next = beyond.min(LONGEST);
+                beyond -= next;
+                time = step(Duration::from_secs(next));
+            }
             answer => return answer,
         }
     }
@@ -98,8 +105,10 @@ mod tests {
     fn long_timeouts_are_cut_into_steps() {
         assert_eq!(steps(None), (1, 0));
         assert_eq!(steps(Some(Duration::from_millis(1))), (1, 0));
-        assert_eq!(steps(Some(LONGEST)), (1, 2_000_000));
-        assert_eq!(steps(Some(LONGEST * 3 + Duration::from_secs(1))), (4, 6_000_001));
+        let longest = Duration::from_secs(LONGEST);
+        assert_eq!(steps(Some(longest)), (1, 2_000_000));
+        assert_eq!(steps(Some(longest + Duration::from_millis(1))), (1, 2_000_000));
+        assert_eq!(steps(Some(longest * 3 + Duration::from_secs(1))), (4, 6_000_001));
         assert_eq!(steps(Some(Duration::MAX)), (1000, 2_000_000_000));
     }
 }

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
+use crate::engine::Wake;
 use crate::error::{Error, os};
 use crate::platform::{if_eventfd, if_no_eventfd};
 
@@ -220,6 +221,12 @@ impl<W: Deref<Target = WakeCell>> Waker<W> {
 pub(crate) struct Attached<W: Deref<Target = WakeCell>> {
     pub(crate) cell: W,
     pub(crate) token: crate::table::Token,
+}
+
+impl<W: Deref<Target = WakeCell>> Attached<W> {
+    pub(crate) fn wake(&self) -> Wake<'_> {
+        Wake { cell: &self.cell, token: self.token }
+    }
 }
 
 impl<W: Deref<Target = WakeCell>> Drop for Attached<W> {

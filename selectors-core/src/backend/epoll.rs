@@ -47,6 +47,17 @@ impl<const BATCH: usize> Epoll<BATCH> {
     /// epoll refuses an empty buffer, so such a selector must not compile.
     const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
 
+    #[inline]
+    fn ask(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+        match epoll::wait(&self.fd, &mut self.ready.0, timeout) {
+            Ok(ready) => {
+                self.left = 0..ready;
+                Ok(ready)
+            }
+            Err(errno) => Err(os("epoll_wait", None, errno)),
+        }
+    }
+
     /// What epoll's own wait can't: less than a millisecond.
     #[cold]
     fn is_ready_within(&self, time: &Timespec) -> Result<bool, Error> {
@@ -139,17 +150,15 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
 
     #[inline]
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
-        self.left = 0..0;
-        let mut rest = timeout;
-        if let Some(time) = timeout.filter(|time| time.tv_sec == 0 && (1..1_000_000).contains(&time.tv_nsec)) {
-            if !self.is_ready_within(time)? {
-                return Ok(0);
+        match timeout {
+            Some(time) if time.tv_sec == 0 && time.tv_nsec < 1_000_000 => {
+                if time.tv_nsec > 0 && !self.is_ready_within(time)? {
+                    return Ok(0);
+                }
+                self.ask(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
             }
-            rest = Some(&Timespec { tv_sec: 0, tv_nsec: 0 });
+            _ => self.ask(timeout),
         }
-        let ready = epoll::wait(&self.fd, &mut self.ready.0, rest).map_err(|errno| os("epoll_wait", None, errno))?;
-        self.left = 0..ready;
-        Ok(ready)
     }
 
     #[inline]

@@ -26,7 +26,7 @@ impl<'a> BarePoll<'a> {
         Self { data: vec![0; fds.len()], fds }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&mut self) -> usize {
         let ready = rustix::event::poll(&mut self.fds, Some(&NOW)).unwrap();
         let mut left = ready;
@@ -61,7 +61,7 @@ impl BareSelect {
         Self { answer: asked.clone(), asked, data: vec![0; usize::try_from(bound).unwrap()] }
     }
 
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)]
     pub(crate) fn wait(&mut self) -> usize {
         self.answer.copy_from_slice(&self.asked);

@@ -66,7 +66,7 @@ impl<'a> Subject<'a> for Bare<'a> {
         epoll::delete(&self.epoll, fd).unwrap();
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, forever: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
         let mut buffer = [MaybeUninit::uninit(); EVENTS];
         let none = Timespec { tv_sec: 0, tv_nsec: 0 };

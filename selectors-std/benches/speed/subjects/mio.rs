@@ -44,7 +44,7 @@ impl<'a> Subject<'a> for Mio<'a> {
         self.poll.registry().deregister(&mut SourceFd(&raw)).unwrap();
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, forever: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
         self.poll.poll(&mut self.events, if forever { None } else { Some(Duration::ZERO) }).unwrap();
         let mut taken = 0;

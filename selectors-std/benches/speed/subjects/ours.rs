@@ -50,7 +50,7 @@ where
         let _ = self.0.unregister(fd).unwrap();
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, forever: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
         self.0.select(if forever { None } else { Some(Duration::ZERO) }).unwrap();
         let mut taken = 0;

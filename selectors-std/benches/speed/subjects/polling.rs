@@ -50,7 +50,7 @@ impl<'a> Subject<'a> for Polling<'a> {
         self.poller.delete(fd).unwrap();
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, forever: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
         self.events.clear();
         self.poller.wait(&mut self.events, if forever { None } else { Some(Duration::ZERO) }).unwrap();
