@@ -119,7 +119,7 @@ impl<B: Backend> Engine<B> {
             return Ok(());
         }
         self.backend.modify(&old, interest)?;
-        slot.allowed = interest.events.allowed();
+        slot.allow(interest.events.allowed());
         if let Some(key) = &mut slot.key {
             key.set_interest(interest);
         }
@@ -211,7 +211,7 @@ impl<B: Backend> Engine<B> {
             let (token, events) = self.backend.peek()?;
             match slots.get(token.slot as usize) {
                 Some(slot) if slot.is(token) => {
-                    let told = events.told(slot.allowed);
+                    let told = events.told(slot.allowed());
                     if !told.is_empty() {
                         return Some((token.slot, told));
                     }
@@ -236,7 +236,7 @@ impl<B: Backend> Engine<B> {
         // that are dropped.
         let (token, events) = self.backend.peek()?;
         if let Some(slot) = slots.get(token.slot as usize).filter(|slot| slot.is(token)) {
-            let told = events.told(slot.allowed);
+            let told = events.told(slot.allowed());
             if !told.is_empty() {
                 return self.deliver(slots, token.slot, told);
             }
@@ -266,7 +266,7 @@ impl<B: Backend> Engine<B> {
             if let Some(fired) = slot.watched(number) {
                 self.backend.disarm(&fired);
             }
-            slot.allowed = Events::empty();
+            slot.allow(Events::empty());
         }
         slot.key.as_mut().map(|key| (key.as_key_mut(), told))
     }

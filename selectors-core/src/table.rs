@@ -55,10 +55,9 @@ pub struct Watched<'a> {
 pub(crate) struct Slot<S, D> {
     /// Counts the registrations that this slot has seen.
     generation: u32,
-    /// The next free slot, in a free one.
-    next: u32,
-    /// What the owner may be told. Nothing, if there is no owner, or its one-shot has fired.
-    pub(crate) allowed: Events,
+    /// With a key, what its owner may be told: nothing after its one-shot has fired. Without, the next free slot. One
+    /// word for both, because there are as many as keys.
+    allowed_or_next: u32,
     pub(crate) key: Option<SelectorKey<S, D>>,
 }
 
@@ -66,7 +65,24 @@ impl<S, D> Slot<S, D> {
     pub(crate) fn watched(&self, slot: u32) -> Option<Watched<'_>> {
         let key = self.key.as_ref()?;
         let token = Token { slot, generation: self.generation };
-        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: !self.allowed.is_empty() })
+        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: !self.allowed().is_empty() })
+    }
+
+    /// What the owner may be told. Nothing, if there is no owner, or its one-shot has fired.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "with a key, the word is made by `allow`")]
+    pub(crate) fn allowed(&self) -> Events {
+        if self.key.is_none() {
+            return Events::empty();
+        }
+        Events::from_bits_retain(self.allowed_or_next as u16)
+    }
+
+    /// Sets what the owner may be told.
+    pub(crate) fn allow(&mut self, allowed: Events) {
+        if self.key.is_some() {
+            self.allowed_or_next = allowed.bits().into();
+        }
     }
 
     pub(crate) fn is(&self, token: Token) -> bool {
@@ -114,7 +130,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
         let full = Error::Full { capacity: self.slots.len() };
         if self.head.free == END {
             let number = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF).ok_or(full)?;
-            let empty = Slot { generation: 0, next: END, allowed: Events::empty(), key: None };
+            let empty = Slot { generation: 0, allowed_or_next: END, key: None };
             self.slots.push(empty).map_err(|_| full)?;
             self.head.free = number;
         }
@@ -161,16 +177,16 @@ pub(crate) struct Vacancy<'a, S, D, I> {
 
 impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
     pub(crate) fn fill(self, key: SelectorKey<S, D>) -> &'a SelectorKey<S, D> {
-        self.head.free = self.slot.next;
+        self.head.free = self.slot.allowed_or_next;
         self.head.live += 1;
         self.head.index.insert(key.fd, self.token.slot);
-        self.slot.allowed = key.events.allowed();
+        self.slot.allowed_or_next = key.events.allowed().bits().into();
         self.slot.key.insert(key)
     }
 
     /// Takes the slot out of use: the waker's events come with its token.
     pub(crate) fn keep_empty(self) {
-        self.head.free = self.slot.next;
+        self.head.free = self.slot.allowed_or_next;
     }
 }
 
@@ -192,9 +208,8 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
     pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
         let slot = self.slots.get_mut(number as usize)?;
         let key = slot.key.take()?;
-        slot.allowed = Events::empty();
         slot.generation = slot.generation.wrapping_add(1) & HALF;
-        slot.next = self.head.free;
+        slot.allowed_or_next = self.head.free;
         self.head.free = number;
         self.head.live -= 1;
         self.head.index.remove(key.fd);

@@ -20,7 +20,9 @@ impl Storage for Growable {
     type Wake = Arc<WakeCell>;
 }
 
-/// A `Vec` that says so when memory is short, where `Vec::push` would abort the program.
+/// A `Vec` that says so when memory is short, where `Vec::push` would abort the program, and grows by an eighth, where
+/// that would double: there is one item per key, of which an eighth more is cheap to copy and half of it is not cheap to
+/// keep for nothing.
 #[derive(Debug)]
 pub struct GrowableList<T>(Vec<T>);
 
@@ -46,13 +48,12 @@ impl<T> DerefMut for GrowableList<T> {
 
 impl<T> List<T> for GrowableList<T> {
     fn push(&mut self, item: T) -> Result<(), T> {
-        match self.0.try_reserve(1) {
-            Ok(()) => {
-                self.0.push(item);
-                Ok(())
-            }
-            Err(_) => Err(item),
+        let (len, room) = (self.0.len(), self.0.capacity());
+        if len == room && self.0.try_reserve_exact(len / 8 + 8).is_err() {
+            return Err(item);
         }
+        self.0.push(item);
+        Ok(())
     }
 
     fn pop(&mut self) -> Option<T> {
@@ -61,30 +62,28 @@ impl<T> List<T> for GrowableList<T> {
 }
 
 /// From descriptor to slot.
+///
+/// What has been in it once stays, as its numbers come again: the kernel gives out the lowest that is free. So the map is
+/// as large as the number of different descriptors it has seen, and a steady state leaves it alone, where removals
+/// would make it grow once more: they leave marks, which take room until the map is made anew.
 #[derive(Debug, Default)]
-pub struct HashIndex {
-    slots: FxHashMap<RawFd, u32>,
-    /// The most descriptors there ever were at a time.
-    most: usize,
-}
+pub struct HashIndex(FxHashMap<RawFd, u32>);
+
+/// The slot of a descriptor that is not registered now.
+const NOWHERE: u32 = u32::MAX;
 
 impl Index for HashIndex {
     fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
-        self.slots.get(&fd).copied()
+        self.0.get(&fd).copied().filter(|slot| *slot != NOWHERE)
     }
 
     fn insert(&mut self, fd: RawFd, slot: u32) {
-        let count = self.slots.len() + 1;
-        if count > self.most {
-            // Removals leave marks in the map. When these have used up its room it cleans itself in
-            // place if it is at most half full, and else grows once more, in a steady state, too.
-            self.slots.reserve(2 * count - self.slots.len());
-            self.most = count;
-        }
-        self.slots.insert(fd, slot);
+        self.0.insert(fd, slot);
     }
 
     fn remove(&mut self, fd: RawFd) {
-        self.slots.remove(&fd);
+        if let Some(slot) = self.0.get_mut(&fd) {
+            *slot = NOWHERE;
+        }
     }
 }
