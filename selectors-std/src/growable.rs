@@ -62,28 +62,30 @@ impl<T> List<T> for GrowableList<T> {
 }
 
 /// From descriptor to slot.
-///
-/// What has been in it once stays, as its numbers come again: the kernel gives out the lowest that is free. So the map is
-/// as large as the number of different descriptors it has seen, and a steady state leaves it alone, where removals
-/// would make it grow once more: they leave marks, which take room until the map is made anew.
 #[derive(Debug, Default)]
-pub struct HashIndex(FxHashMap<RawFd, u32>);
-
-/// The slot of a descriptor that is not registered now.
-const NOWHERE: u32 = u32::MAX;
+pub struct HashIndex {
+    slots: FxHashMap<RawFd, u32>,
+    /// The most descriptors there ever were at a time.
+    most: usize,
+}
 
 impl Index for HashIndex {
     fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
-        self.0.get(&fd).copied().filter(|slot| *slot != NOWHERE)
+        self.slots.get(&fd).copied()
     }
 
     fn insert(&mut self, fd: RawFd, slot: u32) {
-        self.0.insert(fd, slot);
+        let count = self.slots.len() + 1;
+        if count > self.most {
+            // A removal may leave a mark in the map, where it is crowded, and marks that have used up the map's room make
+            // it grow, in a steady state, too. With a quarter of it to spare there are few, and insertions take them away.
+            self.slots.reserve(count + count / 4 - self.slots.len());
+            self.most = count;
+        }
+        self.slots.insert(fd, slot);
     }
 
     fn remove(&mut self, fd: RawFd) {
-        if let Some(slot) = self.0.get_mut(&fd) {
-            *slot = NOWHERE;
-        }
+        self.slots.remove(&fd);
     }
 }
