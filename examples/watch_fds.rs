@@ -1,0 +1,205 @@
+//! What else a descriptor can be: standard input (a terminal, say), a pipe, the output of a child, a
+//! datagram socket, and on Linux a timer and a counter: all in one loop on one thread.
+//!
+//! ```text
+//! cargo run --example watch_fds                  # Ctrl-D ends the input
+//! cargo run --example watch_fds ./socket         # and elsewhere: nc -uU ./socket; "bye" ends it
+//! ```
+//!
+//! All of them are `OwnedFd`s here, as whatever has a descriptor can become one; what each is for stands
+//! in the data. Each ends in its own way, and with the last of them the program.
+//!
+//! Needs the crates selectors-std and rustix (features event, termios and time).
+
+use std::env;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use rustix::io::{Errno, read};
+use selectors_std::{DefaultSelector, Events};
+
+type Selector = DefaultSelector<OwnedFd, Role>;
+
+/// What a descriptor is for.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "timers and counters are Linux's"))]
+enum Role {
+    /// Bytes until their end.
+    Stream(&'static str),
+    /// A child's standard output. When that has ended, so has the child, or will soon.
+    Child(Child),
+    /// Messages, one for each read.
+    Datagrams,
+    /// How often it has expired so far.
+    Timer(u64),
+    /// What was counted so far.
+    Counter(u64),
+}
+
+/// After how many ticks, and how many counted, timer and counter end.
+const ENOUGH: u64 = 3;
+
+fn main() -> io::Result<()> {
+    let mut selector = Selector::new()?;
+    watch_input(&mut selector)?;
+    watch_pipe(&mut selector)?;
+    watch_child(&mut selector)?;
+    #[cfg(target_os = "linux")]
+    linux::watch(&mut selector)?;
+
+    let socket = env::args().nth(1);
+    if let Some(path) = &socket {
+        let datagrams = UnixDatagram::bind(path)?;
+        datagrams.set_nonblocking(true)?;
+        selector.register(datagrams.into(), Events::READ, Role::Datagrams)?;
+    }
+
+    println!("watching {} descriptors", selector.get_map().len());
+    let result = run(&mut selector);
+    if let Some(path) = &socket {
+        fs::remove_file(path)?;
+    }
+    result
+}
+
+fn run(selector: &mut Selector) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    while !selector.get_map().is_empty() {
+        selector.select(None)?;
+        while let Some((key, events)) = selector.next_ready() {
+            let count = match read(key.fileobj, &mut buffer) {
+                Ok(count) => count,
+                Err(Errno::AGAIN | Errno::INTR) => continue,
+                // So ends a terminal whose other side is gone.
+                Err(Errno::IO) if events.contains(Events::HANGUP) => 0,
+                Err(errno) => return Err(errno.into()),
+            };
+            let fd = key.fd;
+            if handle(key.data, &buffer[..count])? {
+                drop(selector.unregister(fd)?);
+            }
+        }
+    }
+    println!("nothing is left");
+    Ok(())
+}
+
+/// Tells what was read, and answers whether it was the last.
+fn handle(role: &mut Role, bytes: &[u8]) -> io::Result<bool> {
+    let number = || bytes.try_into().map_or(0, u64::from_ne_bytes);
+    Ok(match role {
+        Role::Stream(name) => say(name, bytes),
+        Role::Child(child) => {
+            let ended = say("child's output", bytes);
+            if ended {
+                println!("child: {}", child.wait()?);
+            }
+            ended
+        }
+        Role::Datagrams => {
+            say("datagram", bytes);
+            bytes.starts_with(b"bye")
+        }
+        Role::Timer(ticks) => {
+            *ticks += number();
+            println!("timer: {ticks}");
+            *ticks >= ENOUGH
+        }
+        Role::Counter(sum) => {
+            *sum += number();
+            println!("counter: {sum}");
+            *sum >= ENOUGH
+        }
+    })
+}
+
+fn say(name: &str, bytes: &[u8]) -> bool {
+    match String::from_utf8_lossy(bytes).trim_end() {
+        _ if bytes.is_empty() => println!("{name}: end"),
+        text => println!("{name}: {text}"),
+    }
+    bytes.is_empty()
+}
+
+/// Standard input stays blocking, as its other users share that with us. When it is readable, one
+/// read does not block; a second one could.
+fn watch_input(selector: &mut Selector) -> io::Result<()> {
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let name = if rustix::termios::isatty(&input) { "terminal" } else { "input" };
+    match selector.register(input, Events::READ, Role::Stream(name)) {
+        Ok(_) => {}
+        // A file, or /dev/null: epoll refuses what is always ready, so it can be read right away.
+        Err(refused) if refused.error.errno() == Some(Errno::PERM) => {
+            let mut all = Vec::new();
+            fs::File::from(refused.fileobj).read_to_end(&mut all)?;
+            println!("file: {} bytes", all.len());
+        }
+        Err(refused) => return Err(refused.into()),
+    }
+    Ok(())
+}
+
+/// A thread that talks to the loop through a pipe, and ends it by closing its end.
+fn watch_pipe(selector: &mut Selector) -> io::Result<()> {
+    let (reader, mut writer) = io::pipe()?;
+    selector.register(reader.into(), Events::READ, Role::Stream("pipe"))?;
+    thread::spawn(move || writer.write_all(b"a thread was here\n"));
+    Ok(())
+}
+
+/// A child, whose two outputs are two sources.
+fn watch_child(selector: &mut Selector) -> io::Result<()> {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "echo to its output; echo to its errors >&2; exit 7"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) {
+        selector.register(output.into(), Events::READ, Role::Child(child))?;
+        selector.register(errors.into(), Events::READ, Role::Stream("child's errors"))?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::{io, thread};
+
+    use rustix::event::{EventfdFlags, eventfd};
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    };
+    use selectors_std::Events;
+
+    use super::{ENOUGH, Role, Selector};
+
+    pub(super) fn watch(selector: &mut Selector) -> io::Result<()> {
+        // A timer is readable when it has expired, and what is read is how often. A program that has one
+        // thing to do now and then gives `select` a timeout; timers are for several that know nothing of
+        // each other.
+        let tick = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let times = Itimerspec { it_interval: tick, it_value: tick };
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
+        selector.register(timer, Events::READ, Role::Timer(0))?;
+
+        // A counter is readable when it is not zero, and reading takes it all. To end another thread's
+        // wait a `Waker` is simpler; counters are what the kernel (KVM, AIO) and other libraries tell by.
+        let counter = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let adder = counter.try_clone()?;
+        selector.register(counter, Events::READ, Role::Counter(0))?;
+        thread::spawn(move || -> io::Result<()> {
+            for _ in 0..ENOUGH {
+                rustix::io::write(&adder, &1_u64.to_ne_bytes())?;
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+}
