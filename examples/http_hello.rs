@@ -155,12 +155,12 @@ fn answer(peer: &mut Peer, date: &str) {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         let reply = match request.parse(received) {
-            Ok(Status::Complete(head)) => {
+            Ok(Status::Complete(head)) if head <= HEAD => {
                 received = &received[head..];
                 Reply::to(&request)
             }
             Ok(Status::Partial) if received.len() < HEAD => break,
-            Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
                 Reply::refusal("431 Request Header Fields Too Large")
             }
             Err(_) => Reply::refusal("400 Bad Request"),

@@ -97,9 +97,12 @@ impl Proxy {
     fn accept(&mut self) -> io::Result<()> {
         let Some(key) = self.selector.get_key(self.listener) else { return Ok(()) };
         let Source::Listener(listener) = &key.fileobj else { return Ok(()) };
-        let connecting = listener.accept().and_then(|(client, _)| {
+        // The socket first: without one the client had better stay in the queue.
+        let connecting = socket(self.upstream).and_then(|upstream| {
+            let (client, _) = listener.accept()?;
             client.set_nonblocking(true)?;
-            Ok(Source::Connecting { upstream: connect(self.upstream)?, client })
+            connect(&upstream, self.upstream)?;
+            Ok(Source::Connecting { upstream, client })
         });
         match connecting {
             Ok(connecting) => {
@@ -108,7 +111,7 @@ impl Proxy {
                     eprintln!("refused a connection: {refused}");
                 }
             }
-            // The client stays in the queue, where every wait would find it.
+            // Every wait would find the queue, and nothing could be done about it.
             Err(error) if is_too_many(&error) && self.selector.get_map().len() > 1 => {
                 pause(&mut self.selector, self.listener)?;
             }
@@ -224,13 +227,17 @@ fn pause(selector: &mut Selector, fd: RawFd) -> io::Result<()> {
     }
 }
 
-/// Begins to connect, and does not wait for it: `std` can't do that.
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+fn socket(address: SocketAddr) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let stream = TcpStream::from(rustix::net::socket(family, SocketType::STREAM, None)?);
     stream.set_nonblocking(true)?;
-    match rustix::net::connect(&stream, &address) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(stream),
+    Ok(stream)
+}
+
+/// Begins to connect, and does not wait for it: `std` can't do that.
+fn connect(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
+    match rustix::net::connect(stream, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }

@@ -43,7 +43,11 @@ impl Program {
     }
 
     pub fn spawn(name: &str, command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::spawn_with_input(name, command.stdin(Stdio::null()))
+    }
+
+    pub fn spawn_with_input(name: &str, command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -114,15 +118,22 @@ impl Program {
         }
     }
 
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub fn assert_running(&mut self) {
-        let status = self.child.try_wait().unwrap();
-        assert!(status.is_none(), "{}: {status:?}{}", self.name, self.tail());
+        assert!(self.is_running(), "{} has ended{}", self.name, self.tail());
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Has the process stopped while `action` runs, so that it finds all that the
     /// action did at once when it goes on.
     pub fn stopped_during<T>(&self, action: impl FnOnce() -> T) -> T {
-        let pid = Pid::from_child(&self.child);
+        let pid = self.pid();
         kill_process(pid, Signal::STOP).unwrap();
         waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
         let result = action();

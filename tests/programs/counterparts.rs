@@ -1,0 +1,115 @@
+//! Programs of others, and what it takes to run them without a trace.
+
+use std::env;
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::program::Program;
+
+/// The path of a program that is installed. Without it a test does nothing, but in CI fails.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let found = directories.map(|directory| directory.join(name)).find(|program| program.is_file());
+    if found.is_none() {
+        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} is not installed");
+        eprintln!("not tested: {name} is not installed");
+    }
+    found
+}
+
+/// A directory of the test's own, removed when dropped.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("selectors-{}-{number}", process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Starts a server that can't choose its port itself: on one that was free a moment ago.
+pub fn start_on_free_port(name: &str, command: impl Fn(u16) -> Command) -> (Program, SocketAddr) {
+    for _ in 0..5 {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut server = Program::spawn(name, &mut command(address.port()));
+        for _ in 0..200 {
+            if TcpStream::connect(address).is_ok() {
+                return (server, address);
+            }
+            if !server.is_running() {
+                break; // somebody else took the port
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    panic!("{name} does not start");
+}
+
+/// Runs a client, which has to succeed, and answers what it prints.
+pub fn run(name: &str, command: &mut Command) -> String {
+    let (status, lines) = Program::spawn(name, command).finish();
+    assert!(status.success(), "{name}: {status}\n{}", lines.join("\n"));
+    lines.join("\n")
+}
+
+/// Runs wrk, and answers the requests per second, of which none may have failed.
+pub fn wrk(program: &Path, connections: usize, seconds: u32, url: &str) -> f64 {
+    let mut command = Command::new(program);
+    command.args(["--threads=1", "--timeout=20s", &format!("--connections={connections}")]);
+    let output = run("wrk", command.args([&format!("--duration={seconds}s"), url]));
+    for failure in ["Socket errors", "Non-2xx"] {
+        assert!(!output.contains(failure), "{output}");
+    }
+    let rate = output.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    let rate: f64 = rate.unwrap_or_else(|| panic!("{output}")).trim().parse().unwrap();
+    assert!(rate > 0.0, "{output}");
+    rate
+}
+
+/// One of our programs that says where it listens.
+pub fn serve(name: &str, args: &[&str]) -> (Program, SocketAddr) {
+    listening(Program::start(name, args))
+}
+
+pub fn listening(mut server: Program) -> (Program, SocketAddr) {
+    let line = server.wait_for("listening on ");
+    let address = line.split(' ').nth(2).unwrap().parse().unwrap();
+    (server, address)
+}
+
+/// Asserts that a process that has nothing to do uses no processor time for it.
+#[cfg(target_os = "linux")]
+pub fn assert_at_rest(server: &Program) {
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+        let fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace();
+        fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = ticks();
+    thread::sleep(Duration::from_secs(1));
+    // A hundred of them are a second.
+    let used = ticks() - before;
+    assert!(used < 20, "{used} ticks in a second");
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn assert_at_rest(_server: &Program) {}

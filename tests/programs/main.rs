@@ -1,0 +1,17 @@
+//! Runs the programs to start from as processes: against peers of the test's own, which need nothing but
+//! a Rust toolchain, and against the real counterparts that are installed. Where `CI=true` all of
+//! these must be: redis-server, redis-benchmark, nginx, wrk, curl and nc.
+#![cfg(unix)]
+#![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
+
+mod counterparts;
+mod http;
+mod proxy;
+mod proxy_real;
+mod sharded;
+#[cfg(target_os = "linux")]
+mod watch;
+
+#[path = "../examples/program.rs"]
+#[allow(dead_code, reason = "shared with the tests of the echo programs")]
+mod program;

@@ -1,0 +1,188 @@
+//! The proxy between peers of the test's own.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::counterparts::{assert_at_rest, listening, serve};
+use crate::program::{Program, connect, echo, pattern, program, reset};
+
+/// A proxy to a listener of the test's.
+fn proxy() -> (Program, SocketAddr, TcpListener) {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (proxy, address) = serve("tcp_proxy", &["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
+    (proxy, address, upstream)
+}
+
+/// Both ends of a carried connection.
+fn carried(address: SocketAddr, upstream: &TcpListener) -> (TcpStream, TcpStream) {
+    let client = connect(address.port());
+    let (server, _) = upstream.accept().unwrap();
+    server.set_read_timeout(client.read_timeout().unwrap()).unwrap();
+    (client, server)
+}
+
+/// Echoes whatever comes, each connection in a thread.
+fn echo_everything(upstream: TcpListener) {
+    thread::spawn(move || {
+        for peer in upstream.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut &peer, &mut &peer);
+            });
+        }
+    });
+}
+
+#[test]
+fn many_connections_at_once() {
+    let (_proxy, address, upstream) = proxy();
+    echo_everything(upstream);
+    let clients: Vec<_> = (0..200).map(|_| connect(address.port())).collect();
+    for round in 0..3 {
+        for (number, client) in clients.iter().enumerate() {
+            echo(client, &pattern(1 + 100 * number + round));
+        }
+    }
+}
+
+/// A sender waits for a receiver that does not read, whichever side it is on; meanwhile the other
+/// direction goes on, and the proxy is neither busy nor big. When the receiver does read, nothing is missing.
+#[test]
+fn back_pressure() {
+    let (proxy, address, upstream) = proxy();
+    for client_sends in [true, false] {
+        let (client, server) = carried(address, &upstream);
+        let (mut sender, mut receiver) = if client_sends { (client, server) } else { (server, client) };
+        let sent = fill(&sender);
+        assert_at_rest(&proxy);
+        assert_is_small(&proxy);
+
+        receiver.write_all(b"still here").unwrap();
+        let mut answer = [0; 10];
+        sender.set_nonblocking(false).unwrap();
+        sender.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"still here");
+
+        sender.shutdown(Shutdown::Write).unwrap();
+        let mut received = Vec::new();
+        receiver.read_to_end(&mut received).unwrap();
+        assert_eq!(received.len(), sent);
+        let repeated = block();
+        assert!(received.chunks(repeated.len()).all(|chunk| repeated.starts_with(chunk)));
+    }
+}
+
+/// Repeated without end by `fill`. Not a power of two, so that lost buffers show.
+fn block() -> Vec<u8> {
+    pattern(99_991)
+}
+
+/// Sends until there is no room any more.
+fn fill(mut sender: &TcpStream) -> usize {
+    const TOO_MUCH: usize = 256 << 20;
+    sender.set_nonblocking(true).unwrap();
+    let block = block();
+    let (mut sent, mut refusals) = (0, 0);
+    while refusals < 10 {
+        match sender.write(&block[sent % block.len()..]) {
+            Ok(count) => (sent, refusals) = (sent + count, 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(50));
+                refusals += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(sent < TOO_MUCH, "the proxy swallows all");
+    }
+    sent
+}
+
+#[cfg(target_os = "linux")]
+fn assert_is_small(proxy: &Program) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    assert!(kilobytes < 16 << 10, "{kilobytes} kB");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn assert_is_small(_proxy: &Program) {}
+
+#[test]
+fn a_half_close_is_passed_on() {
+    let (_proxy, address, upstream) = proxy();
+    let message = pattern(1_000_000);
+    for client_first in [true, false] {
+        let (client, server) = carried(address, &upstream);
+        let (mut first, mut second) = if client_first { (client, server) } else { (server, client) };
+        let writer = {
+            let (mut first, message) = (first.try_clone().unwrap(), message.clone());
+            thread::spawn(move || {
+                first.write_all(&message).unwrap();
+                first.shutdown(Shutdown::Write).unwrap();
+            })
+        };
+        let mut received = Vec::new();
+        second.read_to_end(&mut received).unwrap();
+        assert!(received == message);
+        writer.join().unwrap();
+
+        second.write_all(b"that was all, then").unwrap();
+        drop(second);
+        let mut answer = String::new();
+        first.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "that was all, then");
+    }
+}
+
+#[test]
+fn a_reset_ends_both_sides() {
+    let (mut proxy, address, upstream) = proxy();
+    for client_resets in [true, false] {
+        let (client, server) = carried(address, &upstream);
+        let (gone, mut left) = if client_resets { (client, server) } else { (server, client) };
+        reset(gone);
+        // An end or an error, as the system likes.
+        assert_eq!(left.read(&mut [0]).unwrap_or(0), 0);
+    }
+    proxy.assert_running();
+    assert_at_rest(&proxy);
+    let (client, mut server) = carried(address, &upstream);
+    (&client).write_all(b"x").unwrap();
+    server.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn an_upstream_that_refuses_and_comes_back() {
+    let (mut proxy, address, upstream) = proxy();
+    let upstream_address = upstream.local_addr().unwrap();
+    drop(upstream);
+    for _ in 0..3 {
+        assert_eq!(connect(address.port()).read(&mut [0]).unwrap_or(0), 0);
+    }
+    proxy.assert_running();
+    echo_everything(TcpListener::bind(upstream_address).unwrap());
+    echo(&connect(address.port()), b"here again");
+}
+
+/// Clients that find no descriptor left wait in the queue until others are gone.
+#[test]
+fn out_of_descriptors() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "ulimit -n 20 && exec \"$0\" 127.0.0.1:0 \"$1\""]).arg(program("tcp_proxy"));
+    let command = command.arg(upstream.local_addr().unwrap().to_string());
+    let (mut proxy, address) = listening(Program::spawn("tcp_proxy", command));
+    echo_everything(upstream);
+
+    let clients: Vec<_> = (0..30).map(|_| connect(address.port())).collect();
+    echo(&clients[0], b"the first");
+    assert_at_rest(&proxy);
+    for client in clients {
+        echo(&client, b"my turn");
+    }
+    echo(&connect(address.port()), b"as before");
+    proxy.assert_running();
+}
