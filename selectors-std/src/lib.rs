@@ -110,14 +110,30 @@
 //!
 //! # What to know
 //!
+//! The [guide] has all of this with examples; the [table of events](Events) says what means what on which system call.
+//!
 //! - **Sources should not block.** Readiness is a hint; another process may have read first. `set_nonblocking(true)`, and
-//!   take `WouldBlock` as "not yet".
+//!   take `WouldBlock` as "not yet". [More](guide#sockets-that-do-not-block-and-partial-writes)
 //! - **A write may be partial.** Keep the rest, ask for [`Events::WRITE`] until it is gone, then no longer: most sockets are
-//!   writable most of the time, and a level-triggered `WRITE` returns at once.
+//!   writable most of the time, and a level-triggered `WRITE` returns at once. (The server above waits instead: enough for a first page.)
 //! - **`READ` at the end of the stream** means that `read` returns 0 (or the error). Hang-ups and errors wake who asked for `READ` or
-//!   `WRITE`; they are also told apart, see the table at [`Events`].
+//!   `WRITE`. [More](guide#what-read-means-at-the-end)
 //! - **Look-ups take a number or a reference**: `modify(key.fd, …)`, `unregister(&stream)`.
-//! - **fork**: an epoll instance is shared with the child, which should drop its selector unused; a kqueue is not inherited.
+//! - **Every error says what to do about it**, and leaves the selector as it was. [More](guide#errors)
+//!
+//! # Where to go on
+//!
+//! - [`guide`]: the model, ownership, backends, modes, ends, timeouts, wake-ups, nesting, fork, errors.
+//! - [`guide::python`]: every name of Python's `selectors` and `select`, and the echo server in both languages.
+//! - [`guide::mio_and_polling`]: the same for mio and polling.
+//! - [`Selector`]: all the methods, each with an example.
+//! - `examples/` in the repository: programs of one file to start from.
+//!
+//! # Features
+//!
+//! None. Everything that the platform has is there.
+
+pub mod guide;
 
 mod growable;
 mod lists;
