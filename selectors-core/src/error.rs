@@ -12,10 +12,30 @@ use crate::key::SelectorKey;
 /// call unless the variant says otherwise. The message names the descriptor and the call, and
 /// what to do about it where that is known. With the feature `std` it converts into
 /// `std::io::Error`, of which it is then the inner error.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{DefaultSelector, Error, Events};
+/// use std::{io, os::unix::net::UnixStream};
+///
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// selector.register(&ours, Events::READ, ())?;
+/// let refused = selector.register(&ours, Events::WRITE, ()).unwrap_err();
+/// assert!(matches!(refused.error, Error::AlreadyRegistered { .. }));
+/// assert!(refused.to_string().contains("modify or unregister it"));
+///
+/// let error = io::Error::from(refused);
+/// assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+/// assert!(error.get_ref().is_some_and(|inner| inner.is::<Error>()));
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// No event was asked for, or one that can only be told. [Python: `ValueError`]
+    #[doc(alias = "ValueError")]
     InvalidEvents {
         /// What was asked.
         events: Events,
@@ -26,11 +46,14 @@ pub enum Error {
         fd: RawFd,
     },
     /// The descriptor is registered already; modify or unregister it. [Python: `KeyError`]
+    #[doc(alias = "KeyError")]
+    #[doc(alias = "EEXIST")]
     AlreadyRegistered {
         /// The descriptor.
         fd: RawFd,
     },
     /// The descriptor is not registered. [Python: `KeyError`]
+    #[doc(alias = "KeyError")]
     NotRegistered {
         /// The descriptor.
         fd: RawFd,
@@ -41,6 +64,7 @@ pub enum Error {
         capacity: usize,
     },
     /// The `select` call can't watch a descriptor this large; poll and epoll can.
+    #[doc(alias = "FD_SETSIZE")]
     FdOutOfRange {
         /// The descriptor.
         fd: RawFd,
@@ -72,7 +96,9 @@ pub enum Error {
         /// The selector's own descriptor.
         fd: RawFd,
     },
-    /// The kernel refused.
+    /// The kernel refused. [Python: `OSError`]
+    #[doc(alias = "OSError")]
+    #[doc(alias = "errno")]
     Os {
         /// The system call.
         call: &'static str,
@@ -90,6 +116,19 @@ pub(crate) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
 
 impl Error {
     /// The error number, where the kernel gave one.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "std", target_os = "linux"))] {
+    /// use rustix::io::Errno;
+    /// use selectors_core::{EpollSelector, Events};
+    ///
+    /// let file = std::fs::File::open("/proc/self/exe")?;
+    /// let mut selector = EpollSelector::<_, _, 4>::new()?;
+    /// let refused = selector.register(file, Events::READ, ()).unwrap_err();
+    /// assert_eq!(refused.error.errno(), Some(Errno::PERM)); // always ready: just read it
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match *self {
@@ -167,6 +206,22 @@ impl core::error::Error for Error {}
 /// Like heapless's `push`, a refusal loses nothing: try another selector, close, or wait until
 /// a place is free. It converts into [`Error`] (and, with the feature `std`, into
 /// `std::io::Error`) where only the reason matters.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{DefaultSelector, Error, Events};
+/// use std::{io::Write, os::unix::net::UnixStream};
+///
+/// let ((first, _), (second, mut theirs)) = (UnixStream::pair()?, UnixStream::pair()?);
+/// let mut selector = DefaultSelector::<_, _, 1>::new()?;
+/// selector.register(first, Events::READ, ())?;
+/// if let Err(mut refused) = selector.register(second, Events::READ, ()) {
+///     assert_eq!(refused.error, Error::Full { capacity: 1 });
+///     refused.fileobj.write_all(b"too many of you")?; // not lost, and closed by being dropped
+/// }
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RegisterError<S, D> {
     /// Why.

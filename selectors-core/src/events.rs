@@ -47,18 +47,31 @@ bitflags! {
         /// Data can be read, a connection accepted, or the end of the stream met.
         #[doc(alias = "EVENT_READ")]
         #[doc(alias = "POLLIN")]
+        #[doc(alias = "POLLRDNORM")]
         #[doc(alias = "EPOLLIN")]
+        #[doc(alias = "EPOLLRDNORM")]
         #[doc(alias = "EVFILT_READ")]
+        #[doc(alias = "KQ_FILTER_READ")]
+        #[doc(alias = "READABLE")]
         const READ = 0x1;
         /// Urgent data: out-of-band bytes of a TCP stream, a GPIO edge, a pressure (PSI) trigger.
         #[doc(alias = "POLLPRI")]
+        #[doc(alias = "POLLRDBAND")]
         #[doc(alias = "EPOLLPRI")]
+        #[doc(alias = "EPOLLRDBAND")]
+        #[doc(alias = "exceptfds")]
         const PRIORITY = 0x2;
         /// Data can be written, or a connection attempt has ended.
         #[doc(alias = "EVENT_WRITE")]
         #[doc(alias = "POLLOUT")]
+        #[doc(alias = "POLLWRNORM")]
+        #[doc(alias = "POLLWRBAND")]
         #[doc(alias = "EPOLLOUT")]
+        #[doc(alias = "EPOLLWRNORM")]
+        #[doc(alias = "EPOLLWRBAND")]
         #[doc(alias = "EVFILT_WRITE")]
+        #[doc(alias = "KQ_FILTER_WRITE")]
+        #[doc(alias = "WRITABLE")]
         const WRITE = 0x4;
         /// An error is pending; on a pipe, nobody is left to read. Told, never asked for.
         #[doc(alias = "POLLERR")]
@@ -73,6 +86,7 @@ bitflags! {
         #[doc(alias = "POLLRDHUP")]
         #[doc(alias = "EPOLLRDHUP")]
         #[doc(alias = "EV_EOF")]
+        #[doc(alias = "KQ_EV_EOF")]
         const READ_HANGUP = 0x2000;
     }
 }
@@ -82,22 +96,71 @@ impl Events {
     const ASKABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY);
 
     /// Asks for these events once: then the key stays, silent, until it is modified.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use selectors_core::{DefaultSelector, Events};
+    /// use std::{io::Write, os::unix::net::UnixStream, time::Duration};
+    ///
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(&ours, Events::READ.one_shot(), ())?;
+    /// theirs.write_all(b"!")?;
+    /// selector.select(None)?;
+    /// assert!(selector.next_ready().is_some());
+    /// assert_eq!(selector.select(Some(Duration::ZERO))?, 0); // though nothing was read
+    /// selector.modify(&ours, Events::READ.one_shot())?; // armed again
+    /// assert_eq!(selector.select(None)?, 1);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "EPOLLONESHOT")]
     #[doc(alias = "EV_DISPATCH")]
+    #[doc(alias = "EV_ONESHOT")]
+    #[doc(alias = "KQ_EV_ONESHOT")]
     #[must_use]
     pub const fn one_shot(self) -> Interest {
         self.with_mode(Mode::OneShot)
     }
 
     /// Asks for these events when they arise, not while they last. epoll and kqueue only.
+    ///
+    /// Read, write or accept until `WouldBlock` before the next wait, or the rest is never told.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use selectors_core::{AnySelector, Events};
+    /// use std::{io::Write, os::unix::net::UnixStream, time::Duration};
+    ///
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// let mut selector = AnySelector::<_, _, 4>::new()?;
+    /// if selector.kind().supports_edge() {
+    ///     selector.register(&ours, Events::READ.edge(), ())?;
+    ///     theirs.write_all(b"!")?;
+    ///     selector.select(None)?;
+    ///     assert!(selector.next_ready().is_some());
+    ///     assert_eq!(selector.select(Some(Duration::ZERO))?, 0); // nothing new
+    ///     theirs.write_all(b"!")?;
+    ///     assert_eq!(selector.select(None)?, 1);
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "EPOLLET")]
     #[doc(alias = "EV_CLEAR")]
+    #[doc(alias = "KQ_EV_CLEAR")]
     #[must_use]
     pub const fn edge(self) -> Interest {
         self.with_mode(Mode::Edge)
     }
 
     /// Asks for these events in the given mode.
+    ///
+    /// ```
+    /// use selectors_core::{Events, Mode};
+    ///
+    /// assert_eq!(Events::READ.with_mode(Mode::Edge), Events::READ.edge());
+    /// ```
     #[must_use]
     pub const fn with_mode(self, mode: Mode) -> Interest {
         Interest { events: self, mode }
@@ -134,6 +197,13 @@ impl Events {
 }
 
 /// How long an event is told.
+///
+/// ```
+/// use selectors_core::{Events, Mode};
+///
+/// assert_eq!(Events::READ.one_shot().mode, Mode::OneShot);
+/// assert_eq!(Mode::default(), Mode::Level);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// By every wait, as long as the descriptor is ready. What `Events::READ` alone asks for.

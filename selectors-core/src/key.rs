@@ -51,6 +51,18 @@ impl<S, D> SelectorKey<S, D> {
     }
 
     /// What is asked: the events and the mode.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use selectors_core::{DefaultSelector, Events};
+    ///
+    /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let key = selector.register(ours, Events::READ.one_shot(), ())?;
+    /// assert_eq!(key.interest(), Events::READ.one_shot());
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn interest(&self) -> Interest {
         self.events.with_mode(self.mode)
     }
@@ -77,7 +89,22 @@ impl<S, D> SelectorKey<S, D> {
     /// # Errors
     ///
     /// [`Error::Os`] with `ENOTSOCK` when the source is no socket.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use selectors_core::{DefaultSelector, Events};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let peer = TcpStream::connect(listener.local_addr()?)?;
+    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let key = selector.register(peer, Events::WRITE, ())?;
+    /// assert_eq!(key.take_error()?, None); // it is connected
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "SO_ERROR")]
+    #[doc(alias = "getsockopt")]
     pub fn take_error(&self) -> Result<Option<Errno>, Error>
     where
         S: AsFd,
@@ -92,6 +119,29 @@ impl<S, D> SelectorKey<S, D> {
 }
 
 /// A key whose data can be changed, and nothing else.
+///
+/// What [`next_ready`](crate::Selector::next_ready) and [`get_key_mut`](crate::Selector::get_key_mut) lend. It borrows the
+/// selector: copy `fd` out of it before the selector is used again.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{DefaultSelector, Events};
+/// use std::{io::{Read, Write}, os::unix::net::UnixStream};
+///
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// selector.register(ours, Events::READ, 0)?;
+/// theirs.write_all(b"hello")?;
+/// selector.select(None)?;
+/// while let Some((key, _events)) = selector.next_ready() {
+///     let (fd, mut stream) = (key.fd, key.fileobj); // &UnixStream
+///     *key.data += stream.read(&mut [0; 64])?;
+///     selector.modify(fd, Events::READ | Events::WRITE)?; // `key` is not used any more
+/// }
+/// assert!(selector.get_map().iter().all(|key| key.data == 5));
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// The source is lent by shared reference only: through a mutable one it could be replaced, which
 /// would close a descriptor that is being watched. `&TcpStream`, `&File` and their like read and
@@ -128,6 +178,23 @@ impl<S, D> KeyMut<'_, S, D> {
     /// # Errors
     ///
     /// [`Error::Os`] with `ENOTSOCK` when the source is no socket.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use selectors_core::{DefaultSelector, Events};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let peer = TcpStream::connect(listener.local_addr()?)?;
+    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(peer, Events::WRITE, ())?;
+    /// selector.select(None)?;
+    /// while let Some((key, _events)) = selector.next_ready() {
+    ///     assert_eq!(key.take_error()?, None); // the attempt to connect has ended well
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn take_error(&self) -> Result<Option<Errno>, Error>
     where
         S: AsFd,
@@ -160,6 +227,24 @@ fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Error> {
 ///
 /// `modify(key.fd, …)` and `modify(&stream, …)` both read well. A look-up only searches the
 /// selector's table, so a number that was never registered, or is not open, is harmless.
+///
+/// A source behind an `Rc` or `Arc` is named by `&*source`.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{DefaultSelector, Events, Fileno};
+/// use std::os::fd::{AsRawFd, RawFd};
+///
+/// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+/// assert_eq!((&ours).fileno(), ours.as_raw_fd().fileno());
+///
+/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// let fd: RawFd = selector.register(&ours, Events::READ, ())?.fd;
+/// assert!(selector.get_key(fd).is_some() && selector.get_key(&ours).is_some());
+/// assert!(selector.get_key(-1).is_none());
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait Fileno: sealed::Sealed {
     /// The descriptor number.
     fn fileno(&self) -> RawFd;

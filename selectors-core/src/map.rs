@@ -4,7 +4,7 @@ use crate::key::{Fileno, SelectorKey};
 use crate::storage::Storage;
 use crate::table::{Slot, Table};
 
-/// A selector's keys, to look at: Python's `get_map()`.
+/// A selector's keys, to look at: what [`Selector::get_map`](crate::Selector::get_map) gives.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -26,30 +26,80 @@ pub struct KeyMap<'a, S, D, M: Storage> {
 
 impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
     /// How many keys there are. A waker is none.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = selectors_core::DefaultSelector::<_, _, 4>::new()?;
+    /// assert_eq!(selector.get_map().len(), 0);
+    /// selector.register(&ours, selectors_core::Events::READ, ())?;
+    /// assert_eq!(selector.get_map().len(), 1);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are none: the end of many a loop.
+    ///
+    /// ```
+    /// # let mut selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+    /// while !selector.get_map().is_empty() {
+    ///     selector.select(None)?;
+    ///     // take, handle, unregister
+    /// }
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether the descriptor is registered.
+    ///
+    /// ```
+    /// # let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+    /// assert!(!selector.get_map().contains(0));
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     #[must_use]
     pub fn contains(&self, fileobj: impl Fileno) -> bool {
         self.get(fileobj).is_some()
     }
 
-    /// The key of a descriptor.
+    /// The key of a descriptor; as [`Selector::get_key`](crate::Selector::get_key).
+    ///
+    /// ```
+    /// # let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+    /// assert!(selector.get_map().get(0).is_none());
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     #[must_use]
     pub fn get(&self, fileobj: impl Fileno) -> Option<&'a SelectorKey<S, D>> {
         self.table.get(fileobj.fileno())
     }
 
     /// All keys, in no order.
+    ///
+    /// To change some of them, remember their numbers first:
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # let (one, two) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # selector.register(&one, Events::READ, 1)?;
+    /// # selector.register(&two, Events::WRITE, 2)?;
+    /// let idle: Vec<_> = selector.get_map().iter().filter(|key| key.data == 1).map(|key| key.fd).collect();
+    /// for fd in idle {
+    ///     drop(selector.unregister(fd)?);
+    /// }
+    /// assert_eq!(selector.get_map().len(), 1);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn iter(&self) -> Iter<'a, S, D> {
         Iter { slots: self.table.slots().iter(), left: self.table.len() }
     }
@@ -72,7 +122,14 @@ impl<'a, S, D, M: Storage> IntoIterator for KeyMap<'a, S, D, M> {
     }
 }
 
-/// The keys of a [`KeyMap`].
+/// The keys of a [`KeyMap`]: the iterator of [`KeyMap::iter`].
+///
+/// ```
+/// # let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+/// let keys = selector.get_map().iter();
+/// assert_eq!(keys.len(), 0); // known without counting
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 #[must_use = "iterators do nothing until they are used"]
 pub struct Iter<'a, S, D> {
     slots: core::slice::Iter<'a, Slot<S, D>>,
