@@ -15,6 +15,15 @@ use crate::wait::in_steps;
 use crate::waker::WakeCell;
 
 /// What a selector has done so far. Each number wraps around after 2⁶⁴.
+///
+/// For a log, or a look at a program that does too much: many waits with few events are timeouts or signals, and
+/// rebuilds say that something closes descriptors it does not own.
+///
+/// ```
+/// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+/// assert_eq!(selector.stats(), selectors_core::Stats::default());
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

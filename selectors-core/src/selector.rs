@@ -43,7 +43,7 @@ use crate::waker::{Attached, Waker};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Nobody names this type. [`DefaultSelector`](crate::DefaultSelector) is the best one of the platform; `EpollSelector`,
+/// Nobody names this type; so never mind its four parameters. [`DefaultSelector`](crate::DefaultSelector) is the best one of the platform; `EpollSelector`,
 /// `KqueueSelector`, [`PollSelector`](crate::PollSelector) and `SelectSelector` name their system call, and
 /// [`AnySelector`](crate::AnySelector) is chosen when the program runs. All have the same methods and keep the same contract. `S` is the
 /// source, often an enum of one's own, and `D` the data; `B` is how the kernel is asked, `M` how keys are stored.
@@ -81,6 +81,7 @@ use crate::waker::{Attached, Waker};
 /// goes::<DefaultSelector<Arc<File>, Rc<str>, 4>>();
 /// ```
 #[doc(alias = "BaseSelector")]
+#[doc(alias = "Poller")]
 pub struct Selector<B: Backend, S, D, M: Storage> {
     // Dropped in this order: the kernel object before the sources.
     engine: Engine<B>,
@@ -97,13 +98,33 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     ///
     /// [`Error::Os`]: no descriptor is free (`EMFILE`, `ENFILE`), or the call is forbidden or
     /// unknown (`EPERM`, `ENOSYS`); [`AnySelector`](crate::AnySelector) takes another one then.
+    ///
+    /// ```
+    /// use rustix::fd::OwnedFd;
+    /// use selectors_core::DefaultSelector;
+    ///
+    /// let selector = DefaultSelector::<OwnedFd, (), 64>::new()?; // room for 64 keys without data
+    /// assert!(selector.get_map().is_empty());
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
+    #[doc(alias = "epoll_create")]
     #[doc(alias = "epoll_create1")]
+    #[doc(alias = "EPOLL_CLOEXEC")]
     #[doc(alias = "kqueue")]
     pub fn new() -> Result<Self, Error> {
         Ok(Self { engine: Engine::new()?, waker: None, table: Table::new() })
     }
 
     /// Which backend this is, and with it what it supports.
+    ///
+    /// ```
+    /// use selectors_core::{Kind, PollSelector};
+    ///
+    /// let selector = PollSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+    /// assert_eq!(selector.kind(), Kind::Poll);
+    /// assert!(!selector.kind().supports_edge());
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     pub fn kind(&self) -> Kind {
         self.engine.backend.kind()
     }
@@ -171,6 +192,25 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     ///
     /// As `register`; a negative number is [`Error::InvalidFd`], a closed one [`Error::Os`] with `EBADF`, on every
     /// backend.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    ///
+    /// use std::os::fd::{AsRawFd, RawFd};
+    ///
+    /// let mut selector = DefaultSelector::<RawFd, (), 4>::new()?;
+    /// // SAFETY: `ours` is closed after it was unregistered.
+    /// unsafe { selector.register_raw(ours.as_raw_fd(), Events::READ, ())? };
+    /// theirs.write_all(b"!")?;
+    /// assert_eq!(selector.select(None)?, 1);
+    /// let _number = selector.unregister(&ours)?.fileobj;
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "fileno")]
     #[allow(unsafe_code)]
     pub unsafe fn register_raw(
         &mut self,
@@ -216,7 +256,33 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// - [`Error::NotRegistered`]: the descriptor is not.
     /// - [`Error::Os`]: the kernel refused; `EBADF` or `ENOENT` when the descriptor was closed behind the
     ///   selector's back.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let fd = selector.register(ours, Events::READ, b"to be sent".to_vec())?.fd;
+    /// selector.modify(fd, Events::READ | Events::WRITE)?; // there is something to write
+    /// selector.select(None)?;
+    /// while let Some((key, events)) = selector.next_ready() {
+    ///     let mut stream = key.fileobj;
+    ///     if events.contains(Events::WRITE) {
+    ///         let sent = stream.write(key.data)?;
+    ///         key.data.drain(..sent);
+    ///         if key.data.is_empty() {
+    ///             selector.modify(fd, Events::READ)?; // or every wait would return at once
+    ///         }
+    ///     }
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "EPOLL_CTL_MOD")]
+    #[doc(alias = "reregister")]
+    #[doc(alias = "EV_ENABLE")]
+    #[doc(alias = "KQ_EV_ENABLE")]
     pub fn modify(&mut self, fileobj: impl Fileno, events: impl Into<Interest>) -> Result<(), Error> {
         self.engine.modify(self.table.keys(), fileobj.fileno(), events.into())
     }
@@ -228,7 +294,27 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Errors
     ///
     /// [`Error::NotRegistered`]: the descriptor is not.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(ours, Events::READ, "data")?;
+    /// # let fd = selector.get_map().iter().map(|key| key.fd).next().unwrap();
+    /// let key = selector.unregister(fd)?;
+    /// let (_stream, data) = (key.fileobj, key.data); // to be used elsewhere; a dropped key closes it
+    /// assert_eq!(data, "data");
+    /// assert!(selector.unregister(fd).is_err());
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "EPOLL_CTL_DEL")]
+    #[doc(alias = "EV_DELETE")]
+    #[doc(alias = "KQ_EV_DELETE")]
+    #[doc(alias = "deregister")]
+    #[doc(alias = "delete")]
     pub fn unregister(&mut self, fileobj: impl Fileno) -> Result<SelectorKey<S, D>, Error> {
         self.engine.unregister(self.table.keys(), fileobj.fileno())
     }
@@ -254,9 +340,29 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// - [`Error::Os`]: the kernel refused.
     /// - [`Error::Replaced`]: the epoll instance was made anew while its descriptor may be watched from
     ///   outside. The selector works on; this is told once.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(ours, Events::READ, ())?;
+    /// assert_eq!(selector.select(Some(Duration::from_micros(100)))?, 0); // the time has passed
+    /// theirs.write_all(b"!")?;
+    /// assert_eq!(selector.select(None)?, 1);
+    /// assert_eq!(selector.select(None)?, 1); // not taken, so still there
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "epoll_wait")]
+    #[doc(alias = "epoll_pwait")]
     #[doc(alias = "poll")]
+    #[doc(alias = "ppoll")]
+    #[doc(alias = "pselect")]
     #[doc(alias = "kevent")]
+    #[doc(alias = "control")]
+    #[doc(alias = "wait")]
     // A program has one call of it, in its loop. There most of the work on the timeout, which is known, and on the
     // result, which is looked at once, goes away; what is rare is not inlined.
     #[inline(always)]
@@ -283,30 +389,104 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// taken: one for a key that was unregistered since the wait is dropped, one for a key that was modified is cut down
     /// to what is asked now. So anything may be registered, modified and unregistered between two calls. No
     /// system call.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(&ours, Events::READ, ())?;
+    /// theirs.write_all(b"!")?;
+    /// selector.select(None)?;
+    /// while let Some((key, events)) = selector.next_ready() {
+    ///     assert_eq!(events, Events::READ);
+    ///     let fd = key.fd; // the key borrows the selector, the number doesn't
+    ///     drop(selector.unregister(fd)?);
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[inline]
     pub fn next_ready(&mut self) -> Option<(KeyMut<'_, S, D>, Events)> {
         self.engine.next_ready(self.table.slots_mut())
     }
 
-    /// The key of a descriptor.
+    /// The key of a descriptor, or `None`, where Python raises `KeyError`. No system call.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(&ours, Events::READ, "data")?;
+    /// assert_eq!(selector.get_key(&ours).map(|key| key.data), Some("data"));
+    /// assert!(selector.get_key(&theirs).is_none());
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn get_key(&self, fileobj: impl Fileno) -> Option<&SelectorKey<S, D>> {
         self.table.get(fileobj.fileno())
     }
 
     /// The key of a descriptor, with its data to change. No system call.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(&ours, Events::READ, 1)?;
+    /// if let Some(key) = selector.get_key_mut(&ours) {
+    ///     *key.data += 1;
+    /// }
+    /// assert_eq!(selector.unregister(&ours)?.data, 2);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn get_key_mut(&mut self, fileobj: impl Fileno) -> Option<KeyMut<'_, S, D>> {
         self.table.get_mut(fileobj.fileno()).map(SelectorKey::as_key_mut)
     }
 
     /// All keys: a live, read-only map from descriptors.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(&ours, Events::READ, ())?;
+    /// assert!(selector.get_map().contains(&ours));
+    /// for key in selector.get_map() {
+    ///     println!("{} is watched for {:?}", key.fd, key.events);
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn get_map(&self) -> KeyMap<'_, S, D, M> {
         KeyMap { table: &self.table }
     }
 
     /// What the selector has done so far.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(&ours, Events::WRITE, ())?;
+    /// selector.select(None)?;
+    /// assert_eq!((selector.stats().waits, selector.stats().events), (1, 1));
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.engine.stats
@@ -321,6 +501,27 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Errors
     ///
     /// [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{Selector, WakeCell, backend::Poll, storage::{Scan, Storage}};
+    /// # enum Growable {} // as that of selectors-std, which this crate can't use
+    /// # impl Storage for Growable {
+    /// #     type List<T> = heapless::Vec<T, 4>;
+    /// #     type Index = Scan;
+    /// #     type Wake = std::sync::Arc<WakeCell>;
+    /// # }
+    /// # let mut selector = Selector::<Poll<Growable>, std::net::TcpStream, (), Growable>::new()?;
+    /// let waker = selector.waker()?;
+    /// std::thread::spawn(move || waker.wake());
+    /// selector.select(None)?; // returns when the thread has woken it
+    /// # }
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
+    #[doc(alias = "eventfd")]
+    #[doc(alias = "EVFILT_USER")]
+    #[doc(alias = "set_wakeup_fd")]
+    #[doc(alias = "notify")]
     pub fn waker(&mut self) -> Result<Waker<M::Wake>, Error>
     where
         M::Wake: Default,
@@ -333,7 +534,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 
     /// A waker for this selector, with its state in the given cell.
     ///
-    /// See [`WakeCell`](crate::WakeCell) for an example. A cell serves one selector at a time; after that
+    /// A cell serves one selector at a time; after that
     /// was dropped it may be given to another.
     ///
     /// # Errors
@@ -342,6 +543,19 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// - [`Error::AlreadyRegistered`]: the waker's descriptor got the number of a raw registration that was closed
     ///   behind the selector's back. Unregister that one, and ask again.
     /// - [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    ///
+    /// ```
+    /// use selectors_core::{DefaultSelector, WakeCell};
+    ///
+    /// static WAKE: WakeCell = WakeCell::new();
+    ///
+    /// let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+    /// let waker = selector.waker_in(&WAKE)?;
+    /// waker.wake()?; // or WAKE.wake(), in a signal handler
+    /// selector.select(None)?; // returns at once
+    /// assert!(selector.next_ready().is_none()); // a wake has no key
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
         if let Some(held) = &self.waker {
             let same = core::ptr::eq(&raw const *held.cell, &raw const *cell);
@@ -360,7 +574,21 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         Ok(Waker(cell))
     }
 
-    /// Ends all: closes the kernel object, then the sources. As dropping it does.
+    /// Ends all: closes the kernel object, then the sources. As dropping it does, so it is seldom needed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(ours, Events::READ, ())?;
+    /// selector.close();
+    /// assert_eq!(theirs.read(&mut [0])?, 0); // the other end was closed
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "__exit__")]
     pub fn close(self) {}
 }
 
@@ -387,6 +615,16 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     }
 
     /// The selector's own descriptor, if its backend has one: epoll and kqueue.
+    ///
+    /// The selectors that are always on epoll or kqueue implement `AsFd` and `AsRawFd` instead.
+    ///
+    /// ```
+    /// use selectors_core::{AnySelector, Kind};
+    ///
+    /// let selector = AnySelector::<rustix::fd::OwnedFd, (), 4>::of_kind(Kind::Poll)?;
+    /// assert!(selector.fileno().is_none());
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     #[must_use]
     pub fn fileno(&self) -> Option<BorrowedFd<'_>> {
         self.engine.backend.fileno()
@@ -395,6 +633,22 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
 
 /// The selector's own descriptor, Python's `fileno()`: readable when something is ready, so that the selector can be
 /// registered in another one. epoll and kqueue only. Close-on-exec.
+///
+/// ```
+/// # #[cfg(all(feature = "std", target_os = "linux"))] {
+/// use selectors_core::{EpollSelector, Events};
+/// use std::{io::Write, os::unix::net::UnixStream};
+///
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// let mut inner = EpollSelector::<_, _, 4>::new()?;
+/// inner.register(ours, Events::READ, ())?;
+/// let mut outer = EpollSelector::<_, _, 4>::new()?;
+/// outer.register(inner, Events::READ, ())?;
+/// theirs.write_all(b"!")?;
+/// assert_eq!(outer.select(None)?, 1);
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 impl<B: Backend + AsFd, S, D, M: Storage> AsFd for Selector<B, S, D, M> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.engine.backend.as_fd()

@@ -10,6 +10,23 @@ use crate::waker::WakeCell;
 ///
 /// [`Fixed`] is core's, without an allocator; selectors-std adds a growable one. A type that
 /// implements this is only a name: it chooses the containers.
+///
+/// ```
+/// use selectors_core::storage::{Scan, Storage};
+/// use selectors_core::{Selector, WakeCell, backend::Poll};
+///
+/// /// Sixteen keys, and a name of one's own for it.
+/// enum Sixteen {}
+///
+/// impl Storage for Sixteen {
+///     type List<T> = heapless::Vec<T, 16>;
+///     type Index = Scan;
+///     type Wake = &'static WakeCell;
+/// }
+///
+/// let selector = Selector::<Poll<Sixteen>, rustix::fd::OwnedFd, (), Sixteen>::new()?;
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 pub trait Storage {
     /// A list that slots and the backends' own arrays are kept in.
     type List<T>: List<T>;
@@ -20,6 +37,14 @@ pub trait Storage {
 }
 
 /// A list that may be bounded. The methods a selector needs beyond those of a slice.
+///
+/// ```
+/// use selectors_core::storage::List;
+///
+/// let mut two = heapless::Vec::<_, 2>::default();
+/// assert_eq!([List::push(&mut two, 'a'), List::push(&mut two, 'b')], [Ok(()); 2]);
+/// assert_eq!(List::push(&mut two, 'c'), Err('c')); // given back
+/// ```
 pub trait List<T>: Default + Deref<Target = [T]> + DerefMut {
     /// Appends, or gives the item back when there is no room.
     ///
@@ -33,6 +58,12 @@ pub trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 }
 
 /// Finds the slot of a registered descriptor.
+///
+/// ```
+/// use selectors_core::storage::{Index, Scan};
+///
+/// assert_eq!(Scan.find(7, || Some(3)), Some(3)); // remembers nothing, and so scans
+/// ```
 pub trait Index: Default {
     /// The slot of `fd`. `scan` searches the slots one by one, for indexes that remember nothing.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
@@ -46,6 +77,14 @@ pub trait Index: Default {
 ///
 /// Descriptors are found by a scan of the `N` slots, which for the few dozen descriptors of an
 /// embedded daemon is faster than a map; events find their key without any search.
+///
+/// ```
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::{Selector, backend::Poll, storage::Fixed};
+///
+/// let selector = Selector::<Poll<Fixed<100>>, OwnedFd, (), Fixed<100>>::new()?; // PollSelector's long name
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Fixed<const N: usize> {}
 
@@ -65,7 +104,7 @@ impl<T, const N: usize> List<T> for heapless::Vec<T, N> {
     }
 }
 
-/// The index of [`Fixed`], which remembers nothing and scans.
+/// The index of [`Fixed`], which remembers nothing and scans. See [`Index`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan;
 

@@ -49,12 +49,23 @@ pub struct WakeCell {
 
 impl WakeCell {
     /// A cell that belongs to no selector yet. Makes no system call.
+    ///
+    /// ```
+    /// static WAKE: selectors_core::WakeCell = selectors_core::WakeCell::new();
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { state: AtomicU8::new(0), read: AtomicI32::new(-1), write: AtomicI32::new(-1) }
     }
 
     /// Wakes the selector that holds this cell; see [`Waker::wake`].
+    ///
+    /// ```
+    /// use selectors_core::{Error, WakeCell};
+    ///
+    /// let cell = WakeCell::new();
+    /// assert_eq!(cell.wake(), Err(Error::WakerClosed)); // no selector has it
+    /// ```
     ///
     /// # Errors
     ///
@@ -196,6 +207,20 @@ impl fmt::Debug for WakeCell {
 ///
 /// Made by `Selector::waker` or [`Selector::waker_in`](crate::Selector::waker_in); a copy of it wakes
 /// the same selector. Outlives its selector, and then says so.
+///
+/// ```
+/// use selectors_core::{DefaultSelector, Error, WakeCell};
+///
+/// static WAKE: WakeCell = WakeCell::new();
+///
+/// let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+/// let waker = selector.waker_in(&WAKE)?;
+/// waker.wake()?;
+/// selector.select(None)?; // returns at once
+/// drop(selector);
+/// assert_eq!(waker.wake(), Err(Error::WakerClosed));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Waker<W>(pub(crate) W);
 
@@ -212,6 +237,19 @@ impl<W: Deref<Target = WakeCell>> Waker<W> {
     ///
     /// - [`Error::WakerClosed`]: the selector is gone.
     /// - [`Error::Os`]: the kernel refused the write; unknown in practice.
+    ///
+    /// ```
+    /// # use selectors_core::{DefaultSelector, WakeCell};
+    /// # static WAKE: WakeCell = WakeCell::new();
+    /// # let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+    /// # let waker = selector.waker_in(&WAKE)?;
+    /// for _ in 0..100 {
+    ///     waker.wake()?; // one system call for all of them
+    /// }
+    /// assert_eq!(selector.select(None)?, 1);
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
+    #[doc(alias = "notify")]
     pub fn wake(&self) -> Result<(), Error> {
         self.0.wake()
     }

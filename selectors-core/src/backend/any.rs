@@ -39,9 +39,19 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, the best first.
+    ///
+    /// ```
+    /// for kind in selectors_core::Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+    ///     println!("{kind} can be chosen here");
+    /// }
+    /// ```
     pub const ALL: [Self; 4] = [Self::Epoll, Self::Kqueue, Self::Poll, Self::Select];
 
     /// The name: `epoll`, `kqueue`, `poll` or `select`.
+    ///
+    /// ```
+    /// assert_eq!(selectors_core::Kind::Kqueue.name(), "kqueue");
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,6 +63,10 @@ impl Kind {
     }
 
     /// Whether this platform has it; the kernel may still forbid it.
+    ///
+    /// ```
+    /// assert!(selectors_core::Kind::Poll.is_available()); // everywhere
+    /// ```
     #[must_use]
     pub fn is_available(self) -> bool {
         let here = [Queue::<1>::KIND, Poll::<Fixed<1>>::KIND, Sets::<Fixed<1>>::KIND];
@@ -60,24 +74,44 @@ impl Kind {
     }
 
     /// Whether [`Mode::Edge`](crate::Mode::Edge) can be asked for.
+    ///
+    /// ```
+    /// use selectors_core::Kind;
+    /// assert!(Kind::Epoll.supports_edge() && !Kind::Select.supports_edge());
+    /// ```
     #[must_use]
     pub const fn supports_edge(self) -> bool {
         matches!(self, Self::Epoll | Self::Kqueue)
     }
 
     /// Whether [`Events::PRIORITY`] can be asked for.
+    ///
+    /// ```
+    /// use selectors_core::Kind;
+    /// assert!(Kind::Select.supports_priority() && !Kind::Kqueue.supports_priority());
+    /// ```
     #[must_use]
     pub const fn supports_priority(self) -> bool {
         !matches!(self, Self::Kqueue)
     }
 
     /// Whether [`Events::HANGUP`] is told apart from plain readiness.
+    ///
+    /// ```
+    /// use selectors_core::Kind;
+    /// assert!(Kind::Poll.tells_hangup() && !Kind::Select.tells_hangup());
+    /// ```
     #[must_use]
     pub const fn tells_hangup(self) -> bool {
         !matches!(self, Self::Select)
     }
 
     /// Whether [`Events::ERROR`] is told apart from plain readiness.
+    ///
+    /// ```
+    /// use selectors_core::Kind;
+    /// assert!(Kind::Epoll.tells_error() && !Kind::Kqueue.tells_error());
+    /// ```
     #[must_use]
     pub const fn tells_error(self) -> bool {
         matches!(self, Self::Epoll | Self::Poll)
@@ -103,6 +137,12 @@ impl FromStr for Kind {
 /// [`Selector::new`](crate::Selector::new) takes the first of [`Kind::ALL`] that the kernel grants: epoll may be
 /// forbidden by a seccomp filter, or unknown to an emulator. [`Selector::of_kind`](crate::Selector::of_kind) takes the one
 /// that is named. [`Selector::kind`](crate::Selector::kind) says which one it is.
+///
+/// ```
+/// let selector = selectors_core::AnySelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+/// println!("the kernel grants {}", selector.kind());
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 pub struct Any<M: Storage, const BATCH: usize = 64>(Inner<M, BATCH>);
 
 // The one with the batch is the one that is nearly always taken; without an allocator there is no

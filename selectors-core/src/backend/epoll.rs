@@ -22,6 +22,17 @@ use crate::table::{Token, Watched};
 ///
 /// Only this backend and kqueue have a descriptor of their own: see [`Selector`]'s `AsFd`.
 ///
+/// A selector with another batch is one line:
+///
+/// ```
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::{Selector, backend::Epoll, storage::Fixed};
+///
+/// type Thrifty<D> = Selector<Epoll<8>, OwnedFd, D, Fixed<16>>; // 16 keys, 8 events for each wait
+/// let selector = Thrifty::<()>::new()?;
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
+///
 /// [`Selector`]: crate::Selector
 pub struct Epoll<const BATCH: usize = 64> {
     fd: OwnedFd,

@@ -20,6 +20,17 @@ use super::{Backend, Error, Events, Interest, Kind, Mode, Token, Watched, os};
 /// A wait brings at most `BATCH` events. One wait is one system call, `kevent`, exact to the nanosecond; a change is one
 /// for each filter. A kqueue is not inherited across `fork`: a child opens its own. It has run over an emulation only: see
 /// the page on portability.
+///
+/// A selector with another batch is one line:
+///
+/// ```
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::{Selector, backend::Kqueue, storage::Fixed};
+///
+/// type Thrifty<D> = Selector<Kqueue<8>, OwnedFd, D, Fixed<16>>; // 16 keys, 8 events for each wait
+/// let selector = Thrifty::<()>::new()?;
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 pub struct Kqueue<const BATCH: usize = 64> {
     fd: OwnedFd,
     ready: heapless::Vec<Ready, BATCH>,

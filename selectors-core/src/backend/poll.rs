@@ -16,6 +16,18 @@ use crate::table::{Token, Watched};
 /// [`Error::Unsupported`]. One wait is one system call, `poll` (on Linux `ppoll`, exact to the
 /// nanosecond), and brings every descriptor that is ready. A registration from another thread would not be
 /// noticed by a wait under way, but needs the selector's `&mut` anyway.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{Events, PollSelector};
+///
+/// let file = std::fs::File::open("/dev/null")?; // which epoll refuses
+/// let mut selector = PollSelector::<_, _, 4>::new()?;
+/// selector.register(file, Events::READ, ())?;
+/// assert_eq!(selector.select(None)?, 1);
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Poll<M: Storage> {
     /// The kernel's array: dense, in no order.
     fds: M::List<PollFd<'static>>,

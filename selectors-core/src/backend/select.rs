@@ -16,6 +16,21 @@ use crate::table::{Token, Watched};
 /// [`Error::Unsupported`]; [`Events::HANGUP`], [`Events::READ_HANGUP`] and [`Events::ERROR`] are never told. One wait is
 /// one system call, `select` (on Linux `pselect6`, exact to the nanosecond), and brings every descriptor that is ready.
 /// Not on illumos and Solaris, whose libraries have it only with a limit that rustix does not take upon itself.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{Error, Events, SelectSelector};
+///
+/// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+/// let large = rustix::io::fcntl_dupfd_cloexec(ours, 1024);
+/// let mut selector = SelectSelector::<_, _, 4>::new()?;
+/// if let Ok(large) = large {
+///     let refused = selector.register(large, Events::READ, ()).unwrap_err();
+///     assert!(matches!(refused.error, Error::FdOutOfRange { limit: 1024, .. }));
+/// }
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Select<M: Storage> {
     /// What is asked, and kept between waits: the sets to read, to write, and exceptional.
     asked: [Set; 3],
