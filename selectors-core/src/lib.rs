@@ -64,7 +64,7 @@
 //!
 //! # Features
 //!
-//! - `std` (off): sources may be std's own types (`TcpStream`, `Arc`, `Box`, …), and errors convert into `std::io::Error`.
+//! - `std` (off by default): sources may be std's own types (`TcpStream`, `Arc`, `Box`, …), and errors convert into `std::io::Error`.
 //!   The crate `selectors-std` has it on, and adds tables that grow. Do not turn it on in a program without std.
 #![no_std]
 
@@ -101,31 +101,104 @@ pub use waker::{WakeCell, Waker};
 use backend::{Any, Poll};
 use storage::Fixed;
 
-/// A selector with room for `N` keys on `poll`.
+/// A selector with room for `N` keys on `poll`: on every platform, for every descriptor.
+///
+/// The methods are those of [`Selector`], the details are at [`backend::Poll`].
+///
+/// ```
+/// let selector = selectors_core::PollSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 pub type PollSelector<S, D, const N: usize> = Selector<Poll<Fixed<N>>, S, D, Fixed<N>>;
 
 /// A selector with room for `N` keys whose backend is chosen when the program runs.
+///
+/// [`new`](Selector::new) probes for the best that the kernel grants, [`of_kind`](Selector::of_kind) takes the one that is named,
+/// [`kind`](Selector::kind) says which it is. The other methods are those of [`Selector`], the details are at [`backend::Any`].
+///
+/// ```
+/// let selector = selectors_core::AnySelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+/// println!("on {}", selector.kind());
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
 pub type AnySelector<S, D, const N: usize> = Selector<Any<Fixed<N>>, S, D, Fixed<N>>;
 
 if_epoll! {
     /// A selector with room for `N` keys on Linux's epoll.
+    ///
+    /// The methods are those of [`Selector`], the details are at [`backend::Epoll`].
+    ///
+    /// ```
+    /// let selector = selectors_core::EpollSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     pub type EpollSelector<S, D, const N: usize> = Selector<backend::Epoll, S, D, Fixed<N>>;
 
-    /// The best selector of this platform: [`EpollSelector`].
-    pub type DefaultSelector<S, D, const N: usize> = EpollSelector<S, D, N>;
+    // Not an alias of the alias above: rustdoc would show it without its methods.
+    /// The best selector of this platform, with room for `N` keys: [`EpollSelector`].
+    ///
+    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
+    /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
+    /// [`waker_in`](Selector::waker_in), [`close`](Selector::close): all the methods are those of [`Selector`].
+    ///
+    /// ```
+    /// use rustix::fd::OwnedFd;
+    ///
+    /// // Sources are OwnedFds, their data counts, and there is room for 64 of them.
+    /// let selector = selectors_core::DefaultSelector::<OwnedFd, u32, 64>::new()?;
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
+    pub type DefaultSelector<S, D, const N: usize> = Selector<backend::Epoll, S, D, Fixed<N>>;
 }
 if_kqueue! {
     /// A selector with room for `N` keys on kqueue.
+    ///
+    /// The methods are those of [`Selector`], the details are at [`backend::Kqueue`].
+    ///
+    /// ```
+    /// let selector = selectors_core::KqueueSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     pub type KqueueSelector<S, D, const N: usize> = Selector<backend::Kqueue, S, D, Fixed<N>>;
 
-    /// The best selector of this platform: [`KqueueSelector`].
-    pub type DefaultSelector<S, D, const N: usize> = KqueueSelector<S, D, N>;
+    // Not an alias of the alias above: rustdoc would show it without its methods.
+    /// The best selector of this platform, with room for `N` keys: [`KqueueSelector`].
+    ///
+    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
+    /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
+    /// [`waker_in`](Selector::waker_in), [`close`](Selector::close): all the methods are those of [`Selector`].
+    ///
+    /// ```
+    /// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, u32, 64>::new()?;
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
+    pub type DefaultSelector<S, D, const N: usize> = Selector<backend::Kqueue, S, D, Fixed<N>>;
 }
 if_no_queue! {
-    /// The best selector of this platform: [`PollSelector`].
-    pub type DefaultSelector<S, D, const N: usize> = PollSelector<S, D, N>;
+    // Not an alias of the alias above: rustdoc would show it without its methods.
+    /// The best selector of this platform, with room for `N` keys: [`PollSelector`].
+    ///
+    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
+    /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
+    /// [`waker_in`](Selector::waker_in), [`close`](Selector::close): all the methods are those of [`Selector`].
+    ///
+    /// ```
+    /// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, u32, 64>::new()?;
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
+    pub type DefaultSelector<S, D, const N: usize> = Selector<Poll<Fixed<N>>, S, D, Fixed<N>>;
 }
 if_select! {
-    /// A selector with room for `N` keys on `select`.
+    /// A selector with room for `N` keys on `select`: for descriptors below 1024.
+    ///
+    /// The methods are those of [`Selector`], the details are at [`backend::Select`].
+    ///
+    /// ```
+    /// let selector = selectors_core::SelectSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+    /// # Ok::<(), selectors_core::Error>(())
+    /// ```
     pub type SelectSelector<S, D, const N: usize> = Selector<backend::Select<Fixed<N>>, S, D, Fixed<N>>;
 }

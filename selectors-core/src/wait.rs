@@ -33,6 +33,7 @@ use crate::events::Events;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[doc(alias = "poll")]
+#[doc(alias = "ppoll")]
 pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<Events, Error> {
     if !events.can_be_asked() {
         return Err(Error::InvalidEvents { events });

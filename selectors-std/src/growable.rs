@@ -11,6 +11,13 @@ use selectors_core::storage::{Index, List, Storage};
 /// The map is used by `register`, `modify`, `unregister` and the look-ups; events find their key without it. Its
 /// hash is made for small integers: descriptors are numbers that the kernel gives out, nobody outside
 /// chooses them. Tables keep the room they have grown to, so a steady state allocates nothing.
+///
+/// ```
+/// use selectors_std::{Growable, Selector, backend::Poll};
+///
+/// let selector = Selector::<Poll<Growable>, std::net::TcpStream, (), Growable>::new()?; // PollSelector's long name
+/// # Ok::<(), selectors_std::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Growable {}
 
@@ -23,6 +30,14 @@ impl Storage for Growable {
 /// A `Vec` that says so when memory is short, where `Vec::push` would abort the program, and grows by an eighth, where
 /// that would double: there is one item per key, of which an eighth more is cheap to copy and half of it is not cheap to
 /// keep for nothing.
+///
+/// ```
+/// use selectors_std::{GrowableList, storage::List};
+///
+/// let mut list = GrowableList::default();
+/// assert_eq!(list.push("item"), Ok(()));
+/// assert_eq!((list.len(), list.pop()), (1, Some("item")));
+/// ```
 #[derive(Debug)]
 pub struct GrowableList<T>(Vec<T>);
 
@@ -61,7 +76,17 @@ impl<T> List<T> for GrowableList<T> {
     }
 }
 
-/// From descriptor to slot.
+/// From descriptor to slot, by a hash map.
+///
+/// ```
+/// use selectors_std::{HashIndex, storage::Index};
+///
+/// let mut index = HashIndex::default();
+/// index.insert(7, 0);
+/// assert_eq!(index.find(7, || None), Some(0));
+/// index.remove(7);
+/// assert_eq!(index.find(7, || None), None);
+/// ```
 #[derive(Debug, Default)]
 pub struct HashIndex {
     slots: FxHashMap<RawFd, u32>,

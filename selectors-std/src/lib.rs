@@ -150,34 +150,142 @@ use selectors_core::backend::{Any, Poll};
 const BATCH: usize = 256;
 
 /// A waker of one of the selectors here: may be cloned, and sent to any thread.
+///
+/// Made by [`Selector::waker`]; has one method, [`wake`](selectors_core::Waker::wake).
+///
+/// ```
+/// use selectors_std::{DefaultSelector, Waker};
+/// use std::{os::fd::OwnedFd, thread};
+///
+/// let mut selector = DefaultSelector::<OwnedFd>::new()?;
+/// let waker: Waker = selector.waker()?;
+/// let other = waker.clone();
+/// thread::spawn(move || other.wake());
+/// selector.select(None)?; // returns when the thread has woken it
+/// # Ok::<(), selectors_std::Error>(())
+/// ```
 pub type Waker = selectors_core::Waker<std::sync::Arc<WakeCell>>;
 
-/// A growing selector on `poll`.
+/// A growing selector on `poll`: on every platform, for every descriptor.
+///
+/// The methods are those of [`Selector`], the details are at [`backend::Poll`].
+///
+/// ```
+/// use selectors_std::{Events, PollSelector};
+///
+/// let mut selector = PollSelector::new()?;
+/// selector.register(std::fs::File::open("/dev/null")?, Events::READ, "always ready")?;
+/// assert_eq!(selector.select(None)?, 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub type PollSelector<S, D = ()> = Selector<Poll<Growable>, S, D, Growable>;
 
 /// A growing selector whose backend is chosen when the program runs.
+///
+/// [`new`](Selector::new) probes for the best that the kernel grants, [`of_kind`](Selector::of_kind) takes the one that is named,
+/// [`kind`](Selector::kind) says which it is. The other methods are those of [`Selector`], the details are at [`backend::Any`].
+///
+/// ```
+/// use selectors_std::AnySelector;
+/// use std::net::TcpStream;
+///
+/// let probed = AnySelector::<TcpStream>::new()?;
+/// let named = AnySelector::<TcpStream>::of_kind("poll".parse()?)?;
+/// println!("{} rather than {}", probed.kind(), named.kind());
+/// # Ok::<(), selectors_std::Error>(())
+/// ```
 pub type AnySelector<S, D = ()> = Selector<Any<Growable, BATCH>, S, D, Growable>;
 
 if_epoll! {
     /// A growing selector on Linux's epoll.
+    ///
+    /// The methods are those of [`Selector`], the details are at [`backend::Epoll`].
+    ///
+    /// ```
+    /// let selector = selectors_std::EpollSelector::<std::net::TcpStream>::new()?;
+    /// # Ok::<(), selectors_std::Error>(())
+    /// ```
     pub type EpollSelector<S, D = ()> = Selector<backend::Epoll<BATCH>, S, D, Growable>;
 
+    // Not an alias of the alias above: rustdoc would show it without its methods.
     /// The best selector of this platform: [`EpollSelector`].
-    pub type DefaultSelector<S, D = ()> = EpollSelector<S, D>;
+    ///
+    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
+    /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
+    /// [`waker`](Selector::waker), [`close`](Selector::close): all the methods are those of [`Selector`].
+    ///
+    /// `S` is the source, `D` the data. Both are seldom written:
+    ///
+    /// ```
+    /// use selectors_std::{DefaultSelector, Events};
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    ///
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// let mut selector = DefaultSelector::new()?;
+    /// selector.register(ours, Events::READ, "a friend")?;
+    /// theirs.write_all(b"hello")?;
+    /// selector.select(None)?;
+    /// while let Some((key, events)) = selector.next_ready() {
+    ///     println!("{} is ready for {events:?}", key.data);
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub type DefaultSelector<S, D = ()> = Selector<backend::Epoll<BATCH>, S, D, Growable>;
 }
 if_kqueue! {
     /// A growing selector on kqueue.
+    ///
+    /// The methods are those of [`Selector`], the details are at [`backend::Kqueue`].
+    ///
+    /// ```
+    /// let selector = selectors_std::KqueueSelector::<std::net::TcpStream>::new()?;
+    /// # Ok::<(), selectors_std::Error>(())
+    /// ```
     pub type KqueueSelector<S, D = ()> = Selector<backend::Kqueue<BATCH>, S, D, Growable>;
 
+    // Not an alias of the alias above: rustdoc would show it without its methods.
     /// The best selector of this platform: [`KqueueSelector`].
-    pub type DefaultSelector<S, D = ()> = KqueueSelector<S, D>;
+    ///
+    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
+    /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
+    /// [`waker`](Selector::waker), [`close`](Selector::close): all the methods are those of [`Selector`].
+    ///
+    /// `S` is the source, `D` the data.
+    ///
+    /// ```
+    /// let selector = selectors_std::DefaultSelector::<std::net::TcpStream>::new()?;
+    /// # Ok::<(), selectors_std::Error>(())
+    /// ```
+    pub type DefaultSelector<S, D = ()> = Selector<backend::Kqueue<BATCH>, S, D, Growable>;
 }
 if_no_queue! {
+    // Not an alias of the alias above: rustdoc would show it without its methods.
     /// The best selector of this platform: [`PollSelector`].
-    pub type DefaultSelector<S, D = ()> = PollSelector<S, D>;
+    ///
+    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
+    /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
+    /// [`waker`](Selector::waker), [`close`](Selector::close): all the methods are those of [`Selector`].
+    ///
+    /// `S` is the source, `D` the data.
+    ///
+    /// ```
+    /// let selector = selectors_std::DefaultSelector::<std::net::TcpStream>::new()?;
+    /// # Ok::<(), selectors_std::Error>(())
+    /// ```
+    pub type DefaultSelector<S, D = ()> = Selector<Poll<Growable>, S, D, Growable>;
 }
 if_select! {
-    /// A growing selector on `select`.
+    /// A growing selector on `select`: for descriptors below 1024.
+    ///
+    /// The methods are those of [`Selector`], the details are at [`backend::Select`].
+    ///
+    /// ```
+    /// let selector = selectors_std::SelectSelector::<std::net::TcpStream>::new()?;
+    /// # Ok::<(), selectors_std::Error>(())
+    /// ```
     pub type SelectSelector<S, D = ()> = Selector<backend::Select<Growable>, S, D, Growable>;
 }
 

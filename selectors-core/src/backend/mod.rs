@@ -45,6 +45,24 @@ if_no_select! {
 /// Implemented by [`Poll`] and, where the platform has them, `Epoll`, `Kqueue` and `Select`, and by
 /// [`Any`], which is one of them chosen at run time. A selector calls it so that its table and
 /// the kernel agree: every `add` has a token of its own, which comes back with the events.
+///
+/// Programs name it only where they are to work with any:
+///
+/// ```
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::backend::{Any, Backend, Poll};
+/// use selectors_core::{Error, Selector, storage::Fixed};
+///
+/// type Sixteen<B> = Selector<B, OwnedFd, (), Fixed<16>>;
+///
+/// fn describe<B: Backend>(selector: &Sixteen<B>) -> String {
+///     format!("{} keys on {}", selector.get_map().len(), selector.kind())
+/// }
+///
+/// assert_eq!(describe(&Sixteen::<Poll<Fixed<16>>>::new()?), "0 keys on poll");
+/// println!("{}", describe(&Sixteen::<Any<Fixed<16>>>::new()?));
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Backend: Sized {
     /// Which one this is, unless that is found out at run time.
     const KIND: Option<Kind>;
