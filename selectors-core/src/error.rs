@@ -15,11 +15,11 @@ use crate::key::SelectorKey;
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use selectors_core::{DefaultSelector, Error, Events};
+/// # use selectors_core::{DefaultSelector, Error, Events};
 /// use std::{io, os::unix::net::UnixStream};
 ///
 /// let (ours, _theirs) = UnixStream::pair()?;
-/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// selector.register(&ours, Events::READ, ())?;
 /// let refused = selector.register(&ours, Events::WRITE, ()).unwrap_err();
 /// assert!(matches!(refused.error, Error::AlreadyRegistered { .. }));
@@ -120,8 +120,7 @@ impl Error {
     /// ```
     /// # #[cfg(all(feature = "std", target_os = "linux"))] {
     /// use rustix::io::Errno;
-    /// use selectors_core::{EpollSelector, Events};
-    ///
+    /// # use selectors_core::{EpollSelector, Events};
     /// let file = std::fs::File::open("/proc/self/exe")?;
     /// let mut selector = EpollSelector::<_, _, 4>::new()?;
     /// let refused = selector.register(file, Events::READ, ()).unwrap_err();
@@ -209,11 +208,11 @@ impl core::error::Error for Error {}
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use selectors_core::{DefaultSelector, Error, Events};
+/// # use selectors_core::{DefaultSelector, Error, Events};
 /// use std::{io::Write, os::unix::net::UnixStream};
 ///
 /// let ((first, _), (second, mut theirs)) = (UnixStream::pair()?, UnixStream::pair()?);
-/// let mut selector = DefaultSelector::<_, _, 1>::new()?;
+/// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with room for one
 /// selector.register(first, Events::READ, ())?;
 /// if let Err(mut refused) = selector.register(second, Events::READ, ()) {
 ///     assert_eq!(refused.error, Error::Full { capacity: 1 });

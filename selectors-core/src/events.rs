@@ -32,8 +32,7 @@ bitflags! {
     /// every platform here they repeat the bits above.
     ///
     /// ```
-    /// use selectors_core::Events;
-    ///
+    /// # use selectors_core::Events;
     /// let both = Events::READ | Events::WRITE;
     /// assert!(both.contains(Events::READ));
     /// assert!(!Events::READ.intersects(Events::PRIORITY));
@@ -99,11 +98,11 @@ impl Events {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// use selectors_core::{DefaultSelector, Events};
+    /// # use selectors_core::{DefaultSelector, Events};
     /// use std::{io::Write, os::unix::net::UnixStream, time::Duration};
     ///
     /// let (ours, mut theirs) = UnixStream::pair()?;
-    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// selector.register(&ours, Events::READ.one_shot(), ())?;
     /// theirs.write_all(b"!")?;
     /// selector.select(None)?;
@@ -129,7 +128,7 @@ impl Events {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// use selectors_core::{AnySelector, Events};
+    /// # use selectors_core::{AnySelector, Events};
     /// use std::{io::Write, os::unix::net::UnixStream, time::Duration};
     ///
     /// let (ours, mut theirs) = UnixStream::pair()?;
@@ -157,7 +156,7 @@ impl Events {
     /// Asks for these events in the given mode.
     ///
     /// ```
-    /// use selectors_core::{Events, Mode};
+    /// # use selectors_core::{Events, Mode};
     ///
     /// assert_eq!(Events::READ.with_mode(Mode::Edge), Events::READ.edge());
     /// ```
@@ -199,7 +198,7 @@ impl Events {
 /// How long an event is told.
 ///
 /// ```
-/// use selectors_core::{Events, Mode};
+/// # use selectors_core::{Events, Mode};
 ///
 /// assert_eq!(Events::READ.one_shot().mode, Mode::OneShot);
 /// assert_eq!(Mode::default(), Mode::Level);
@@ -221,7 +220,7 @@ pub enum Mode {
 /// Made from [`Events`], which mean level-triggered when nothing else is said.
 ///
 /// ```
-/// use selectors_core::{Events, Interest, Mode};
+/// # use selectors_core::{Events, Interest, Mode};
 ///
 /// assert_eq!(Interest::from(Events::READ), Events::READ.with_mode(Mode::Level));
 /// assert_eq!((Events::READ | Events::WRITE).one_shot().mode, Mode::OneShot);

@@ -13,12 +13,12 @@ use crate::events::{Events, Interest, Mode};
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use selectors_core::{DefaultSelector, Events};
+/// # use selectors_core::{DefaultSelector, Events};
 /// use std::os::fd::AsRawFd;
 ///
 /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
 /// let fd = ours.as_raw_fd();
-/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// let key = selector.register(ours, Events::READ, "data")?;
 /// assert_eq!((key.fd, key.events, key.data), (fd, Events::READ, "data"));
 /// # }
@@ -54,10 +54,9 @@ impl<S, D> SelectorKey<S, D> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// use selectors_core::{DefaultSelector, Events};
-    ///
+    /// # use selectors_core::{DefaultSelector, Events};
     /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
-    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// let key = selector.register(ours, Events::READ.one_shot(), ())?;
     /// assert_eq!(key.interest(), Events::READ.one_shot());
     /// # }
@@ -92,12 +91,12 @@ impl<S, D> SelectorKey<S, D> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// use selectors_core::{DefaultSelector, Events};
+    /// # use selectors_core::{DefaultSelector, Events};
     /// use std::net::{TcpListener, TcpStream};
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0")?;
     /// let peer = TcpStream::connect(listener.local_addr()?)?;
-    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// let key = selector.register(peer, Events::WRITE, ())?;
     /// assert_eq!(key.take_error()?, None); // it is connected
     /// # }
@@ -125,11 +124,11 @@ impl<S, D> SelectorKey<S, D> {
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use selectors_core::{DefaultSelector, Events};
+/// # use selectors_core::{DefaultSelector, Events};
 /// use std::{io::{Read, Write}, os::unix::net::UnixStream};
 ///
 /// let (ours, mut theirs) = UnixStream::pair()?;
-/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// selector.register(ours, Events::READ, 0)?;
 /// theirs.write_all(b"hello")?;
 /// selector.select(None)?;
@@ -148,7 +147,7 @@ impl<S, D> SelectorKey<S, D> {
 /// write all the same.
 ///
 /// ```compile_fail,E0596
-/// use selectors_core::{DefaultSelector, Events};
+/// # use selectors_core::{DefaultSelector, Events};
 /// use std::net::TcpStream;
 ///
 /// fn replace(selector: &mut DefaultSelector<TcpStream, (), 4>, other: TcpStream) {
@@ -181,12 +180,12 @@ impl<S, D> KeyMut<'_, S, D> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// use selectors_core::{DefaultSelector, Events};
+    /// # use selectors_core::{DefaultSelector, Events};
     /// use std::net::{TcpListener, TcpStream};
     ///
     /// let listener = TcpListener::bind("127.0.0.1:0")?;
     /// let peer = TcpStream::connect(listener.local_addr()?)?;
-    /// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// selector.register(peer, Events::WRITE, ())?;
     /// selector.select(None)?;
     /// while let Some((key, _events)) = selector.next_ready() {
@@ -232,13 +231,13 @@ fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Error> {
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use selectors_core::{DefaultSelector, Events, Fileno};
+/// # use selectors_core::{DefaultSelector, Events, Fileno};
 /// use std::os::fd::{AsRawFd, RawFd};
 ///
 /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
 /// assert_eq!((&ours).fileno(), ours.as_raw_fd().fileno());
 ///
-/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// let fd: RawFd = selector.register(&ours, Events::READ, ())?.fd;
 /// assert!(selector.get_key(fd).is_some() && selector.get_key(&ours).is_some());
 /// assert!(selector.get_key(-1).is_none());

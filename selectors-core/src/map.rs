@@ -8,10 +8,9 @@ use crate::table::{Slot, Table};
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use selectors_core::{DefaultSelector, Events};
-///
+/// # use selectors_core::{DefaultSelector, Events};
 /// let (one, two) = std::os::unix::net::UnixStream::pair()?;
-/// let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// selector.register(&one, Events::READ, 1)?;
 /// selector.register(&two, Events::WRITE, 2)?;
 /// let map = selector.get_map();

@@ -48,6 +48,9 @@ use crate::waker::{Attached, Waker};
 /// [`AnySelector`](crate::AnySelector) is chosen when the program runs. All have the same methods and keep the same contract. `S` is the
 /// source, often an enum of one's own, and `D` the data; `B` is how the kernel is asked, `M` how keys are stored.
 ///
+/// The examples leave out how the selector is made: `DefaultSelector::new()?` of selectors-std, or
+/// `DefaultSelector::<_, _, 64>::new()?` of selectors-core, with a capacity.
+///
 /// Dropping a selector closes the kernel object first, then the sources.
 ///
 /// A closed selector can't be used:
@@ -100,10 +103,11 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// unknown (`EPERM`, `ENOSYS`); [`AnySelector`](crate::AnySelector) takes another one then.
     ///
     /// ```
-    /// use rustix::fd::OwnedFd;
-    /// use selectors_core::DefaultSelector;
-    ///
-    /// let selector = DefaultSelector::<OwnedFd, (), 64>::new()?; // room for 64 keys without data
+    /// # use rustix::fd::OwnedFd;
+    /// # use selectors_core::DefaultSelector;
+    /// // In selectors-core: sources are OwnedFds, there is no data, and room for 64 of them.
+    /// // In selectors-std: DefaultSelector::<OwnedFd>::new(), or DefaultSelector::new(), as register says the rest.
+    /// let selector = DefaultSelector::<OwnedFd, (), 64>::new()?;
     /// assert!(selector.get_map().is_empty());
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
@@ -118,8 +122,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// Which backend this is, and with it what it supports.
     ///
     /// ```
-    /// use selectors_core::{Kind, PollSelector};
-    ///
+    /// # use selectors_core::{Kind, PollSelector};
     /// let selector = PollSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
     /// assert_eq!(selector.kind(), Kind::Poll);
     /// assert!(!selector.kind().supports_edge());
@@ -149,10 +152,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// use selectors_core::{DefaultSelector, Error, Events};
-    ///
+    /// # use selectors_core::{DefaultSelector, Error, Events};
     /// let (one, two) = std::os::unix::net::UnixStream::pair()?;
-    /// let mut selector = DefaultSelector::<_, _, 1>::new()?;
+    /// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with room for one
     /// selector.register(one, Events::READ, "first")?;
     /// let refused = selector.register(two, Events::READ, "second").unwrap_err();
     /// assert_eq!(refused.error, Error::Full { capacity: 1 });
@@ -198,7 +200,6 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # use selectors_core::{DefaultSelector, Events};
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
     /// # let (ours, mut theirs) = UnixStream::pair()?;
-    ///
     /// use std::os::fd::{AsRawFd, RawFd};
     ///
     /// let mut selector = DefaultSelector::<RawFd, (), 4>::new()?;
@@ -545,7 +546,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// - [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
     ///
     /// ```
-    /// use selectors_core::{DefaultSelector, WakeCell};
+    /// # use selectors_core::{DefaultSelector, WakeCell};
     ///
     /// static WAKE: WakeCell = WakeCell::new();
     ///
@@ -601,8 +602,7 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// use selectors_core::{AnySelector, Kind};
-    ///
+    /// # use selectors_core::{AnySelector, Kind};
     /// let named = "poll".parse()?; // from a configuration file
     /// let selector = AnySelector::<std::net::TcpStream, (), 16>::of_kind(named)?;
     /// assert_eq!(selector.kind(), Kind::Poll);
@@ -619,8 +619,7 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     /// The selectors that are always on epoll or kqueue implement `AsFd` and `AsRawFd` instead.
     ///
     /// ```
-    /// use selectors_core::{AnySelector, Kind};
-    ///
+    /// # use selectors_core::{AnySelector, Kind};
     /// let selector = AnySelector::<rustix::fd::OwnedFd, (), 4>::of_kind(Kind::Poll)?;
     /// assert!(selector.fileno().is_none());
     /// # Ok::<(), selectors_core::Error>(())
@@ -636,7 +635,7 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
 ///
 /// ```
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
-/// use selectors_core::{EpollSelector, Events};
+/// # use selectors_core::{EpollSelector, Events};
 /// use std::{io::Write, os::unix::net::UnixStream};
 ///
 /// let (ours, mut theirs) = UnixStream::pair()?;

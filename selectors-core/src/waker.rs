@@ -25,7 +25,7 @@ const PENDING: u8 = 4;
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use selectors_core::{DefaultSelector, Error, WakeCell};
+/// # use selectors_core::{DefaultSelector, Error, WakeCell};
 /// use std::os::fd::OwnedFd;
 ///
 /// static WAKE: WakeCell = WakeCell::new();
@@ -61,8 +61,7 @@ impl WakeCell {
     /// Wakes the selector that holds this cell; see [`Waker::wake`].
     ///
     /// ```
-    /// use selectors_core::{Error, WakeCell};
-    ///
+    /// # use selectors_core::{Error, WakeCell};
     /// let cell = WakeCell::new();
     /// assert_eq!(cell.wake(), Err(Error::WakerClosed)); // no selector has it
     /// ```
@@ -209,7 +208,7 @@ impl fmt::Debug for WakeCell {
 /// the same selector. Outlives its selector, and then says so.
 ///
 /// ```
-/// use selectors_core::{DefaultSelector, Error, WakeCell};
+/// # use selectors_core::{DefaultSelector, Error, WakeCell};
 ///
 /// static WAKE: WakeCell = WakeCell::new();
 ///
