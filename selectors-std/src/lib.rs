@@ -291,5 +291,5 @@ if_select! {
 
 /// The README's program is compiled, and run, with the doc tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 pub struct Readme;
