@@ -1,52 +1,56 @@
 //! Python's `selectors` for Rust: one safe interface to epoll, kqueue, poll and select.
 //!
-//! An echo server, complete but for the lines that make its source and its listener:
+//! An echo server, to be copied:
 //!
 //! ```no_run
 //! use selectors_std::{DefaultSelector, Events};
-//! # use std::io::{self, Read, Write};
-//! # use std::net::{TcpListener, TcpStream};
-//! # use std::os::fd::{AsFd, BorrowedFd};
+//! use std::io::{self, Read, Write};
+//! use std::net::{TcpListener, TcpStream};
+//! use std::os::fd::{AsFd, BorrowedFd};
 //!
 //! enum Source {
 //!     Listener(TcpListener),
 //!     Peer(TcpStream),
 //! }
-//! # impl AsFd for Source {
-//! #     fn as_fd(&self) -> BorrowedFd<'_> {
-//! #         match self {
-//! #             Self::Listener(listener) => listener.as_fd(),
-//! #             Self::Peer(peer) => peer.as_fd(),
-//! #         }
-//! #     }
-//! # }
 //!
-//! # fn main() -> io::Result<()> {
-//! # let listener = TcpListener::bind("localhost:10000")?;
-//! # let mut buffer = [0; 1024];
-//! let mut selector = DefaultSelector::new()?;
-//! selector.register(Source::Listener(listener), Events::READ, ())?;
-//! loop {
-//!     selector.select(None)?;
-//!     while let Some((key, _ready)) = selector.next_ready() {
-//!         match key.fileobj {
-//!             Source::Listener(listener) => {
-//!                 let (peer, _) = listener.accept()?;
-//!                 peer.set_nonblocking(true)?;
-//!                 selector.register(Source::Peer(peer), Events::READ, ())?;
-//!             }
-//!             Source::Peer(peer) => {
-//!                 let (fd, mut peer) = (key.fd, peer); // &TcpStream reads and writes
-//!                 match peer.read(&mut buffer) {
-//!                     Ok(n) if n > 0 => peer.write_all(&buffer[..n])?,
-//!                     _ => drop(selector.unregister(fd)?), // the key owns the socket: closed here
+//! impl AsFd for Source {
+//!     fn as_fd(&self) -> BorrowedFd<'_> {
+//!         match self {
+//!             Self::Listener(listener) => listener.as_fd(),
+//!             Self::Peer(peer) => peer.as_fd(),
+//!         }
+//!     }
+//! }
+//!
+//! fn main() -> io::Result<()> {
+//!     let listener = TcpListener::bind("localhost:10000")?;
+//!     let mut buffer = [0; 1024];
+//!     let mut selector = DefaultSelector::new()?;
+//!     selector.register(Source::Listener(listener), Events::READ, ())?;
+//!     loop {
+//!         selector.select(None)?;
+//!         while let Some((key, _ready)) = selector.next_ready() {
+//!             match key.fileobj {
+//!                 Source::Listener(listener) => {
+//!                     let (peer, _) = listener.accept()?;
+//!                     peer.set_nonblocking(true)?;
+//!                     selector.register(Source::Peer(peer), Events::READ, ())?;
+//!                 }
+//!                 Source::Peer(peer) => {
+//!                     let (fd, mut peer) = (key.fd, peer); // &TcpStream reads and writes
+//!                     match peer.read(&mut buffer) {
+//!                         Ok(n) if n > 0 => peer.write_all(&buffer[..n])?,
+//!                         _ => drop(selector.unregister(fd)?), // the key owns the socket
+//!                     }
 //!                 }
 //!             }
 //!         }
 //!     }
 //! }
-//! # }
 //! ```
+//!
+//! (With what it leaves out, peers that are slow or gone: `examples/sharded_echo.rs`. A chat server is in the
+//! [guide](guide#a-first-program).)
 //!
 //! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and data of your own;
 //! [`select`](Selector::select) waits; [`next_ready`](Selector::next_ready) takes one ready key after the other; the program reads, writes,
@@ -115,7 +119,7 @@
 //! - **Sources should not block.** Readiness is a hint; another process may have read first. `set_nonblocking(true)`, and
 //!   take `WouldBlock` as "not yet". [More](guide#sockets-that-do-not-block-and-partial-writes)
 //! - **A write may be partial.** Keep the rest, ask for [`Events::WRITE`] until it is gone, then no longer: most sockets are
-//!   writable most of the time, and a level-triggered `WRITE` returns at once. (The server above waits instead: enough for a first page.)
+//!   writable most of the time, and a level-triggered `WRITE` returns at once.
 //! - **`READ` at the end of the stream** means that `read` returns 0 (or the error). Hang-ups and errors wake who asked for `READ` or
 //!   `WRITE`. [More](guide#what-read-means-at-the-end)
 //! - **Look-ups take a number or a reference**: `modify(key.fd, …)`, `unregister(&stream)`.
