@@ -102,8 +102,10 @@ impl Index for HashIndex {
     fn insert(&mut self, fd: RawFd, slot: u32) {
         let count = self.slots.len() + 1;
         if count > self.most {
-            // A removal may leave a mark in the map, where it is crowded, and marks that have used up the map's room make
-            // it grow, in a steady state, too. With a quarter of it to spare there are few, and insertions take them away.
+            // A removal may leave a mark in the map where it is crowded. Marks that have used up the room make it grow
+            // once more, in a steady state, too; then it is at most half full, and cleans itself in place. A quarter to
+            // spare, and numbers as dense as the kernel gives them out, leave few marks; half would cost every key
+            // fifteen bytes.
             self.slots.reserve(count + count / 4 - self.slots.len());
             self.most = count;
         }

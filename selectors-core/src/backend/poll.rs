@@ -29,14 +29,16 @@ use crate::table::{Token, Watched};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Poll<M: Storage> {
-    /// The kernel's array: dense, in no order.
+    /// The kernel's array: dense, in no order. Its answers stay in it until they are taken.
     fds: M::List<PollFd<'static>>,
-    /// Whose the entries of `fds` are, and what was answered for them and is not taken yet.
+    /// Whose the entries of `fds` are, and the answer for one that was made anew by `modify`.
     owners: M::List<(Token, Events)>,
     /// Where the entry of a slot is, by the slot's number.
     places: M::List<u32>,
-    /// How many of them have such an answer.
+    /// How many entries have an answer.
     ready: usize,
+    /// How many of them have it in `owners`.
+    kept: usize,
     /// Where to look for the next of them.
     cursor: usize,
 }
@@ -58,21 +60,35 @@ pub(crate) fn flags(events: Events) -> PollFlags {
     flags
 }
 
-pub(crate) fn events(flags: PollFlags) -> Events {
-    let mut events = Events::empty();
-    for (flag, event) in [
-        (PollFlags::IN, Events::READ),
-        (PollFlags::OUT, Events::WRITE),
-        (PollFlags::PRI, Events::PRIORITY),
-        (PollFlags::ERR, Events::ERROR),
-        (PollFlags::HUP, Events::HANGUP),
-        (HALF_CLOSE, Events::READ_HANGUP),
-    ] {
-        if flags.intersects(flag) {
-            events |= event;
-        }
+/// What poll's bits are called here.
+const NAMES: [(PollFlags, Events); 6] = [
+    (PollFlags::IN, Events::READ),
+    (PollFlags::OUT, Events::WRITE),
+    (PollFlags::PRI, Events::PRIORITY),
+    (PollFlags::ERR, Events::ERROR),
+    (PollFlags::HUP, Events::HANGUP),
+    (HALF_CLOSE, Events::READ_HANGUP),
+];
+
+/// Whether the bits' values are ours, as on Linux.
+const SAME: bool = {
+    let mut same = true;
+    let mut index = 0;
+    while index < NAMES.len() {
+        same &= NAMES[index].0.bits() as u16 == NAMES[index].1.bits();
+        index += 1;
     }
-    events
+    same
+};
+
+#[inline]
+#[allow(clippy::cast_sign_loss, reason = "bits have no sign")]
+pub(crate) fn events(flags: PollFlags) -> Events {
+    if SAME {
+        return Events::from_bits_truncate(flags.bits() as u16);
+    }
+    let told = NAMES.iter().filter(|(flag, _)| flags.intersects(*flag));
+    told.fold(Events::empty(), |events, (_, event)| events | *event)
 }
 
 /// One descriptor's entry.
@@ -127,31 +143,40 @@ impl<M: Storage> Poll<M> {
         }
     }
 
-    /// What was answered for the entry at `place`, once.
-    fn take(&mut self, place: usize) -> Events {
-        let Some((_, ready)) = self.owners.get_mut(place) else { return Events::empty() };
-        let events = core::mem::take(ready);
-        self.ready -= usize::from(!events.is_empty());
-        events
+    /// Moves the cursor to the next answer.
+    #[inline]
+    fn seek(&mut self) {
+        let rest = self.fds.get(self.cursor..).unwrap_or_default();
+        self.cursor = match rest.iter().position(|entry| !entry.revents().is_empty()) {
+            Some(ahead) => self.cursor + ahead,
+            // In the place of an entry that was removed, which had been passed, there is now the last one.
+            None => 0,
+        };
     }
 
-    /// Takes over what the kernel answered for `answers` entries, and parks those it calls closed.
-    fn collect(&mut self, mut answers: usize) {
-        let mut place = 0;
-        while let Some(entry) = self.fds.get(place).filter(|_| answers > 0) {
-            let flags = entry.revents();
-            let Some((token, ready)) = self.owners.get_mut(place) else { return };
-            answers -= usize::from(!flags.is_empty());
-            if flags.contains(PollFlags::NVAL) {
-                // Closed behind our back. Silent from now on, or every wait would return at once.
-                let token = *token;
-                self.park(token);
-                continue;
-            }
-            *ready = events(flags);
-            self.ready += usize::from(!ready.is_empty());
-            place += 1;
+    /// `peek`, when a modified entry is among those that have an answer: it is told first.
+    #[cold]
+    fn peek_kept(&mut self) -> Option<(Token, Events)> {
+        self.cursor = self.owners.iter().position(|(_, kept)| !kept.is_empty())?;
+        self.owners.get(self.cursor).copied()
+    }
+
+    /// What was answered for the entry at `place`, once.
+    fn take(&mut self, place: usize) -> Events {
+        let (Some(entry), Some((_, kept))) = (self.fds.get_mut(place), self.owners.get_mut(place)) else {
+            return Events::empty();
+        };
+        let flags = entry.revents();
+        if !flags.is_empty() {
+            entry.clear_revents();
+            self.ready -= 1;
+            return events(flags);
         }
+        if !kept.is_empty() {
+            self.kept -= 1;
+            self.ready -= 1;
+        }
+        core::mem::take(kept)
     }
 }
 
@@ -160,7 +185,7 @@ impl<M: Storage> Backend for Poll<M> {
 
     fn new() -> Result<Self, Error> {
         let (fds, owners, places) = Default::default();
-        Ok(Self { fds, owners, places, ready: 0, cursor: 0 })
+        Ok(Self { fds, owners, places, ready: 0, kept: 0, cursor: 0 })
     }
 
     fn kind(&self) -> Kind {
@@ -177,8 +202,14 @@ impl<M: Storage> Backend for Poll<M> {
         let Some(place) = self.place(old.token) else {
             return self.insert(old.fd, old.token, new.events);
         };
-        if let Some(slot) = self.fds.get_mut(place) {
+        let answer = self.take(place);
+        if let (Some(slot), Some((_, kept))) = (self.fds.get_mut(place), self.owners.get_mut(place)) {
             *slot = entry(old.fd, new.events);
+            if !answer.is_empty() {
+                *kept = answer;
+                self.kept += 1;
+                self.ready += 1;
+            }
         }
         Ok(())
     }
@@ -191,35 +222,54 @@ impl<M: Storage> Backend for Poll<M> {
         self.park(fired.token);
     }
 
+    #[inline]
     fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
         loop {
             match rustix::event::poll(&mut self.fds, timeout) {
                 Ok(0) => return Ok(0),
-                Ok(answers) => self.collect(answers),
+                Ok(answers) => (self.ready, self.cursor) = (answers, 0),
                 Err(errno) => return Err(os("poll", None, errno)),
             }
-            if self.ready > 0 {
+            // Unless all were descriptors closed behind our back, which are out of the array now.
+            if self.peek().is_some() {
                 return Ok(self.ready);
             }
         }
     }
 
+    #[inline]
     fn peek(&mut self) -> Option<(Token, Events)> {
         while self.ready > 0 {
-            match self.owners.get(self.cursor).copied() {
-                Some((_, events)) if events.is_empty() => self.cursor += 1,
-                None => self.cursor = 0,
-                found => return found,
+            if self.kept > 0 {
+                return self.peek_kept();
             }
+            let flags = self.fds.get(self.cursor).map_or(PollFlags::empty(), PollFd::revents);
+            if flags.is_empty() {
+                self.seek();
+                continue;
+            }
+            let (token, _) = *self.owners.get(self.cursor)?;
+            if !flags.contains(PollFlags::NVAL) {
+                return Some((token, events(flags)));
+            }
+            // Closed behind our back. Silent from now on, or every wait would return at once.
+            self.park(token);
         }
         None
     }
 
+    #[inline]
     fn advance(&mut self) {
-        self.take(self.cursor);
+        if self.kept > 0 {
+            self.take(self.cursor);
+        } else if let Some(entry) = self.fds.get_mut(self.cursor) {
+            entry.clear_revents();
+            self.ready -= 1;
+        }
         self.cursor += 1;
     }
 
+    #[inline]
     fn pending(&self) -> usize {
         self.ready
     }
