@@ -77,7 +77,9 @@ fn a_flood_of_requests() {
     let stream = connect(address.port());
     let mut writer = stream.try_clone().unwrap();
     let writer = thread::spawn(move || {
-        let some = GET.repeat(1000);
+        // Seventy megabytes in all, several times what a system's buffers grow to.
+        let padded = GET.replace("Host", &format!("X: {}\r\nHost", "x".repeat(200)));
+        let some = padded.repeat(1000);
         for _ in 0..REQUESTS / 1000 {
             writer.write_all(some.as_bytes()).unwrap();
         }
