@@ -27,14 +27,14 @@
 //!             match key.data {
 //!                 Role::Listener => {
 //!                     if let Ok(peer) = rustix::net::accept(key.fileobj) {
-//!                         // A table that is full gives the peer back: dropped here, and so closed.
+//!                         // A full table gives the peer back: dropped, and so closed.
 //!                         let _ = selector.register(peer, Events::READ, Role::Peer);
 //!                     }
 //!                 }
 //!                 Role::Peer => match rustix::io::read(key.fileobj, &mut buffer) {
 //!                     Ok(n) if n > 0 => drop(rustix::io::write(key.fileobj, &buffer[..n])),
 //!                     Err(Errno::INTR | Errno::AGAIN) => {}
-//!                     _ => drop(selector.unregister(fd)?), // the key owns the socket: closed here
+//!                     _ => drop(selector.unregister(fd)?), // the key owns it
 //!                 },
 //!             }
 //!         }
@@ -54,6 +54,22 @@
 //! - [`wait`] needs no selector: one descriptor, one system call.
 //! - [`portability`] says what differs between platforms and backends.
 //! - [`backend`] and [`storage`] are what selectors are made of, for those who make another one.
+//!
+//! # What to know
+//!
+//! - **The selector owns the source**, and gives it back from `unregister`, or inside the error when `register` fails: a peer that finds the
+//!   table full can be told so, or be kept for later. Closing it is dropping it.
+//! - **Take `fd` out of the key first**, `let fd = key.fd;`, as the key borrows the selector. Then anything may be registered, modified and
+//!   unregistered between two ready keys.
+//! - **`READ` at the end of the stream** means that `read` answers 0. Hang-ups and errors wake who asked for `READ` or `WRITE`; the
+//!   [table of events](Events) has the details.
+//! - **Sources should not block**, and a write may be partial: keep the rest in the data, a `heapless::Vec` for instance, ask for
+//!   [`Events::WRITE`] until it is gone, and read no more meanwhile.
+//! - **Signals**: a wait that a signal ends answers 0. A handler that has to end the wait for certain calls [`WakeCell::wake`] on a `static`.
+//! - **Timers**: `select` takes a timeout; a timerfd is a source like any other.
+//! - **Nothing panics**, and after every [`Error`] the selector is as it was.
+//!
+//! The guide of the crate `selectors-std` has all this at length, and the ways over from Python, mio and polling; it holds for this crate as well.
 //!
 //! # Memory
 //!
@@ -86,6 +102,7 @@ mod table;
 mod wait;
 mod waker;
 
+#[doc(inline)]
 pub use backend::Kind;
 pub use engine::Stats;
 pub use error::{Error, RegisterError};

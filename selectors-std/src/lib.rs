@@ -131,6 +131,7 @@
 //! - [`guide::python`]: every name of Python's `selectors` and `select`, and the echo server in both languages.
 //! - [`guide::mio_and_polling`]: the same for mio and polling.
 //! - [`Selector`]: all the methods, each with an example.
+//! - [`portability`]: what differs between platforms and backends.
 //! - `examples/` in the repository: programs of one file to start from.
 //!
 //! # Features
