@@ -67,7 +67,7 @@
 //!   [`Events::WRITE`] until it is gone, and read no more meanwhile.
 //! - **Signals**: a wait that a signal ends answers 0. A handler that has to end the wait for certain calls [`WakeCell::wake`] on a `static`.
 //! - **Timers**: `select` takes a timeout; a timerfd is a source like any other.
-//! - **Nothing panics**, and after every [`Error`] the selector is as it was.
+//! - **No error is a panic**, and after every [`Error`] the selector is as it was.
 //!
 //! The guide of the crate `selectors-std` has all this at length, and the ways over from Python, mio and polling; it holds for this crate as well.
 //!
