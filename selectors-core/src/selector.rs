@@ -364,8 +364,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "kevent")]
     #[doc(alias = "control")]
     #[doc(alias = "wait")]
-    // A program has one call of it, in its loop. There most of the work on the timeout, which is known, and on the
-    // result, which is looked at once, goes away; what is rare is not inlined.
+    // A program has one call of it, in its loop. Inlined there, most of the work on the timeout, which is known, and on the
+    // result, which is looked at once, goes away; what is rare stays outside. And no `ret` follows the system call: on
+    // kernels that guard their returns against speculation one costs more than all the rest of this, 40 ns when nothing
+    // was ready and 140 ns when something was.
     #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
         if self.engine.is_behind() {

@@ -69,6 +69,7 @@ impl WakeCell {
     /// # Errors
     ///
     /// As [`Waker::wake`].
+    #[inline]
     pub fn wake(&self) -> Result<(), Error> {
         // The exchange publishes what the caller did before to the thread that will clear the
         // flag, also when another wake's write is the one that carries it.
@@ -142,6 +143,7 @@ impl WakeCell {
         while let Ok(64) | Err(Errno::INTR) = rustix::io::read(fd, &mut sink) {}
     }
 
+    #[inline]
     #[allow(unsafe_code)]
     fn borrow(&self, end: &AtomicI32) -> Option<BorrowedFd<'_>> {
         let fd = end.load(Ordering::Acquire);
@@ -249,6 +251,7 @@ impl<W: Deref<Target = WakeCell>> Waker<W> {
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     #[doc(alias = "notify")]
+    #[inline]
     pub fn wake(&self) -> Result<(), Error> {
         self.0.wake()
     }

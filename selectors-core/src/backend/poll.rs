@@ -71,6 +71,11 @@ const NAMES: [(PollFlags, Events); 6] = [
 ];
 
 /// Whether the bits' values are ours, as on Linux.
+#[allow(
+    clippy::cast_sign_loss,
+    clippy::unnecessary_cast,
+    reason = "a signed type on some systems; bits have no sign"
+)]
 const SAME: bool = {
     let mut same = true;
     let mut index = 0;
@@ -82,10 +87,10 @@ const SAME: bool = {
 };
 
 #[inline]
-#[allow(clippy::cast_sign_loss, reason = "bits have no sign")]
+#[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "as above")]
 pub(crate) fn events(flags: PollFlags) -> Events {
     if SAME {
-        return Events::from_bits_truncate(flags.bits() as u16);
+        return Events::from_bits_retain(flags.bits() as u16); // `told` drops what is not ours
     }
     let told = NAMES.iter().filter(|(flag, _)| flags.intersects(*flag));
     told.fold(Events::empty(), |events, (_, event)| events | *event)

@@ -49,7 +49,7 @@ fn table(quick: bool, only: Option<&str>, results: &Path) -> io::Result<()> {
     let plan = if quick {
         Plan { rounds: 6, slice: Duration::from_micros(1500) }
     } else {
-        Plan { rounds: 40, slice: Duration::from_millis(12) }
+        Plan { rounds: 30, slice: Duration::from_millis(10) }
     };
     let begin = Instant::now();
     let mut rows = Vec::new();
