@@ -141,8 +141,8 @@ impl<const BATCH: usize> Kqueue<BATCH> {
         let mut refusal = Ok(());
         for event in events.iter() {
             match self.change(filter(fd, event), token, how) {
-                // Gone with its descriptor, or never added.
-                Ok(()) | Err(Errno::BADF | Errno::NOENT) => {}
+                // Never added, or gone with what was at this number before.
+                Ok(()) | Err(Errno::NOENT) => {}
                 refused => refusal = refusal.and(refused),
             }
         }
