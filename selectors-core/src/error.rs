@@ -98,6 +98,9 @@ pub enum Error {
     },
     /// The kernel refused. [Python: `OSError`]
     #[doc(alias = "OSError")]
+    #[doc(alias = "POLLNVAL")]
+    #[doc(alias = "EV_ERROR")]
+    #[doc(alias = "KQ_EV_ERROR")]
     #[doc(alias = "errno")]
     Os {
         /// The system call.

@@ -165,6 +165,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// ```
     #[doc(alias = "epoll_ctl")]
     #[doc(alias = "EPOLL_CTL_ADD")]
+    #[doc(alias = "EV_ADD")]
+    #[doc(alias = "KQ_EV_ADD")]
     #[doc(alias = "kevent")]
     pub fn register(
         &mut self,
@@ -284,6 +286,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "reregister")]
     #[doc(alias = "EV_ENABLE")]
     #[doc(alias = "KQ_EV_ENABLE")]
+    #[doc(alias = "EV_DISABLE")]
+    #[doc(alias = "KQ_EV_DISABLE")]
     pub fn modify(&mut self, fileobj: impl Fileno, events: impl Into<Interest>) -> Result<(), Error> {
         self.engine.modify(self.table.keys(), fileobj.fileno(), events.into())
     }
@@ -363,6 +367,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "pselect")]
     #[doc(alias = "kevent")]
     #[doc(alias = "control")]
+    #[doc(alias = "EVFILT_TIMER")]
+    #[doc(alias = "KQ_FILTER_TIMER")]
     #[doc(alias = "wait")]
     // A program has one call of it, in its loop. Inlined there, most of the work on the timeout, which is known, and on the
     // result, which is looked at once, goes away; what is rare stays outside. And no `ret` follows the system call: on
@@ -523,6 +529,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// ```
     #[doc(alias = "eventfd")]
     #[doc(alias = "EVFILT_USER")]
+    #[doc(alias = "KQ_FILTER_SIGNAL")]
     #[doc(alias = "set_wakeup_fd")]
     #[doc(alias = "notify")]
     pub fn waker(&mut self) -> Result<Waker<M::Wake>, Error>

@@ -28,7 +28,6 @@ use selectors_core::{Error, in_steps};
 /// assert_eq!((readable.len(), writable.len(), exceptional.len()), (1, 1, 0));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(alias = "select.select")]
 #[allow(clippy::type_complexity, reason = "three lists, as in Python")]
 pub fn select<'a, S: AsFd + ?Sized>(
     readable: &[&'a S],

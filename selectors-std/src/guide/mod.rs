@@ -1,5 +1,18 @@
 #![doc = include_str!("guide.md")]
 
+// Names that have no item here: their searchers are told why.
+#[doc(alias = "DevpollSelector")]
+#[doc(alias = "devpoll")]
+#[doc(alias = "fromfd")]
+#[doc(alias = "PIPE_BUF")]
+#[doc(alias = "EPOLLEXCLUSIVE")]
+#[doc(alias = "EPOLLWAKEUP")]
+#[doc(alias = "EPOLLMSG")]
+#[doc(alias = "POLLMSG")]
+#[doc(alias = "KQ_FILTER_AIO")]
+#[doc(alias = "KQ_FILTER_VNODE")]
+#[doc(alias = "KQ_FILTER_PROC")]
+#[doc(alias = "KQ_FILTER_NETDEV")]
 #[doc = include_str!("python.md")]
 pub mod python {}
 
