@@ -1,0 +1,176 @@
+//! What an epoll instance watches, as epoll(7) has it: files by (file, number), not by number alone.
+
+use std::os::fd::RawFd;
+
+use rustix::io::Errno;
+use selectors_core::{Events, Interest, Kind, Mode};
+
+use super::batch::{Answer, Token, reported};
+use super::world::{FileId, Readiness, World};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Armed {
+    Yes,
+    /// It may tell a hang-up, or be armed after all.
+    Perhaps,
+    No,
+}
+
+#[derive(Debug)]
+struct Entry {
+    file: FileId,
+    number: RawFd,
+    asked: Interest,
+    token: Token,
+    armed: Armed,
+    /// When it was added or modified, and when a wait last brought it.
+    touched: u64,
+    told: u64,
+    /// What the kernel carries for it, as soon as that has been seen.
+    data: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Epoll {
+    entries: Vec<Entry>,
+}
+
+impl Epoll {
+    fn of(&mut self, world: &World, number: RawFd) -> Result<(FileId, Option<&mut Entry>), Errno> {
+        let file = world.file_of(number).ok_or(Errno::BADF)?;
+        if world.is_regular(file) {
+            return Err(Errno::PERM);
+        }
+        let holds = |entry: &&mut Entry| entry.file == file && entry.number == number;
+        Ok((file, self.entries.iter_mut().find(holds)))
+    }
+
+    /// Adds; takes over what is left of a registration that is gone.
+    pub fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+        let (file, old) = self.of(world, number)?;
+        let (touched, armed) = (world.now, Armed::Yes);
+        let entry = Entry { file, number, asked, token, armed, touched, told: 0, data: None };
+        match old {
+            Some(old) => *old = entry,
+            None => self.entries.push(entry),
+        }
+        Ok(())
+    }
+
+    pub fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+        let entry = self.of(world, number)?.1.ok_or(Errno::NOENT)?;
+        // The user data comes with every call.
+        let data = entry.data.filter(|_| entry.token == token);
+        *entry = Entry { asked, token, data, armed: Armed::Yes, touched: world.now, ..*entry };
+        Ok(())
+    }
+
+    pub fn remove(&mut self, world: &World, number: RawFd) {
+        let Some(file) = world.file_of(number) else { return };
+        self.entries.retain(|entry| (entry.file, entry.number) != (file, number));
+    }
+
+    /// A one-shot was told. What a wait brought has been disarmed then, but it may be armed anew since.
+    pub fn fired(&mut self, token: Token, fetched: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
+            entry.armed = if entry.touched > fetched { Armed::Perhaps } else { Armed::No };
+        }
+    }
+
+    /// A wait has brought this for sure.
+    pub fn fetched(&mut self, token: Token, when: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.token == token && entry.touched <= when) {
+            entry.told = when;
+            if entry.asked.mode == Mode::OneShot {
+                entry.armed = Armed::No;
+            }
+        }
+    }
+
+    /// A file that nobody has open has left every instance.
+    pub fn forget_closed(&mut self, world: &World) {
+        self.entries.retain(|entry| world.lives(entry.file));
+    }
+
+    /// A new instance, in which every key is asked for by its number.
+    pub fn rebuild(&mut self, world: &World, keys: impl Iterator<Item = (RawFd, Interest, Token, bool)>) {
+        let old = std::mem::take(&mut self.entries);
+        for (number, asked, token, armed) in keys {
+            if self.add(world, number, asked, token).is_err() {
+                continue;
+            }
+            let Some(entry) = self.entries.last_mut() else { continue };
+            entry.data = old.iter().find(|old| old.token == token).and_then(|old| old.data);
+            if !armed {
+                entry.armed = Armed::Perhaps;
+            }
+        }
+    }
+
+    /// What a wait may bring.
+    pub fn answers(
+        &self,
+        world: &World,
+        look: impl Fn(FileId) -> Readiness,
+        lives: impl Fn(Token) -> bool,
+    ) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for entry in self.entries.iter().filter(|entry| entry.armed != Armed::No) {
+            let Readiness { least, most } = look(entry.file);
+            let (least, most) =
+                (reported(Kind::Epoll, least, entry.asked), reported(Kind::Epoll, most, entry.asked));
+            let (mut may, mut must) = (true, entry.armed == Armed::Yes);
+            if entry.asked.mode == Mode::Edge {
+                may = entry.touched.max(world.stirred[entry.file]) > entry.told;
+                let raised = world.raised[entry.file] > entry.told && least & Events::READ.bits() != 0;
+                must = entry.touched > entry.told || raised;
+            }
+            if may && most != 0 {
+                let (sure, zombie) = (must && least != 0, !lives(entry.token));
+                answers.push(Answer { token: entry.token, least, most, sure, zombie });
+            }
+        }
+        answers
+    }
+
+    /// Compares with `/proc/self/fdinfo` of the instance, in which so many wakers are, too.
+    pub fn assert_kernel_agrees(&mut self, own: RawFd, wakers: usize) {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{own}")).unwrap();
+        let mut lines: Vec<(RawFd, u32, u64)> = text.lines().filter_map(parse).collect();
+        // Those that are known by their data come first: a number may be there twice.
+        self.entries.sort_by_key(|entry| entry.data.is_none());
+        for entry in &mut self.entries {
+            let same = |line: &(RawFd, u32, u64)| {
+                line.0 == entry.number && entry.data.is_none_or(|data| data == line.2) && fits(entry, line.1)
+            };
+            let Some(place) = lines.iter().position(same) else {
+                panic!("{entry:?} is not in the kernel:\n{text}");
+            };
+            entry.data = Some(lines.swap_remove(place).2);
+        }
+        assert_eq!(lines.len(), wakers, "in the kernel only: {lines:x?}");
+    }
+}
+
+fn parse(line: &str) -> Option<(RawFd, u32, u64)> {
+    let mut words = line.strip_prefix("tfd:")?.split_whitespace();
+    let number = words.next()?.parse().ok()?;
+    let mut hexadecimal = || words.find_map(|word| u64::from_str_radix(word, 16).ok());
+    Some((number, u32::try_from(hexadecimal()?).ok()?, hexadecimal()?))
+}
+
+fn fits(entry: &Entry, bits: u32) -> bool {
+    let asked = entry.asked.events;
+    let half = if asked.contains(Events::READ) { Events::READ_HANGUP } else { Events::empty() };
+    let all = u32::from((asked | half).bits());
+    let told = bits & 0x2007;
+    let mode = match (bits >> 31 == 1, bits >> 30 & 1 == 1) {
+        (false, false) => Mode::Level,
+        (true, false) => Mode::Edge,
+        (false, true) => Mode::OneShot,
+        _ => return false,
+    };
+    // A one-shot that fired keeps its mode and no events; whether a wait has brought it is known
+    // for sure only when the batch had room for all.
+    mode == entry.asked.mode && (told == all || mode == Mode::OneShot && told == 0)
+}

@@ -1,0 +1,103 @@
+//! The operations that programs over selectors are made of.
+
+use arbitrary::{Arbitrary, Unstructured};
+use selectors_core::{Events, Interest, Mode};
+
+/// What is opened.
+#[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    PipeRead,
+    PipeWrite,
+    Unix,
+    Tcp,
+    Event,
+    Regular,
+    /// An epoll instance in which an eventfd is watched.
+    Nested,
+}
+
+/// What is asked for: any bits, so that impossible ones are among them.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Asked {
+    bits: u8,
+    mode: u8,
+}
+
+impl Asked {
+    pub const fn new(events: Events, mode: Mode) -> Self {
+        Self { bits: events.bits() as u8, mode: mode as u8 }
+    }
+
+    /// Most often something that can be asked.
+    pub fn interest(self) -> Interest {
+        let bits = if self.bits < 0xe0 { self.bits & 0b111 } else { self.bits };
+        let mode = [Mode::Level, Mode::Edge, Mode::OneShot][usize::from(self.mode) % 3];
+        Events::from_bits_retain(bits.into()).with_mode(mode)
+    }
+}
+
+/// A number that a descriptor can have here. See `world::number`.
+pub type Place = u8;
+
+/// One operation. Those that name a place where nothing is do nothing.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Step {
+    /// Opens something at this place; what is open there is closed by it, as `dup2` does.
+    Open(Place, Sort),
+    /// Closes the number, whoever watches it.
+    Close(Place),
+    /// `dup2`, over whatever is open there.
+    Dup(Place, Place),
+    /// The peer writes; the read end of a pipe's peer reads nothing.
+    Write(Place),
+    /// The peer sends urgent data.
+    Urgent(Place),
+    /// Writes until nothing more fits.
+    Fill(Place),
+    /// Reads until nothing is left.
+    Drain(Place),
+    /// The peer reads until nothing is left.
+    Empty(Place),
+    /// The peer, or this end, ends one direction.
+    Shut(Place, bool),
+    /// The peer is gone, on TCP with a reset if that is said.
+    Hang(Place, bool),
+    /// The socket's error is taken.
+    TakeError(Place),
+
+    Register(Place, Asked),
+    Modify(Place, Asked),
+    Unregister(Place),
+    /// A place far beyond all others, or a negative number.
+    RegisterNowhere(bool, Asked),
+    /// Waits without waiting, and takes at most so many.
+    Select(u8),
+    /// Waits a few microseconds, and takes at most so many.
+    SelectBriefly(u8),
+    /// Takes without waiting.
+    Take(u8),
+    /// Waits and takes until every ready key had its turn; then selectors are compared.
+    Settle,
+    /// Makes a waker.
+    Waker,
+    Wake,
+    /// Asks for the selector's own descriptor, as one who nests it does.
+    Lend,
+}
+
+/// As many steps as a program may have: what is longer tells nothing new, and takes time.
+pub const LONGEST: usize = 200;
+
+/// Steps until the input ends.
+#[derive(Debug)]
+pub struct Program(pub Vec<Step>);
+
+impl<'a> Arbitrary<'a> for Program {
+    fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let mut steps = Vec::new();
+        while !input.is_empty() && steps.len() < LONGEST {
+            steps.push(input.arbitrary()?);
+        }
+        Ok(Self(steps))
+    }
+}

@@ -1,0 +1,20 @@
+//! What the fuzz targets and the tests of this folder share: languages of operations, and models that
+//! say what must be answered.
+//!
+//! - `language` is what programs over selectors are written in, `world` the descriptors they are about.
+//! - `epoll`, `scan` and `batch` are pure: what the kernel watches, and what the last wait may have brought.
+//! - `subject` runs one selector beside its model, `program` several of them side by side.
+//! - `fake` and `tables` do without a kernel: the key tables against a `BTreeMap`.
+//! - `wakes` is a second language, of wakers and the selectors they wake.
+//!
+//! The fuzz package includes this folder by its path, `tests/model/main.rs` as a module.
+#![allow(unsafe_code, reason = "raw registration, and closing behind the selector's back")]
+#![allow(unreachable_pub, dead_code, reason = "each target uses its part")]
+
+pub mod batch;
+pub mod epoll;
+pub mod language;
+pub mod program;
+pub mod scan;
+pub mod subject;
+pub mod world;

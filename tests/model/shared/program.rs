@@ -1,0 +1,97 @@
+//! Runs a program: on each selector, beside its model and beside the others.
+
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
+
+use selectors_core::backend::{Any, Epoll, Poll, Select};
+use selectors_core::storage::Fixed;
+use selectors_core::{Events, Kind, Selector};
+use selectors_std::Growable;
+
+use super::language::{LONGEST, Step};
+use super::subject::{Beside, Subject, Table};
+use super::world::{World, open_descriptors};
+
+/// Fewer than there are places, so that it fills up.
+type Few = Fixed<5>;
+
+/// How many kinds of selectors `make` knows.
+pub const KINDS: usize = 8;
+
+/// Batches of one, three and more than enough; each backend with both tables.
+fn make(kind: usize) -> Box<dyn Subject> {
+    match kind % KINDS {
+        0 => Box::new(Beside::<Epoll<3>, Few>::new(0, 3).lendable()),
+        1 => Box::new(Beside::<Poll<Few>, Few>::new(1, usize::MAX)),
+        2 => Box::new(Beside::<Select<Few>, Few>::new(2, usize::MAX)),
+        3 => Box::new(Beside::<Epoll<256>, Growable>::new(3, 256).lendable()),
+        4 => Box::new(Beside::<Poll<Growable>, Growable>::new(4, usize::MAX)),
+        5 => Box::new(Beside::<Select<Growable>, Growable>::new(5, usize::MAX)),
+        6 => Box::new(Beside::<Epoll<1>, Growable>::new(6, 1).lendable()),
+        _ => Box::new(Beside::<Any<Few, 2>, Few>::new(7, 2)),
+    }
+}
+
+/// The cells of those that don't allocate open their descriptors once and keep them.
+fn open_cells() {
+    fn open<M: Table>(number: usize) {
+        Selector::<Poll<Few>, std::fs::File, (), Few>::new().unwrap().waker_in(Few::cell(number)).unwrap();
+    }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| (0..KINDS).for_each(open::<Few>));
+}
+
+type Told = BTreeMap<(RawFd, u16), Events>;
+
+/// Two selectors that were told of the same registrations must have been told the same. What each was
+/// told has been held against its model; this is for what the models have in common.
+fn compare(one: (Kind, &Told), two: (Kind, &Told)) {
+    let gone = Events::HANGUP | Events::ERROR;
+    for (key, told) in one.1 {
+        let Some(other) = two.1.get(key) else { continue };
+        let differs = !(one.0.tells_error() && two.0.tells_error()) && (*told | *other).intersects(gone);
+        if differs {
+            continue;
+        }
+        let half = if one.0.tells_hangup() && two.0.tells_hangup() { Events::READ_HANGUP } else { Events::empty() };
+        let seen = Events::READ | Events::WRITE | Events::PRIORITY | gone | half;
+        assert_eq!(*told & seen, *other & seen, "{} and {} of {key:?}", one.0, two.0);
+    }
+}
+
+fn settle(world: &World, subjects: &mut [Box<dyn Subject>]) {
+    let before = world.look();
+    let all: Vec<_> = subjects.iter_mut().map(|subject| (subject.kind(), subject.settle(world))).collect();
+    // TCP may take its time.
+    if before == world.look() {
+        for pair in all.windows(2) {
+            compare((pair[0].0, &pair[0].1), (pair[1].0, &pair[1].1));
+        }
+    }
+}
+
+/// Runs the steps on selectors of these kinds, and checks after each that all is as the models say.
+pub fn run(steps: &[Step], kinds: impl Iterator<Item = usize>) {
+    let mut world = World::new();
+    open_cells();
+    let open = open_descriptors();
+    let mut subjects: Vec<_> = kinds.map(make).collect();
+    for step in &steps[..steps.len().min(LONGEST)] {
+        world.step(step);
+        if matches!(step, Step::Settle) {
+            settle(&world, &mut subjects);
+        }
+        for subject in &mut subjects {
+            subject.step(&world, step);
+            subject.check(&world);
+        }
+    }
+    drop(subjects);
+    world.close();
+    assert_eq!(open_descriptors(), open, "descriptors have leaked");
+}
+
+/// As above, on all of them.
+pub fn run_all(steps: &[Step]) {
+    run(steps, 0..KINDS);
+}

@@ -1,0 +1,290 @@
+//! Descriptors at known numbers, what is done to them, and the kernel's word on each.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair, sockopt,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::language::{Place, Sort, Step};
+
+pub const PLACES: usize = 8;
+
+/// The descriptor number of a place. The last one is too large for the `select` call.
+pub fn number(place: Place) -> RawFd {
+    let place = usize::from(place) % PLACES;
+    if place == PLACES - 1 { 1030 } else { 700 + RawFd::try_from(place).unwrap() }
+}
+
+/// Names an open file, which several numbers may share. Never used again.
+pub type FileId = usize;
+
+/// What the kernel says of a file: before and after a wait, for TCP takes its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    pub least: u16,
+    pub most: u16,
+}
+
+struct Open {
+    sort: Sort,
+    peer: Option<OwnedFd>,
+}
+
+pub struct World {
+    at: [Option<FileId>; PLACES],
+    files: Vec<Open>,
+    /// When something last happened to a file that could be an edge, and that must be one.
+    pub stirred: Vec<u64>,
+    pub raised: Vec<u64>,
+    pub now: u64,
+    // The numbers are the process's, so there can be only one world.
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn tcp() -> (OwnedFd, OwnedFd) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (two, _) = listener.accept().unwrap();
+    for end in [&one, &two] {
+        end.set_nonblocking(true).unwrap();
+        end.set_nodelay(true).unwrap();
+        // Small, so that filling them is quick.
+        sockopt::set_socket_send_buffer_size(end, 4096).unwrap();
+        sockopt::set_socket_recv_buffer_size(end, 4096).unwrap();
+    }
+    (one.into(), two.into())
+}
+
+fn open(sort: Sort) -> (OwnedFd, Option<OwnedFd>) {
+    match sort {
+        Sort::PipeRead | Sort::PipeWrite => {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+            if sort == Sort::PipeRead { (read, Some(write)) } else { (write, Some(read)) }
+        }
+        Sort::Unix => {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let (one, two) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+            (one, Some(two))
+        }
+        Sort::Tcp => {
+            let (one, two) = tcp();
+            (one, Some(two))
+        }
+        Sort::Event => (eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap(), None),
+        Sort::Regular => (File::open("/proc/self/exe").unwrap().into(), None),
+        Sort::Nested => {
+            let inner = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+            let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap();
+            epoll::add(&inner, &event, epoll::EventData::new_u64(0), epoll::EventFlags::IN).unwrap();
+            (inner, Some(event))
+        }
+    }
+}
+
+/// A number of this world, which is open.
+fn borrow(place: Place) -> BorrowedFd<'static> {
+    // SAFETY: used at once, for system calls on a number that only the world opens and closes.
+    unsafe { BorrowedFd::borrow_raw(number(place)) }
+}
+
+fn read_all(fd: impl AsFd) {
+    let mut sink = [0; 4096];
+    while let Ok(1..) = rustix::io::read(&fd, &mut sink) {}
+}
+
+fn fill(fd: impl AsFd) {
+    for size in [4096, 1] {
+        while let Ok(1..) = send(&fd, &[0; 4096][..size], SendFlags::NOSIGNAL) {}
+    }
+}
+
+fn fill_pipe(fd: impl AsFd) {
+    for size in [4096, 1] {
+        while let Ok(1..) = rustix::io::write(&fd, &[0; 4096][..size]) {}
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { at: [None; PLACES], files: Vec::new(), stirred: vec![], raised: vec![], now: 1, _alone: alone }
+    }
+
+    pub fn file_at(&self, place: Place) -> Option<FileId> {
+        self.at[usize::from(place) % PLACES]
+    }
+
+    pub fn file_of(&self, fd: RawFd) -> Option<FileId> {
+        (0..PLACES as Place).find(|place| number(*place) == fd).and_then(|place| self.file_at(place))
+    }
+
+    pub fn lives(&self, file: FileId) -> bool {
+        self.at.contains(&Some(file))
+    }
+
+    pub fn is_regular(&self, file: FileId) -> bool {
+        self.files[file].sort == Sort::Regular
+    }
+
+    /// The kernel's word on each living file, by poll(2), one entry for each.
+    pub fn look(&self) -> Vec<(FileId, u16)> {
+        let mut named: Vec<(FileId, Place)> = Vec::new();
+        for (file, place) in self.at.iter().zip(0..).filter_map(|(file, place)| file.map(|file| (file, place))) {
+            if !named.iter().any(|(other, _)| *other == file) {
+                named.push((file, place));
+            }
+        }
+        let all = PollFlags::IN | PollFlags::OUT | PollFlags::PRI | PollFlags::RDHUP;
+        let mut fds: Vec<_> =
+            named.iter().map(|(_, place)| PollFd::from_borrowed_fd(borrow(*place), all)).collect();
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
+        named.iter().zip(fds).map(|((file, _), answer)| (*file, answer.revents().bits())).collect()
+    }
+
+    fn leave(&mut self, place: Place) -> bool {
+        let Some(file) = self.at[usize::from(place) % PLACES].take() else { return false };
+        if !self.lives(file) {
+            self.files[file].peer = None;
+        }
+        true
+    }
+
+    /// Does what a step asks of the descriptors. The others are no business of the world.
+    pub fn step(&mut self, step: &Step) {
+        self.now += 1;
+        match *step {
+            Step::Open(place, sort) => {
+                let (ours, peer) = open(sort);
+                put(ours, number(place));
+                self.leave(place);
+                self.files.push(Open { sort, peer });
+                self.stirred.push(self.now);
+                self.raised.push(0);
+                self.at[usize::from(place) % PLACES] = Some(self.files.len() - 1);
+            }
+            Step::Close(place) => {
+                if self.leave(place) {
+                    // SAFETY: it was open, the world's, and nobody's but a raw registration's.
+                    unsafe { rustix::io::close(number(place)) };
+                }
+            }
+            Step::Dup(from, to) => {
+                let (Some(file), false) = (self.file_at(from), number(from) == number(to)) else { return };
+                put(rustix::io::fcntl_dupfd_cloexec(borrow(from), 0).unwrap(), number(to));
+                // The old one last: it may be the same file.
+                let old = self.at[usize::from(to) % PLACES].replace(file);
+                if let Some(old) = old.filter(|old| !self.lives(*old)) {
+                    self.files[old].peer = None;
+                }
+            }
+            Step::Write(place)
+            | Step::Urgent(place)
+            | Step::Fill(place)
+            | Step::Drain(place)
+            | Step::Empty(place)
+            | Step::Shut(place, _)
+            | Step::Hang(place, _)
+            | Step::TakeError(place) => {
+                if let Some(file) = self.file_at(place) {
+                    self.stirred[file] = self.now;
+                    if self.stir(step, file, place) {
+                        self.raised[file] = self.now;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Answers whether data arrived, which is an edge for whoever waits to read.
+    fn stir(&mut self, step: &Step, file: FileId, place: Place) -> bool {
+        let Open { sort, peer } = &mut self.files[file];
+        let (sort, ours) = (*sort, borrow(place));
+        let stream = matches!(sort, Sort::Unix | Sort::Tcp);
+        match (step, peer.as_ref()) {
+            (Step::Write(_), _) if sort == Sort::Event => {
+                return rustix::io::write(ours, &1_u64.to_ne_bytes()).is_ok();
+            }
+            (Step::Write(_), Some(peer)) if sort == Sort::Nested => {
+                let _ = rustix::io::write(peer, &1_u64.to_ne_bytes());
+            }
+            (Step::Write(_), Some(peer)) if sort == Sort::PipeRead => {
+                return rustix::io::write(peer, b"!").is_ok();
+            }
+            (Step::Write(_), Some(peer)) if stream => return send(peer, b"!", SendFlags::NOSIGNAL).is_ok(),
+            (Step::Urgent(_), Some(peer)) if sort == Sort::Tcp => {
+                let _ = send(peer, b"!", SendFlags::NOSIGNAL | SendFlags::OOB);
+            }
+            (Step::Fill(_), _) if stream => fill(ours),
+            (Step::Fill(_), Some(_)) if sort == Sort::PipeWrite => fill_pipe(ours),
+            (Step::Drain(_), Some(event)) if sort == Sort::Nested => read_all(event),
+            (Step::Drain(_), _) if !matches!(sort, Sort::PipeWrite | Sort::Regular | Sort::Nested) => {
+                read_all(ours);
+                if sort == Sort::Tcp {
+                    let _ = rustix::net::recv(ours, &mut [0; 1][..], RecvFlags::OOB);
+                }
+            }
+            (Step::Empty(_), Some(peer)) if stream || sort == Sort::PipeWrite => read_all(peer),
+            (Step::Shut(_, true), Some(peer)) if stream => {
+                let _ = shutdown(peer, Shutdown::Write);
+            }
+            (Step::Shut(_, false), _) if stream => {
+                let _ = shutdown(ours, Shutdown::Write);
+            }
+            (Step::Hang(_, reset), Some(end)) => {
+                if *reset && sort == Sort::Tcp {
+                    sockopt::set_socket_linger(end, Some(std::time::Duration::ZERO)).unwrap();
+                }
+                *peer = None;
+            }
+            (Step::TakeError(_), _) if stream => {
+                let _ = sockopt::socket_error(ours);
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
+/// Moves a descriptor to a number, over whatever is there.
+fn put(fd: OwnedFd, to: RawFd) {
+    // SAFETY: the number belongs to this world, as do the descriptors that were open at it; it is given away again
+    // as a bare number at once.
+    let mut target = unsafe { OwnedFd::from_raw_fd(to) };
+    rustix::io::dup3(&fd, &mut target, rustix::io::DupFlags::CLOEXEC).unwrap();
+    let _ = target.into_raw_fd();
+}
+
+impl World {
+    /// Closes everything, but nobody else has the numbers yet.
+    pub fn close(&mut self) {
+        for place in 0..PLACES as Place {
+            self.step(&Step::Close(place));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// How many descriptors the process has open.
+pub fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The number that the next descriptor is going to have.
+pub fn next_number() -> RawFd {
+    let stdin = rustix::stdio::stdin();
+    rustix::io::fcntl_dupfd_cloexec(stdin, 3).unwrap().as_raw_fd()
+}
