@@ -1,3 +1,7 @@
+//! The key tables, fixed and growing, against a `BTreeMap`, without system calls.
 #![no_main]
+
 use libfuzzer_sys::fuzz_target;
-fuzz_target!(|_a: u8| {});
+use selectors_fuzz::shared::tables::{self, Program};
+
+fuzz_target!(|program: Program| tables::run_all(&program.0));

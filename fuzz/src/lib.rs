@@ -8,5 +8,7 @@ pub mod shared;
 pub fn ignore_sigpipe() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     // SAFETY: changes one disposition, to one that runs nothing.
-    ONCE.call_once(|| drop(unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) }));
+    ONCE.call_once(|| unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+    });
 }

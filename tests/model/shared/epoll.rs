@@ -57,7 +57,13 @@ impl Epoll {
         Ok(())
     }
 
-    pub fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+    pub fn modify(
+        &mut self,
+        world: &World,
+        number: RawFd,
+        asked: Interest,
+        token: Token,
+    ) -> Result<(), Errno> {
         let entry = self.of(world, number)?.1.ok_or(Errno::NOENT)?;
         // The user data comes with every call.
         let data = entry.data.filter(|_| entry.token == token);

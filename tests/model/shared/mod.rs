@@ -13,8 +13,11 @@
 
 pub mod batch;
 pub mod epoll;
+pub mod fake;
 pub mod language;
 pub mod program;
 pub mod scan;
 pub mod subject;
+pub mod tables;
+pub mod wakes;
 pub mod world;

@@ -53,7 +53,8 @@ fn compare(one: (Kind, &Told), two: (Kind, &Told)) {
         if differs {
             continue;
         }
-        let half = if one.0.tells_hangup() && two.0.tells_hangup() { Events::READ_HANGUP } else { Events::empty() };
+        let half =
+            if one.0.tells_hangup() && two.0.tells_hangup() { Events::READ_HANGUP } else { Events::empty() };
         let seen = Events::READ | Events::WRITE | Events::PRIORITY | gone | half;
         assert_eq!(*told & seen, *other & seen, "{} and {} of {key:?}", one.0, two.0);
     }

@@ -117,8 +117,19 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         let (batch, keys) = Default::default();
         let counted = Rc::new(());
         Self {
-            selector, room, number, counted, kernel, keys, batch, fetched: 0, tokens: WAKE, waker: None,
-            woken: (false, false), lent: None, is_lent: false,
+            selector,
+            room,
+            number,
+            counted,
+            kernel,
+            keys,
+            batch,
+            fetched: 0,
+            tokens: WAKE,
+            waker: None,
+            woken: (false, false),
+            lent: None,
+            is_lent: false,
         }
     }
 
@@ -220,7 +231,8 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
 
     /// What a wait may bring now.
     fn answers(&self, world: &World, before: &[(FileId, u16)], after: &[(FileId, u16)]) -> Vec<Answer> {
-        let bits = |look: &[(FileId, u16)], file| look.iter().find(|(one, _)| *one == file).map_or(0, |one| one.1);
+        let bits =
+            |look: &[(FileId, u16)], file| look.iter().find(|(one, _)| *one == file).map_or(0, |one| one.1);
         let look = |file| {
             let (before, after) = (bits(before, file), bits(after, file));
             Readiness { least: before & after, most: before | after }

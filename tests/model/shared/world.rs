@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair, sockopt,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair,
+    sockopt,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -137,7 +138,9 @@ impl World {
     /// The kernel's word on each living file, by poll(2), one entry for each.
     pub fn look(&self) -> Vec<(FileId, u16)> {
         let mut named: Vec<(FileId, Place)> = Vec::new();
-        for (file, place) in self.at.iter().zip(0..).filter_map(|(file, place)| file.map(|file| (file, place))) {
+        for (file, place) in
+            self.at.iter().zip(0..).filter_map(|(file, place)| file.map(|file| (file, place)))
+        {
             if !named.iter().any(|(other, _)| *other == file) {
                 named.push((file, place));
             }

@@ -1,0 +1,210 @@
+//! Wakers, the selectors they wake, and those that come after them.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use rustix::event::{EventfdFlags, eventfd};
+use selectors_core::backend::{Backend, Epoll, Poll, Select};
+use selectors_core::{Error, Events, Selector, WakeCell, Waker};
+use selectors_std::Growable;
+
+use std::sync::Arc;
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Step {
+    /// A new selector at this place, of this backend; the old one is dropped first.
+    Open(u8, u8),
+    Drop(u8),
+    /// The selector takes the cell.
+    Take(u8, u8),
+    Wake(u8),
+    WakeTwice(u8),
+    /// From so many threads, while the selector waits.
+    WakeFromThreads(u8, u8),
+    /// Makes, or ends, the readiness of something else that the selector watches.
+    Ready(u8, bool),
+    Select(u8),
+    /// Takes no event, so that the next wait does not ask the kernel.
+    SelectAndLeave(u8),
+}
+
+#[derive(Debug)]
+pub struct Program(pub Vec<Step>);
+
+impl<'a> Arbitrary<'a> for Program {
+    fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let mut steps = Vec::new();
+        while !input.is_empty() && steps.len() < 100 {
+            steps.push(input.arbitrary()?);
+        }
+        Ok(Self(steps))
+    }
+}
+
+const PLACES: usize = 3;
+const CELLS: usize = 2;
+
+trait Woken {
+    fn take(&mut self, cell: Arc<WakeCell>) -> Result<Waker<Arc<WakeCell>>, Error>;
+    fn select(&mut self, timeout: Duration) -> Result<usize, Error>;
+    fn next_ready(&mut self) -> Option<(i32, Events)>;
+}
+
+impl<B: Backend> Woken for Selector<B, Arc<OwnedFd>, (), Growable> {
+    fn take(&mut self, cell: Arc<WakeCell>) -> Result<Waker<Arc<WakeCell>>, Error> {
+        self.waker_in(cell)
+    }
+
+    fn select(&mut self, timeout: Duration) -> Result<usize, Error> {
+        self.select(Some(timeout))
+    }
+
+    fn next_ready(&mut self) -> Option<(i32, Events)> {
+        self.next_ready().map(|(key, events)| (key.fd, events))
+    }
+}
+
+struct Place {
+    selector: Box<dyn Woken>,
+    /// How many events a wait brings.
+    room: usize,
+    source: Arc<OwnedFd>,
+    /// Which cell it has, if any.
+    cell: Option<usize>,
+    ready: bool,
+    /// An event was left by the last wait.
+    left: bool,
+    /// No wait has ended by the wakes yet: surely; perhaps, for a batch had no room for it.
+    woken: bool,
+    perhaps: bool,
+}
+
+impl Place {
+    fn open(backend: u8) -> Self {
+        let source = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap());
+        fn made<B: Backend + 'static>(source: &Arc<OwnedFd>) -> Box<dyn Woken> {
+            let mut selector = Selector::<B, _, _, Growable>::new().unwrap();
+            selector.register(source.clone(), Events::READ, ()).unwrap();
+            Box::new(selector)
+        }
+        let (selector, room) = match backend % 4 {
+            0 => (made::<Epoll<256>>(&source), 256),
+            1 => (made::<Epoll<1>>(&source), 1),
+            2 => (made::<Poll<Growable>>(&source), usize::MAX),
+            _ => (made::<Select<Growable>>(&source), usize::MAX),
+        };
+        Self { selector, room, source, cell: None, ready: false, left: false, woken: false, perhaps: false }
+    }
+
+    /// Waits without waiting.
+    fn select(&mut self, take: bool) {
+        if self.left {
+            assert_eq!(self.selector.select(Duration::ZERO), Ok(1), "what was left comes first");
+        } else {
+            self.wait();
+        }
+        if take {
+            self.take_all();
+        }
+    }
+
+    fn wait(&mut self) {
+        let count = self.selector.select(Duration::ZERO).unwrap();
+        let ready = usize::from(self.ready);
+        let (least, most) =
+            (ready + usize::from(self.woken), ready + usize::from(self.woken || self.perhaps));
+        assert!(least.min(self.room) <= count && count <= most.min(self.room), "{count}: {least}..={most}");
+        // With no room for both, nobody knows which of them came.
+        self.perhaps = count < most;
+        self.woken = false;
+        self.left = self.ready && !self.perhaps;
+        if self.ready && self.perhaps {
+            self.take_all();
+        }
+    }
+
+    fn take_all(&mut self) {
+        let mut told = 0;
+        while let Some((_, events)) = self.selector.next_ready() {
+            assert_eq!(events, Events::READ);
+            told += 1;
+        }
+        assert!(told <= 1 && (told == 1 || !self.left));
+        self.left = false;
+    }
+}
+
+/// Runs the steps, and holds each answer against the model.
+pub fn run(steps: &[Step]) {
+    let cells: Vec<_> = (0..CELLS).map(|_| Arc::new(WakeCell::new())).collect();
+    let mut places: Vec<Option<Place>> = (0..PLACES).map(|_| None).collect();
+    for step in steps {
+        one(*step, &cells, &mut places);
+    }
+    drop(places);
+    assert!(cells.iter().all(|cell| Arc::strong_count(cell) == 1), "a cell is kept");
+    assert!(cells.iter().all(|cell| cell.wake() == Err(Error::WakerClosed)));
+}
+
+fn one(step: Step, cells: &[Arc<WakeCell>], places: &mut [Option<Place>]) {
+    let holder = |places: &[Option<Place>], cell: usize| {
+        places.iter().position(|place| place.as_ref().is_some_and(|place| place.cell == Some(cell)))
+    };
+    match step {
+        Step::Open(place, backend) => {
+            places[usize::from(place) % PLACES] = None;
+            places[usize::from(place) % PLACES] = Some(Place::open(backend));
+        }
+        Step::Drop(place) => places[usize::from(place) % PLACES] = None,
+        Step::Take(place, cell) => {
+            let cell = usize::from(cell) % CELLS;
+            let held = holder(places, cell);
+            let number = usize::from(place) % PLACES;
+            let Some(place) = &mut places[number] else { return };
+            let answer = place.selector.take(cells[cell].clone()).map(|_| ());
+            let free = if place.cell.is_some() { held == Some(number) } else { held.is_none() };
+            assert_eq!(answer, if free { Ok(()) } else { Err(Error::WakerInUse) });
+            if free && place.cell.is_none() {
+                (place.cell, place.woken, place.perhaps) = (Some(cell), false, false);
+            }
+        }
+        Step::Wake(cell) | Step::WakeTwice(cell) => {
+            let cell = usize::from(cell) % CELLS;
+            let held = holder(places, cell);
+            for _ in 0..if matches!(step, Step::WakeTwice(_)) { 2 } else { 1 } {
+                assert_eq!(cells[cell].wake().is_ok(), held.is_some());
+            }
+            if let Some(place) = held.and_then(|place| places[place].as_mut()) {
+                place.woken = true;
+            }
+        }
+        Step::WakeFromThreads(place, threads) => {
+            let Some(place) = &mut places[usize::from(place) % PLACES] else { return };
+            let (Some(cell), false, false) = (place.cell, place.left, place.ready) else { return };
+            std::thread::scope(|scope| {
+                for _ in 0..=threads % 3 {
+                    scope.spawn(|| assert_eq!(cells[cell].wake(), Ok(())));
+                }
+                assert_eq!(place.selector.select(Duration::from_secs(20)), Ok(1), "nobody was woken");
+                place.take_all();
+            });
+            // The later ones may have come after the wait.
+            (place.woken, place.perhaps) = (false, true);
+        }
+        Step::Ready(place, ready) => {
+            let Some(place) = &mut places[usize::from(place) % PLACES] else { return };
+            if ready {
+                rustix::io::write(&place.source, &1_u64.to_ne_bytes()).unwrap();
+            } else {
+                let _ = rustix::io::read(&place.source, &mut [0; 8]);
+            }
+            place.ready = ready;
+        }
+        Step::Select(place) | Step::SelectAndLeave(place) => {
+            if let Some(place) = &mut places[usize::from(place) % PLACES] {
+                place.select(matches!(step, Step::Select(_)));
+            }
+        }
+    }
+}
