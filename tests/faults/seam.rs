@@ -1,0 +1,149 @@
+//! A backend between selector and kernel refuses.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::event::Timespec;
+use rustix::io::Errno;
+use selectors_core::backend::{Backend, Epoll, Poll, Select, Token, Watched};
+use selectors_core::storage::Fixed;
+use selectors_core::{Error, Events, Interest, Kind, Mode};
+use selectors_std::Growable;
+
+use super::{Cells, ERRNOS, NOW, Table, Watching, agree, opened, pair, ready};
+
+thread_local! {
+    /// Which call is refused, once, and with what.
+    static NEXT: Cell<Option<(&'static str, Errno)>> = const { Cell::new(None) };
+}
+
+fn refuse(call: &'static str) -> Result<(), Error> {
+    match NEXT.get() {
+        Some((one, errno)) if one == call => {
+            NEXT.set(None);
+            Err(Error::Os { call, fd: None, errno })
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Refusing<B>(B);
+
+impl<B: Backend> Backend for Refusing<B> {
+    const KIND: Option<Kind> = B::KIND;
+
+    fn new() -> Result<Self, Error> {
+        refuse("new")?;
+        B::new().map(Self)
+    }
+
+    fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+        refuse("add")?;
+        self.0.add(fd, token, interest)
+    }
+
+    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        refuse("modify")?;
+        self.0.modify(old, new)
+    }
+
+    fn remove(&mut self, old: &Watched<'_>) {
+        self.0.remove(old);
+    }
+
+    fn disarm(&mut self, fired: &Watched<'_>) {
+        self.0.disarm(fired);
+    }
+
+    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+        refuse("wait")?;
+        self.0.wait(timeout)
+    }
+
+    fn peek(&mut self) -> Option<(Token, Events)> {
+        self.0.peek()
+    }
+
+    fn advance(&mut self) {
+        self.0.advance();
+    }
+
+    fn pending(&self) -> usize {
+        self.0.pending()
+    }
+
+    fn take_wake(&mut self, token: Token) -> bool {
+        self.0.take_wake(token)
+    }
+
+    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
+        self.0.rebuild(watched)
+    }
+}
+
+fn one<B: Backend, M: Table>(errno: Errno) {
+    let error = |call| Error::Os { call, fd: None, errno };
+    let next = |call| NEXT.set(Some((call, errno)));
+    next("new");
+    assert_eq!(Watching::<Refusing<B>, M>::new().map(|_| ()), Err(error("new")));
+    let (mut selector, own) = opened::<Refusing<B>, M>();
+    let (stream, mut peer) = pair();
+    let fd = stream.as_raw_fd();
+
+    next("add");
+    let refused = selector.register(stream, Events::READ, 7).unwrap_err();
+    assert_eq!((refused.error, refused.fileobj.as_raw_fd(), refused.data), (error("add"), fd, 7));
+    agree(&selector, own, &[], 0);
+    selector.register(refused.fileobj, Events::READ.one_shot(), 7).unwrap();
+
+    peer.write_all(b"!").unwrap();
+    next("wait");
+    let answer = if errno == Errno::INTR { Ok(0) } else { Err(error("wait")) };
+    assert_eq!(selector.select(NOW), answer);
+    assert!(selector.next_ready().is_none());
+    next("modify");
+    assert_eq!(selector.modify(fd, Events::WRITE), Err(error("modify")));
+    agree(&selector, own, &[(fd, Events::READ, Mode::OneShot)], 0);
+    assert_eq!(ready(&mut selector), [(fd, Events::READ)].into());
+    // Of one that fired: it stays silent.
+    next("modify");
+    assert_eq!(selector.modify(fd, Events::WRITE), Err(error("modify")));
+    assert!(ready(&mut selector).is_empty());
+    selector.modify(fd, Events::WRITE).unwrap();
+    assert_eq!(ready(&mut selector), [(fd, Events::WRITE)].into());
+
+    next("add");
+    let cell = M::cell();
+    assert_eq!(selector.waker_in(cell.clone()).map(|_| ()), Err(error("add")));
+    let waker = selector.waker_in(cell).unwrap();
+    waker.wake().unwrap();
+    assert_eq!(selector.select(NOW), Ok(2));
+    agree(&selector, own, &[(fd, Events::WRITE, Mode::Level)], 1);
+    assert_eq!(selector.unregister(fd).unwrap().data, 7);
+    agree(&selector, own, &[], 1);
+    assert_eq!(NEXT.get(), None);
+}
+
+pub(crate) fn all(cells: &mut Cells) {
+    type Few = Fixed<8>;
+    for errno in ERRNOS {
+        one::<Epoll, Few>(errno);
+        one::<Poll<Few>, Few>(errno);
+        one::<Select<Few>, Few>(errno);
+        one::<Epoll, Growable>(errno);
+        one::<Poll<Growable>, Growable>(errno);
+        one::<Select<Growable>, Growable>(errno);
+        for backend in ["epoll", "poll", "select"] {
+            for call in ["new", "add", "wait", "modify", "modify, fired", "waker: add"] {
+                for table in ["fixed", "growable"] {
+                    cells.ran(&format!("{backend}, {table}, seam"), call);
+                }
+            }
+        }
+    }
+}
