@@ -2,12 +2,14 @@
 //! ends in an error.
 #![allow(unsafe_code, reason = "signals are sent and handled with what the C library gives")]
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use selectors_core::backend::{Backend, Poll};
 use selectors_core::storage::{Fixed, Storage};
 use selectors_core::{Events, Mode, Selector, WakeCell};
@@ -24,17 +26,27 @@ unsafe extern "C" {
     fn pthread_kill(thread: usize, number: i32) -> i32;
 }
 
-/// How many signals the handlers of all threads have seen.
-static HANDLED: AtomicU32 = AtomicU32::new(0);
-
-extern "C" fn handler(_number: i32) {
-    HANDLED.fetch_add(1, Ordering::Relaxed);
+thread_local! {
+    /// How many signals the handler has seen in this thread.
+    static HANDLED: Cell<Option<&'static AtomicU32>> = const { Cell::new(None) };
 }
 
-/// A thread's handle for `pthread_kill`, asked of the thread itself.
-fn this_thread() -> usize {
-    // SAFETY: has no conditions.
-    unsafe { pthread_self() }
+extern "C" fn handler(_number: i32) {
+    if let Some(handled) = HANDLED.get() {
+        handled.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Sends signals to a thread, each when the one before has been handled, for pending ones are the same.
+fn send(target: usize, handled: &AtomicU32, over: &AtomicBool) {
+    while !over.load(Ordering::SeqCst) {
+        let before = handled.load(Ordering::SeqCst);
+        // SAFETY: that thread waits for this one at the end of a scope, so it exists.
+        unsafe { pthread_kill(target, Signal::USR2.as_raw()) };
+        while handled.load(Ordering::SeqCst) == before && !over.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+    }
 }
 
 fn signalled<B: Backend, M: Storage>(mode: Mode, timeout: Option<Duration>)
@@ -43,92 +55,79 @@ where
 {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
+    theirs.set_read_timeout(SOON).unwrap();
     let mut selector = Selector::<B, _, (), M>::new().unwrap();
     selector.register(ours, Events::READ.with_mode(mode), ()).unwrap();
     let waker = selector.waker().unwrap();
 
-    let number = rustix::process::Signal::USR2.as_raw();
+    let handled: &'static AtomicU32 = Box::leak(Box::default());
+    HANDLED.set(Some(handled));
     // SAFETY: the handler does nothing but an atomic operation.
-    unsafe { signal(number, handler) };
-    let target = this_thread();
+    unsafe { signal(Signal::USR2.as_raw(), handler) };
+    // SAFETY: has no conditions.
+    let target = unsafe { pthread_self() };
     let over = AtomicBool::new(false);
-    let sent = AtomicU32::new(0);
+    let (events, wakes) = (AtomicU32::new(0), AtomicU32::new(0));
     thread::scope(|scope| {
+        scope.spawn(|| send(target, handled, &over));
+        // One byte and its echo, one wake and its end, then the next: one that is lost stops all.
         scope.spawn(|| {
-            // At least so many, and until the events have come.
-            while sent.load(Ordering::Relaxed) < SIGNALS || !over.load(Ordering::Acquire) {
-                // SAFETY: that thread waits for this one at the end of the scope, so it exists.
-                unsafe { pthread_kill(target, number) };
-                sent.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(Duration::from_micros(1));
-            }
-            over.store(true, Ordering::Release);
-            // The last wait may be without end.
-            let _ = waker.wake();
-        });
-        // One byte, then its answer, then the next: one event that is lost stops everything.
-        let wakes = AtomicU32::new(0);
-        let echoed = AtomicU32::new(0);
-        let (wakes, echoed) = (&wakes, &echoed);
-        let (over, sent) = (&over, &sent);
-        scope.spawn(move || {
-            theirs.set_read_timeout(SOON).unwrap();
-            while sent.load(Ordering::Relaxed) < SIGNALS {
+            while handled.load(Ordering::SeqCst) < SIGNALS {
                 theirs.write_all(b"!").unwrap();
                 theirs.read_exact(&mut [0]).expect("an event is lost");
-                echoed.fetch_add(1, Ordering::Relaxed);
-                let before = wakes.load(Ordering::Acquire);
+                let before = wakes.load(Ordering::SeqCst);
                 waker.wake().unwrap();
-                let begun = std::time::Instant::now();
-                while wakes.load(Ordering::Acquire) == before {
+                let begun = Instant::now();
+                while wakes.load(Ordering::SeqCst) == before {
                     assert!(Some(begun.elapsed()) < SOON, "a wake is lost");
                     thread::yield_now();
                 }
             }
-            over.store(true, Ordering::Release);
+            over.store(true, Ordering::SeqCst);
+            waker.wake().unwrap();
         });
-        while !(over.load(Ordering::Acquire) && sent.load(Ordering::Relaxed) >= SIGNALS) {
-            let before = selector.stats();
+        while !over.load(Ordering::SeqCst) {
             let count = selector.select(timeout).expect("a signal is no error");
             let mut told = 0;
-            while let Some((key, events)) = selector.next_ready() {
-                assert!(events.contains(Events::READ));
+            while let Some((key, ready)) = selector.next_ready() {
+                assert_eq!(ready, Events::READ);
                 told += 1;
                 let (fd, mut stream) = (key.fd, key.fileobj);
                 let mut byte = [0];
                 while let Ok(1) = stream.read(&mut byte) {
                     stream.write_all(&byte).unwrap();
+                    events.fetch_add(1, Ordering::SeqCst);
                 }
                 if mode == Mode::OneShot {
                     selector.modify(fd, Events::READ.one_shot()).unwrap();
                 }
             }
             if count > told {
-                wakes.fetch_add(1, Ordering::Release);
+                wakes.fetch_add(1, Ordering::SeqCst);
             }
-            assert!(selector.stats().waits - before.waits <= 1);
         }
-        assert!(echoed.load(Ordering::Relaxed) > 0);
     });
-    assert!(sent.load(Ordering::Relaxed) >= SIGNALS);
+    HANDLED.set(None);
+    let (events, wakes) = (events.into_inner(), wakes.into_inner());
+    println!(
+        "{mode:?}, {timeout:?}: {} signals, {events} events, {wakes} wakes",
+        handled.load(Ordering::SeqCst)
+    );
+    assert!(events > 0 && wakes > 0);
 }
 
-/// Takes what its type has: a storage that allocates has cells of its own.
 fn every_mode<B: Backend, M: Storage>()
 where
     M::Wake: Default + Send + Sync,
 {
-    let before = HANDLED.load(Ordering::Relaxed);
     let edge = Selector::<B, UnixStream, (), M>::new().unwrap().kind().supports_edge();
     for mode in [Mode::Level, Mode::OneShot, Mode::Edge] {
         if mode != Mode::Edge || edge {
             signalled::<B, M>(mode, None);
-            // With epoll, two system calls.
-            signalled::<B, M>(mode, Some(Duration::from_micros(300)));
         }
     }
-    // Signals of one number are not queued; those that come while one is pending are the same one.
-    assert!(HANDLED.load(Ordering::Relaxed) - before > SIGNALS / 10);
+    // With epoll, two system calls.
+    signalled::<B, M>(Mode::Level, Some(Duration::from_micros(300)));
 }
 
 selectors_core::if_epoll! {
@@ -168,20 +167,21 @@ fn the_handler_wakes() {
     }
     let mut selector = Selector::<Poll<Fixed<4>>, UnixStream, (), Fixed<4>>::new().unwrap();
     selector.waker_in(&CELL).unwrap();
-    let number = rustix::process::Signal::USR1.as_raw();
+    let number = Signal::USR1.as_raw();
     // SAFETY: the handler adds, and wakes, which is async-signal-safe.
     unsafe { signal(number, wake) };
-    let target = this_thread();
+    // SAFETY: has no conditions.
+    let target = unsafe { pthread_self() };
     let seen = AtomicU32::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for sent in 1..=SIGNALS {
                 // SAFETY: that thread waits for this one at the end of the scope, so it exists.
                 unsafe { pthread_kill(target, number) };
-                let begun = std::time::Instant::now();
+                let begun = Instant::now();
                 while seen.load(Ordering::SeqCst) < sent {
                     assert!(Some(begun.elapsed()) < SOON, "the wait goes on, though it was woken");
-                    std::hint::spin_loop();
+                    thread::yield_now();
                 }
             }
         });
