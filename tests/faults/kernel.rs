@@ -300,7 +300,9 @@ fn probe<M: Table>(cells: &mut Cells, label: &str) {
         for (call, name) in [(CREATE, "probing: epoll_create1"), (EPOLL, "probing: epoll_wait")] {
             let kind = under(call, errno, || Probed::<M>::new().map(|selector| selector.kind()));
             match errno {
-                Errno::MFILE | Errno::NOMEM => assert_eq!(kind.map_err(|error| error.errno()), Err(Some(errno))),
+                Errno::MFILE | Errno::NOMEM => {
+                    assert_eq!(kind.map_err(|error| error.errno()), Err(Some(errno)))
+                }
                 _ => assert_eq!(kind, Ok(Kind::Poll)),
             }
             cells.ran(label, name);

@@ -100,7 +100,9 @@ impl Place {
     /// Waits without waiting.
     fn select(&mut self, take: bool) {
         if self.left {
-            assert_eq!(self.selector.select(Duration::ZERO), Ok(1), "what was left comes first");
+            // The wake of that wait may still be among it, and count.
+            let count = self.selector.select(Duration::ZERO).unwrap();
+            assert!((1..=2).contains(&count), "what was left comes first, not {count}");
         } else {
             self.wait();
         }

@@ -1,0 +1,246 @@
+//! Long runs, and many of everything: memory and descriptors must stay where they are.
+//!
+//! `SOAK_SECONDS` says how long the servers are troubled (two seconds each, otherwise), and how often keys come and go.
+//! The numbers are read in `/proc`, so this is Linux's.
+#![cfg(target_os = "linux")]
+#![allow(unreachable_pub, reason = "the shared file is written for a module")]
+
+#[allow(dead_code, reason = "shared with the tests of the examples")]
+#[path = "examples/program.rs"]
+mod program;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use selectors_core::backend::{Backend, Epoll, Poll, Select};
+use selectors_core::storage::Fixed;
+use selectors_core::{Events, Selector, storage::Storage};
+use selectors_std::Growable;
+
+const NOW: Option<Duration> = Some(Duration::ZERO);
+
+/// Memory and descriptors are the process's, so there is one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn seconds() -> u64 {
+    std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+}
+
+/// Descriptors, and resident memory in pages.
+fn size_of(process: &str) -> (usize, usize) {
+    let fds = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    let statm = fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
+    (fds, statm.split(' ').nth(1).unwrap().parse().unwrap())
+}
+
+fn event() -> OwnedFd {
+    eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap()
+}
+
+/// A generator good enough for choices.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).unwrap()
+    }
+}
+
+fn many<B: Backend, M: Storage>(number: usize) {
+    let before = size_of("self").0;
+    let mut selector = Selector::<B, OwnedFd, usize, M>::new().unwrap();
+    let mut fds = Vec::new();
+    for count in 0..number {
+        fds.push(selector.register(event(), Events::READ, count).unwrap().fd);
+    }
+    assert_eq!(selector.select(NOW), Ok(0));
+    for fd in fds.iter().step_by(7) {
+        rustix::io::write(&selector.get_key(*fd).unwrap().fileobj, &1_u64.to_ne_bytes()).unwrap();
+    }
+    let mut told = 0;
+    while selector.select(NOW).unwrap() > 0 {
+        while let Some((key, events)) = selector.next_ready() {
+            assert_eq!((*key.data % 7, events), (0, Events::READ));
+            rustix::io::read(key.fileobj, &mut [0; 8]).unwrap();
+            told += 1;
+        }
+    }
+    assert_eq!(told, number.div_ceil(7));
+    for fd in fds.iter().rev().step_by(2) {
+        drop(selector.unregister(*fd).unwrap());
+    }
+    assert_eq!(selector.get_map().len(), number / 2);
+    drop(selector);
+    assert_eq!(size_of("self").0, before);
+    println!("{number} descriptors");
+}
+
+#[test]
+fn eighteen_thousand_descriptors() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let limit = limit.maximum.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    let number = limit.saturating_sub(100).min(18_000);
+    many::<Epoll<256>, Growable>(number);
+    many::<Poll<Growable>, Growable>(number);
+    many::<Select<Growable>, Growable>(number.min(900));
+}
+
+fn cycles<B: Backend, M: Storage>(number: u64) {
+    let sources: Vec<_> = (0..20).map(|_| event()).collect();
+    let mut selector = Selector::<B, &OwnedFd, u64, M>::new().unwrap();
+    let mut dice = Dice(42);
+    let mut cycle = |count: u64| {
+        let source = &sources[dice.roll(sources.len())];
+        if selector.get_map().contains(source) {
+            selector.modify(source, Events::READ | Events::WRITE).unwrap();
+            let _ = selector.unregister(source).unwrap();
+        } else {
+            selector.register(source, Events::WRITE, count).unwrap();
+        }
+        if count % 64 == 0 {
+            let ready = selector.select(NOW).unwrap();
+            assert_eq!(ready, selector.get_map().len());
+            // Some are taken, some left: no matter.
+            for _ in 0..dice.roll(ready + 1) {
+                assert!(selector.next_ready().is_some());
+            }
+            while selector.next_ready().is_some() {}
+        }
+    };
+    (0..number / 10).for_each(&mut cycle);
+    let before = size_of("self");
+    (number / 10..number).for_each(&mut cycle);
+    let after = size_of("self");
+    assert_eq!(after.0, before.0);
+    assert!(after.1 <= before.1 + 64, "memory grew from {} to {} pages", before.1, after.1);
+    println!("{number} registrations and removals: {before:?}, {after:?} descriptors and pages");
+}
+
+#[test]
+fn keys_come_and_go() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // A million at ten seconds and more.
+    let number = (seconds() * 100_000).min(1_000_000);
+    cycles::<Epoll, Growable>(number);
+    cycles::<Poll<Growable>, Growable>(number);
+    cycles::<Select<Growable>, Growable>(number);
+    cycles::<Epoll, Fixed<20>>(number);
+    cycles::<Poll<Fixed<20>>, Fixed<20>>(number);
+    cycles::<Select<Fixed<20>>, Fixed<20>>(number);
+}
+
+struct Server(Child, u16);
+
+impl Server {
+    fn start(name: &str) -> Self {
+        let mut command = Command::new(program::program(name));
+        let mut child = command.arg("localhost:0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines
+            .find_map(|line| line.unwrap().rsplit_once("port ").and_then(|(_, port)| port.parse().ok()))
+            .unwrap();
+        thread::spawn(move || lines.for_each(drop));
+        Self(child, port)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        size_of(&self.0.id().to_string())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One of the things that peers do, on one of the connections there are.
+fn trouble(dice: &mut Dice, peers: &mut Vec<TcpStream>, port: u16) {
+    let which = dice.roll(peers.len().max(1));
+    match (dice.roll(8), peers.get_mut(which)) {
+        (0..=1, _) | (_, None) => {
+            if peers.len() < 200 {
+                let peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                peer.set_nonblocking(true).unwrap();
+                peers.push(peer);
+            }
+        }
+        (2..=3, Some(peer)) => drop(peer.write(&[7; 5000][..1 + dice.roll(4999)])),
+        (4, Some(peer)) => drop(peer.read(&mut [0; 9000])),
+        (5, Some(peer)) => drop(peer.shutdown(Shutdown::Write)),
+        (6, Some(_)) => drop(peers.swap_remove(which)),
+        (_, Some(_)) => program::reset(peers.swap_remove(which)),
+    }
+}
+
+fn is_served(port: u16) {
+    program::echo(&program::connect(port), b"are you there?");
+}
+
+fn server_under_trouble(name: &str) {
+    let server = Server::start(name);
+    let mut dice = Dice(4711);
+    let mut peers = Vec::new();
+    let mut rounds = 0_u64;
+    // Grown to what it needs, before it is measured.
+    let mut run = |time: Duration| {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            for _ in 0..100 {
+                trouble(&mut dice, &mut peers, server.1);
+            }
+            rounds += 100;
+        }
+        peers.clear();
+        is_served(server.1);
+        settled(&server)
+    };
+    let time = Duration::from_secs(seconds());
+    let before = run(time / 2);
+    let after = run(time);
+    println!("{name}: {rounds} troubles, {before:?}, {after:?} descriptors and pages");
+    assert_eq!(after.0, before.0, "{name} keeps descriptors");
+    // Buffers of unsent bytes leave the allocator with holes; a leak is more than a megabyte a minute.
+    assert!(after.1 <= before.1 + 512, "{name} grew from {} to {} pages", before.1, after.1);
+}
+
+/// When it has noticed that all are gone, which takes it a moment.
+fn settled(server: &Server) -> (usize, usize) {
+    let begun = Instant::now();
+    let mut size = server.size();
+    while begun.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(200));
+        let next = server.size();
+        if next.0 == size.0 && size.0 < 10 {
+            break;
+        }
+        size = next;
+    }
+    assert!(size.0 < 10, "{} descriptors are still open", size.0);
+    size
+}
+
+#[test]
+fn servers_under_trouble() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = size_of("self").0;
+    for name in program::LASTING.into_iter().filter(|name| *name != "select_echo_server_timeout") {
+        server_under_trouble(name);
+    }
+    let stdio = std::io::stdout().as_raw_fd();
+    assert!(stdio < 3 && size_of("self").0 <= before + 1, "the generator itself keeps descriptors");
+}
