@@ -301,7 +301,7 @@ fn probe<M: Table>(cells: &mut Cells, label: &str) {
             let kind = under(call, errno, || Probed::<M>::new().map(|selector| selector.kind()));
             match errno {
                 Errno::MFILE | Errno::NOMEM => {
-                    assert_eq!(kind.map_err(|error| error.errno()), Err(Some(errno)))
+                    assert_eq!(kind.map_err(|error| error.errno()), Err(Some(errno)));
                 }
                 _ => assert_eq!(kind, Ok(Kind::Poll)),
             }
