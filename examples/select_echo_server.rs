@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::Duration;
 
-use selectors_std::{Events, SelectSelector};
+use selectors_std::{AnySelector, Events, Kind};
 
 const READ_ONLY: Events = Events::READ.union(Events::PRIORITY);
 const WRITE_ONLY: Events = Events::WRITE.union(Events::PRIORITY);
@@ -49,7 +49,8 @@ fn main() -> io::Result<()> {
     server.set_nonblocking(true)?;
     println!("starting up on {host} port {}", server.local_addr()?.port());
 
-    let mut selector = SelectSelector::new()?;
+    // By name, because illumos has none and says so then; elsewhere it is `SelectSelector::new()`.
+    let mut selector = AnySelector::of_kind(Kind::Select)?;
     selector.register(Source::Server(server), READ_ONLY, MessageQueue::new())?;
 
     loop {
