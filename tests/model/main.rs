@@ -1,4 +1,6 @@
 //! Random programs over selectors, each answer held against a model. The fuzz targets run the same.
+//! The model is of Linux, epoll's bits and all.
+#![cfg(target_os = "linux")]
 
 mod shared;
 

@@ -269,6 +269,17 @@ fn a_broken_pipe_is_told_in_every_mode() {
     assert!(start.elapsed() < Duration::from_secs(15), "it is no reason to wait");
 }
 
+#[test]
+fn a_broken_pipe_takes_one_place_however_often_it_is_modified() {
+    let mut selector = KqueueSelector::new().unwrap();
+    let fd = selector.register(broken_pipe(), WRITE, "pipe").unwrap().fd;
+    for _ in 0..10 {
+        selector.modify(fd, BOTH).unwrap();
+        selector.modify(fd, WRITE).unwrap();
+    }
+    assert_eq!(ready(&mut selector, NOW), [(fd, WRITE | Events::HANGUP)].into());
+}
+
 /// So many are told as fit into a batch of the kernel's.
 #[test]
 fn too_many_broken_pipes_are_refused() {
