@@ -90,8 +90,8 @@ fn find(number: RawFd) -> Arc<Mutex<Queue>> {
     QUEUES.lock().unwrap()[&number].clone()
 }
 
-pub fn change(number: RawFd, change: &Event) -> io::Result<()> {
-    let (queue, visible) = (find(number), borrow(number)?);
+pub fn change(visible: BorrowedFd<'_>, change: &Event) -> io::Result<()> {
+    let queue = find(visible.as_raw_fd());
     let mut queue = queue.lock().unwrap();
     match change.filter() {
         EventFilter::Read(fd) => queue.change(visible, (fd, false), change),
@@ -100,11 +100,16 @@ pub fn change(number: RawFd, change: &Event) -> io::Result<()> {
     }
 }
 
-pub fn wait(number: RawFd, room: usize, timeout: Option<&Timespec>) -> io::Result<Vec<Event>> {
-    let (queue, visible) = (find(number), borrow(number)?);
-    let deadline = timeout.and_then(|time| Instant::now().checked_add(Duration::try_from(*time).ok()?));
+pub fn wait(visible: BorrowedFd<'_>, room: usize, timeout: Option<&Timespec>) -> io::Result<Vec<Event>> {
+    let queue = find(visible.as_raw_fd());
+    // Not asked for zero: the clock is a system call where a CPU is emulated.
+    let finite = timeout.filter(|time| **time != ZERO).and_then(|time| Duration::try_from(*time).ok());
+    let deadline = finite.and_then(|time| Instant::now().checked_add(time));
     loop {
         let told = queue.lock().unwrap().collect(visible, room)?;
+        if timeout == Some(&ZERO) {
+            return Ok(told);
+        }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if !told.is_empty() || left == Some(Duration::ZERO) {
             return Ok(told);

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
 use rustix::event::Timespec;
-use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, OwnedFd, RawFd};
 use rustix::io::{self, Errno};
 
 use super::inject::{self, Failure};
@@ -96,12 +96,12 @@ pub unsafe fn kevent_timespec<'a, const N: usize>(
     if let Some(Failure::Call(errno)) = failure {
         return Err(errno);
     }
-    let number = kqueue.as_fd().as_raw_fd();
+    let kqueue = kqueue.as_fd();
     let mut answers = Vec::new();
     for change in changes {
         let answer = match failure {
             Some(Failure::Receipt(errno)) => Err(errno),
-            _ => queue::change(number, change),
+            _ => queue::change(kqueue, change),
         };
         if answer.is_ok() && !change.flags.contains(EventFlags::RECEIPT) {
             continue;
@@ -117,7 +117,7 @@ pub unsafe fn kevent_timespec<'a, const N: usize>(
         return Err(Errno::INTR);
     }
     if answers.is_empty() && N > 0 {
-        answers = queue::wait(number, N, timeout)?;
+        answers = queue::wait(kqueue, N, timeout)?;
     }
     let (ready, rest) = events.split_at_mut(answers.len());
     for (slot, answer) in ready.iter_mut().zip(answers) {
