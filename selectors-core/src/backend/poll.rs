@@ -159,7 +159,7 @@ impl<M: Storage> Poll<M> {
         };
     }
 
-    /// `peek`, when a modified entry is among those that have an answer: it is told first.
+    /// `peek`, when a modified entry is among those that have an answer: it is told before further ones are sought.
     #[cold]
     fn peek_kept(&mut self) -> Option<(Token, Events)> {
         self.cursor = self.owners.iter().position(|(_, kept)| !kept.is_empty())?;
@@ -245,11 +245,11 @@ impl<M: Storage> Backend for Poll<M> {
     #[inline]
     fn peek(&mut self) -> Option<(Token, Events)> {
         while self.ready > 0 {
-            if self.kept > 0 {
-                return self.peek_kept();
-            }
             let flags = self.fds.get(self.cursor).map_or(PollFlags::empty(), PollFd::revents);
             if flags.is_empty() {
+                if self.kept > 0 {
+                    return self.peek_kept();
+                }
                 self.seek();
                 continue;
             }
@@ -265,11 +265,14 @@ impl<M: Storage> Backend for Poll<M> {
 
     #[inline]
     fn advance(&mut self) {
-        if self.kept > 0 {
-            self.take(self.cursor);
-        } else if let Some(entry) = self.fds.get_mut(self.cursor) {
-            entry.clear_revents();
-            self.ready -= 1;
+        match self.fds.get_mut(self.cursor) {
+            Some(entry) if !entry.revents().is_empty() => {
+                entry.clear_revents();
+                self.ready -= 1;
+            }
+            _ => {
+                self.take(self.cursor);
+            }
         }
         self.cursor += 1;
     }

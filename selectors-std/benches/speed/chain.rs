@@ -16,7 +16,7 @@ fn send(fd: impl AsFd) {
 /// Each event reads a byte and writes one to the next pair, until `WRITES` have been written;
 /// `active` of these relays run at a time. Per event, which is a wait's share, a read and a write.
 fn chain<'a, S: Subject<'a>>(plan: Plan, chain: &'a [Pair], active: usize) -> f64 {
-    const WRITES: usize = 200;
+    const WRITES: usize = 50;
     let mut subject = S::open();
     for (index, (reader, _)) in (0_u64..).zip(chain) {
         subject.add(reader.as_fd(), LEVEL, index);

@@ -18,7 +18,7 @@ impl Plan {
     pub(crate) fn time(self, mut work: impl FnMut() -> usize) -> f64 {
         // What has to grow grows here, and caches are filled, as in a program that has been running for a while.
         let (begin, mut calls) = (Instant::now(), 0);
-        while calls < 4 || begin.elapsed() < PIECE {
+        while calls < 1 || begin.elapsed() < PIECE {
             repeat(1, &mut work);
             calls += 1;
         }

@@ -70,7 +70,7 @@ where
     }
 }
 
-/// A cell for a waker, from the heap in either case.
+/// A cell for a waker. It serves one selector at a time, which is all that there ever is here.
 pub(crate) trait NewCell {
     fn new_cell() -> Self;
 }
@@ -83,6 +83,7 @@ impl NewCell for std::sync::Arc<selectors_core::WakeCell> {
 
 impl NewCell for &'static selectors_core::WakeCell {
     fn new_cell() -> Self {
-        Box::leak(Box::default())
+        static CELL: selectors_core::WakeCell = selectors_core::WakeCell::new();
+        &CELL
     }
 }
