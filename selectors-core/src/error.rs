@@ -86,6 +86,8 @@ pub enum Error {
     WakerInUse,
     /// The selector of this waker is gone.
     WakerClosed,
+    /// The cell holds a selector already.
+    CellInUse,
     /// The selector had to replace its epoll instance, whose descriptor had been handed out.
     ///
     /// It goes on working under the same descriptor number, with every key. But an epoll or kqueue
@@ -169,6 +171,7 @@ impl fmt::Display for Error {
             Self::UnknownBackend => f.write_str("no such selector backend on this platform"),
             Self::WakerInUse => f.write_str("the waker belongs to another selector"),
             Self::WakerClosed => f.write_str("the selector of this waker is gone"),
+            Self::CellInUse => f.write_str("the cell holds a selector already"),
             Self::Replaced { fd } => {
                 write!(f, "selector {fd} replaced its kernel object: register it anew where it is nested")
             }
@@ -277,7 +280,7 @@ mod std_io {
                 Error::NotRegistered { .. } | Error::UnknownBackend => io::ErrorKind::NotFound,
                 Error::Full { .. } => io::ErrorKind::OutOfMemory,
                 Error::FdOutOfRange { .. } | Error::Unsupported { .. } => io::ErrorKind::Unsupported,
-                Error::WakerInUse => io::ErrorKind::ResourceBusy,
+                Error::WakerInUse | Error::CellInUse => io::ErrorKind::ResourceBusy,
                 Error::WakerClosed => io::ErrorKind::BrokenPipe,
                 Error::Replaced { .. } => io::ErrorKind::StaleNetworkFileHandle,
             };

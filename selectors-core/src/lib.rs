@@ -51,6 +51,7 @@
 //! - [`Events`] is what can be asked for and told, [`Mode`] how long, [`Interest`] the two together.
 //! - [`SelectorKey`] is a registration, [`KeyMut`] one whose data may be changed, [`KeyMap`] all of them.
 //! - [`WakeCell`] wakes a selector from a signal handler or another thread.
+//! - [`SelectorCell`] is a `static` with a selector in it.
 //! - [`wait`] needs no selector: one descriptor, one system call.
 //! - [`portability`] says what differs between platforms and backends.
 //! - [`backend`] and [`storage`] are what selectors are made of, for those who make another one.
@@ -88,6 +89,7 @@
 extern crate std;
 
 pub mod backend;
+mod cell;
 mod engine;
 mod error;
 mod events;
@@ -104,6 +106,7 @@ mod waker;
 
 #[doc(inline)]
 pub use backend::Kind;
+pub use cell::SelectorCell;
 pub use engine::Stats;
 pub use error::{Error, RegisterError};
 pub use events::{Events, Interest, Mode};

@@ -1,4 +1,5 @@
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -117,6 +118,12 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "kqueue")]
     pub fn new() -> Result<Self, Error> {
         Ok(Self { engine: Engine::new()?, waker: None, table: Table::new() })
+    }
+
+    /// As `new`, in the memory where it is going to stay.
+    pub(crate) fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
+        let engine = Engine::with_backend(B::new()?);
+        Ok(memory.write(Self { engine, waker: None, table: Table::new() }))
     }
 
     /// Which backend this is, and with it what it supports.

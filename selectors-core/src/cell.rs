@@ -1,0 +1,97 @@
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::selector::Selector;
+use crate::storage::Storage;
+
+/// Memory for one selector, in a `static`.
+///
+/// Its keys are then neither on the stack nor moved when the selector is made, and the linker counts them: a
+/// program that does not fit into its memory is found out when it is built. Takes nothing in the executable file (it is
+/// in `.bss`), the size of the selector and up to eight bytes more in memory.
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::{DefaultSelector, SelectorCell};
+///
+/// static SELECTOR: SelectorCell<DefaultSelector<OwnedFd, u32, 64>> = SelectorCell::new();
+///
+/// let selector: &'static mut _ = SELECTOR.open()?;
+/// assert!(selector.get_map().is_empty());
+/// # }
+/// # Ok::<(), selectors_core::Error>(())
+/// ```
+pub struct SelectorCell<T> {
+    taken: AtomicBool,
+    memory: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: the selector inside is reached through the one `&mut` that `open` gives out, to one thread;
+// that it may be another one than the cell was made in is what `Send` means.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for SelectorCell<T> {}
+
+impl<T> SelectorCell<T> {
+    /// Memory in which no selector is yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { taken: AtomicBool::new(false), memory: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+}
+
+impl<B: Backend, S, D, M: Storage> SelectorCell<Selector<B, S, D, M>> {
+    /// Opens the selector, for the rest of the program: [`Selector::new`] in this memory.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::CellInUse`]: it was opened before.
+    /// - [`Error::Os`]: see [`Selector::new`]. May be tried again.
+    #[allow(unsafe_code)]
+    pub fn open(&'static self) -> Result<&'static mut Selector<B, S, D, M>, Error> {
+        if self.taken.swap(true, Ordering::Acquire) {
+            return Err(Error::CellInUse);
+        }
+        // SAFETY: who finds `taken` unset is alone here, as nobody else touches the memory; and it is set back
+        // only where no reference into the memory was given out.
+        let memory = unsafe { &mut *self.memory.get() };
+        match Selector::new_in(memory) {
+            Err(error) => {
+                self.taken.store(false, Ordering::Release);
+                Err(error)
+            }
+            opened => opened,
+        }
+    }
+}
+
+impl<T> Default for SelectorCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for SelectorCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelectorCell").field("taken", &self.taken.load(Ordering::Relaxed)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SelectorCell;
+    use crate::PollSelector;
+    use crate::error::Error;
+
+    #[test]
+    fn a_cell_holds_one_selector() {
+        static CELL: SelectorCell<PollSelector<rustix::fd::OwnedFd, (), 4>> = SelectorCell::new();
+        let selector = CELL.open().unwrap();
+        assert_eq!(selector.select(Some(core::time::Duration::ZERO)), Ok(0));
+        assert_eq!(CELL.open().unwrap_err(), Error::CellInUse);
+    }
+}
