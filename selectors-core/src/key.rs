@@ -1,6 +1,6 @@
 use core::fmt;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
 use crate::error::{Error, os};
@@ -77,8 +77,12 @@ impl<S, D> SelectorKey<S, D> {
         // SAFETY: called only on keys that a table holds or is about to, whose fields nobody outside
         // can change. `fd` is not negative (checked at registration). It came from `fileobj`, which the key owns
         // and never lends mutably, so it is open while `self` is borrowed; or, in a raw
-        // registration, the caller has promised as much.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
+        // registration, the caller has promised as much. The hint saves a check for -1 that would bring all of the panic
+        // machinery into a small program.
+        unsafe {
+            core::hint::assert_unchecked(self.fd >= 0);
+            BorrowedFd::borrow_raw(self.fd)
+        }
     }
 
     /// Takes the socket's pending error, leaving none: the reason behind [`Events::ERROR`].
@@ -212,6 +216,15 @@ impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for KeyMut<'_, S, D> {
             .field("data", self.data)
             .finish()
     }
+}
+
+/// As `as_fd`, without its check for -1, which would bring all of the panic machinery into a small program.
+#[inline]
+#[allow(unsafe_code)]
+pub(crate) fn lend(fd: &OwnedFd) -> BorrowedFd<'_> {
+    // SAFETY: an `OwnedFd` is never -1, as its constructors demand.
+    unsafe { core::hint::assert_unchecked(fd.as_raw_fd() != -1) };
+    fd.as_fd()
 }
 
 fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Error> {

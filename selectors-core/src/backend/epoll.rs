@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use super::{Backend, Kind};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
+use crate::key::lend;
 use crate::table::{Token, Watched};
 
 /// Linux's epoll: the time of a wait does not grow with the number of descriptors.
@@ -60,7 +61,7 @@ impl<const BATCH: usize> Epoll<BATCH> {
 
     #[inline]
     fn ask(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
-        match epoll::wait(&self.fd, &mut self.ready.0, timeout) {
+        match epoll::wait(lend(&self.fd), &mut self.ready.0, timeout) {
             Ok(ready) => {
                 self.left = 0..ready;
                 Ok(ready)
@@ -72,7 +73,7 @@ impl<const BATCH: usize> Epoll<BATCH> {
     /// What epoll's own wait can't: less than a millisecond.
     #[cold]
     fn is_ready_within(&self, time: &Timespec) -> Result<bool, Error> {
-        let mut own = [PollFd::new(&self.fd, PollFlags::IN)];
+        let mut own = [PollFd::from_borrowed_fd(lend(&self.fd), PollFlags::IN)];
         match rustix::event::poll(&mut own, Some(time)) {
             Ok(ready) => Ok(ready > 0),
             Err(errno) => Err(os("poll", None, errno)),
@@ -133,23 +134,23 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
     }
 
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        let added = match epoll::add(&self.fd, fd, data(token), flags(interest)) {
+        let added = match epoll::add(lend(&self.fd), fd, data(token), flags(interest)) {
             // Nobody has this number in the table. So the entry is of a registration that was forgotten
             // while its descriptor was closed, and a duplicate has brought the same file back there.
-            Err(Errno::EXIST) => epoll::modify(&self.fd, fd, data(token), flags(interest)),
+            Err(Errno::EXIST) => epoll::modify(lend(&self.fd), fd, data(token), flags(interest)),
             added => added,
         };
         Self::control(added, fd)
     }
 
     fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        Self::control(epoll::modify(&self.fd, old.fd, data(old.token), flags(new)), old.fd)
+        Self::control(epoll::modify(lend(&self.fd), old.fd, data(old.token), flags(new)), old.fd)
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
         // A closed descriptor has left by itself (EBADF), or its number belongs to a file that was
         // never added (ENOENT). What a duplicate keeps alive is met as a stale event.
-        let _ = epoll::delete(&self.fd, old.fd);
+        let _ = epoll::delete(lend(&self.fd), old.fd);
         for event in self.ready.0.get_mut(self.left.clone()).into_iter().flatten() {
             if event.data.u64() == old.token.to_u64() {
                 event.data = data(Token::NONE);
@@ -200,7 +201,7 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
         for entry in watched {
             // After a one-shot fired, the kernel keeps the entry but no events.
             let flags = if entry.armed { flags(entry.interest) } else { EventFlags::ONESHOT };
-            match epoll::add(&fresh, entry.fd, data(entry.token), flags) {
+            match epoll::add(lend(&fresh), entry.fd, data(entry.token), flags) {
                 // Closed behind our back, or a number that has a new file which epoll refuses:
                 // nothing could be told of it, and its owner finds out by using it.
                 Ok(()) | Err(Errno::BADF | Errno::PERM) => {}
@@ -208,7 +209,7 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
             }
         }
         // The same number, so that whoever remembers it finds the new instance there.
-        rustix::io::dup3(&fresh, &mut self.fd, rustix::io::DupFlags::CLOEXEC)
+        rustix::io::dup3(lend(&fresh), &mut self.fd, rustix::io::DupFlags::CLOEXEC)
             .map_err(|errno| os("dup3", None, errno))?;
         if self.lent.swap(false, Ordering::Relaxed) {
             return Err(Error::Replaced { fd: self.fd.as_raw_fd() });
