@@ -1,0 +1,218 @@
+//! The service itself, the same with std and without: `main.rs` beside it and `examples/daemon.rs` differ in what
+//! they make of arguments, errors and memory.
+
+use core::ffi::CStr;
+use core::mem::take;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use rustix::fd::{OwnedFd, RawFd};
+use rustix::io::{Errno, read};
+use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
+
+use crate::text::Text;
+use crate::{Error, Events, Selector, sockets};
+
+/// How many peers are served at a time; more wait, unharmed, in the backlog of the listener.
+const PEERS: usize = 64;
+
+/// The keys of a daemon without peers: the listener, the control channel, and the timer.
+const OWN: usize = 3;
+
+pub const KEYS: usize = PEERS + OWN;
+
+/// What a descriptor is for.
+pub enum Role {
+    Listener,
+    Control,
+    Timer,
+    Peer(Peer),
+}
+
+pub struct Peer {
+    /// The tick in which something was received or sent last.
+    active: u32,
+    /// The peer will send no more.
+    ended: bool,
+    /// What was received and not sent yet is `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    buffer: [u8; 256],
+}
+
+impl Peer {
+    fn new(now: u32) -> Self {
+        Self { active: now, ended: false, start: 0, end: 0, buffer: [0; 256] }
+    }
+
+    /// Echoes as much as can be without waiting, and answers what to wait for: nothing, at the end.
+    fn echo(&mut self, socket: &OwnedFd, now: u32) -> Result<Events, Errno> {
+        if let Some(room) = self.buffer.get_mut(self.end..).filter(|room| !room.is_empty() && !self.ended) {
+            match unless_blocked(read(socket, room))? {
+                Some(0) => self.ended = true,
+                Some(count) => (self.end, self.active) = (self.end + count, now),
+                None => {}
+            }
+        }
+        if let Some(unsent) = self.buffer.get(self.start..self.end).filter(|unsent| !unsent.is_empty()) {
+            let sent = unless_blocked(net::send(socket, unsent, SendFlags::NOSIGNAL))?;
+            if let Some(count) = sent {
+                (self.start, self.active) = (self.start + count, now);
+            }
+        }
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        // Who does not take the echo is not read from once the buffer is full.
+        let mut next = Events::empty();
+        next.set(Events::READ, !self.ended && self.end < self.buffer.len());
+        next.set(Events::WRITE, self.start < self.end);
+        Ok(next)
+    }
+}
+
+fn unless_blocked(moved: Result<usize, Errno>) -> Result<Option<usize>, Errno> {
+    match moved {
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        moved => moved.map(Some),
+    }
+}
+
+pub struct Daemon<'a> {
+    selector: &'a mut Selector,
+    listener: RawFd,
+    /// There is a timer as long as there are peers: without them nothing wakes the daemon up.
+    timer: Option<RawFd>,
+    /// A peer is idle when it has seen more than four of these go by.
+    tick: Duration,
+    now: u32,
+    /// The system had no descriptor or memory for another peer.
+    starved: bool,
+    ended: bool,
+    accepted: u32,
+    expired: u32,
+}
+
+impl<'a> Daemon<'a> {
+    pub fn new(
+        selector: &'a mut Selector,
+        address: SocketAddr,
+        control: &CStr,
+        idle: Duration,
+    ) -> Result<Self, Error> {
+        let (listener, control) = (sockets::tcp_listener(address)?, sockets::unix_datagram(control)?);
+        let listener = selector.register(listener, Events::READ.one_shot(), Role::Listener)?.fd;
+        selector.register(control, Events::READ, Role::Control)?;
+        let (starved, ended, now, accepted, expired) = (false, false, 0, 0, 0);
+        Ok(Self { selector, listener, timer: None, tick: idle / 4, now, starved, ended, accepted, expired })
+    }
+
+    /// Serves until the control channel says `quit`.
+    pub fn serve(&mut self) -> Result<(), Error> {
+        while !self.ended {
+            // Nothing tells when the system has room again, so look in a second.
+            self.selector.select(self.starved.then_some(Duration::from_secs(1)))?;
+            if take(&mut self.starved) {
+                self.resume()?;
+            }
+            while let Some((key, _ready)) = self.selector.next_ready() {
+                let fd = key.fd;
+                match key.data {
+                    Role::Listener => {
+                        self.starved = self.accept().is_err();
+                        self.resume()?;
+                    }
+                    Role::Control => self.command(fd),
+                    Role::Timer => {
+                        let _ = read(key.fileobj, &mut [0; 8]);
+                        self.tick()?;
+                    }
+                    Role::Peer(peer) => match peer.echo(key.fileobj, self.now) {
+                        Ok(events) if !events.is_empty() => self.selector.modify(fd, events)?,
+                        _ => self.close(fd)?,
+                    },
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The listener is one-shot, silent until it is asked again: when there is room for a peer.
+    fn resume(&mut self) -> Result<(), Error> {
+        if self.starved || self.selector.get_map().len() == KEYS {
+            return Ok(());
+        }
+        self.selector.modify(self.listener, Events::READ.one_shot())
+    }
+
+    fn accept(&mut self) -> Result<(), Error> {
+        if self.timer.is_none() {
+            let timer = sockets::timer(self.tick)?;
+            self.timer = Some(self.selector.register(timer, Events::READ, Role::Timer)?.fd);
+        }
+        while self.selector.get_map().len() < KEYS {
+            let Some(listener) = self.selector.get_key(self.listener) else { break };
+            match net::accept_with(&listener.fileobj, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok(peer) => self.selector.register(peer, Events::READ, Role::Peer(Peer::new(self.now)))?,
+                Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                    return Err(sockets::error("accept")(errno));
+                }
+                Err(_) => break, // there is nobody, or somebody who has given up
+            };
+            self.accepted += 1;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), Error> {
+        self.now = self.now.wrapping_add(1);
+        let now = self.now;
+        let is_idle = |role: &Role| matches!(role, Role::Peer(peer) if now.wrapping_sub(peer.active) > 4);
+        while let Some(idle) = self.selector.get_map().iter().find(|key| is_idle(&key.data)) {
+            let fd = idle.fd;
+            self.expired += 1;
+            self.close(fd)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, peer: RawFd) -> Result<(), Error> {
+        drop(self.selector.unregister(peer)?);
+        if let Some(timer) = self.timer.take_if(|_| self.selector.get_map().len() == OWN) {
+            drop(self.selector.unregister(timer)?);
+        }
+        self.resume()
+    }
+
+    /// Takes one command from the control channel, and answers to where it came from.
+    fn command(&mut self, control: RawFd) {
+        let map = self.selector.get_map();
+        let Some(control) = map.get(control) else { return };
+        let mut line = [0; 8];
+        let Ok((_, count, from)) = net::recvfrom(&control.fileobj, &mut line, RecvFlags::empty()) else { return };
+        let mut text = Text::new();
+        match line.get(..count).unwrap_or_default().trim_ascii_end() {
+            b"stat" => {
+                let stats = self.selector.stats();
+                text.line("accepted", self.accepted.into()).line("expired", self.expired.into());
+                text.line("waits", stats.waits).line("events", stats.events);
+                for key in map {
+                    match &key.data {
+                        Role::Listener => text.line("port", sockets::port(&key.fileobj).into()),
+                        Role::Control => text.line("control", 0),
+                        Role::Timer => text.line("timer", self.now.into()),
+                        Role::Peer(peer) => text.line("peer", (peer.end - peer.start) as u64),
+                    };
+                }
+            }
+            b"quit" => {
+                self.ended = true;
+                text.push(b"bye\n");
+            }
+            _ => drop(text.push(b"stat or quit?\n")),
+        }
+        if let Some(from) = from {
+            let _ = net::sendto(&control.fileobj, text.as_bytes(), SendFlags::NOSIGNAL, &from);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What libc and std do before and after `main`, and the functions that the
+//! compiler takes for granted.
+//!
+//! The only file with unsafe code. Add a processor by adding its `_start`.
+
+#![allow(unsafe_code)]
+
+use core::arch::{asm, global_asm};
+use core::ffi::{CStr, c_char, c_int};
+
+/// The arguments, the program's name first.
+pub struct Arguments {
+    next: *const *const c_char,
+}
+
+impl Iterator for Arguments {
+    type Item = &'static CStr;
+
+    fn next(&mut self) -> Option<&'static CStr> {
+        // SAFETY: `next` is in the kernel's array of strings, which stays as long as the process
+        // and ends with a null pointer that is never passed.
+        unsafe {
+            let argument = *self.next;
+            if argument.is_null() {
+                return None;
+            }
+            self.next = self.next.add(1);
+            Some(CStr::from_ptr(argument))
+        }
+    }
+}
+
+/// Writes to the standard error.
+#[allow(dead_code, reason = "the smaller program has nothing to say")]
+pub fn complain(text: &[u8]) {
+    // SAFETY: who started us left it open; if not, the kernel refuses.
+    let _ = rustix::io::write(unsafe { rustix::stdio::stderr() }, text);
+}
+
+/// Called with the stack as the kernel left it: the number of arguments, then the arguments.
+extern "C" fn enter(stack: *const *const c_char) -> c_int {
+    // SAFETY: see above; the arguments begin one word up.
+    let next = unsafe { stack.add(1) };
+    crate::main(Arguments { next })
+}
+
+// Each calls `enter` with the stack pointer, and then `exit_group` with its answer.
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".globl _start",
+    "_start: mov rdi, rsp",
+    "call {}",
+    "mov edi, eax",
+    "mov eax, 231",
+    "syscall",
+    sym enter
+);
+
+/// What has no answer ends the process as a crash, so that its supervisor starts it anew.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: an illegal instruction, which the kernel answers with SIGILL.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!("ud2", options(noreturn));
+    }
+}
+
+/// Named by core's unwinding tables, which nobody reads with `panic = "abort"`.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
+// What the compiler calls without being asked; it knows better than to replace the loops in
+// functions of these names by calls of themselves.
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    for at in 0..count {
+        // SAFETY: the caller vouches for `count` bytes at both, as in the functions below.
+        unsafe { *to.add(at) = *from.add(at) };
+    }
+    to
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
+    if to.addr() <= from.addr() {
+        // SAFETY: each byte is read before something is written there.
+        return unsafe { memcpy(to, from, count) };
+    }
+    for at in (0..count).rev() {
+        // SAFETY: as in memcpy.
+        unsafe { *to.add(at) = *from.add(at) };
+    }
+    to
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memset(to: *mut u8, byte: c_int, count: usize) -> *mut u8 {
+    for at in 0..count {
+        // SAFETY: as in memcpy.
+        unsafe { *to.add(at) = byte as u8 };
+    }
+    to
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> c_int {
+    for at in 0..count {
+        // SAFETY: as in memcpy.
+        let (left, right) = unsafe { (*left.add(at), *right.add(at)) };
+        if left != right {
+            return c_int::from(left) - c_int::from(right);
+        }
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, count: usize) -> c_int {
+    // SAFETY: as memcmp.
+    unsafe { memcmp(left, right, count) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strlen(text: *const u8) -> usize {
+    let mut length = 0;
+    // SAFETY: the text ends with a zero.
+    while unsafe { *text.add(length) } != 0 {
+        length += 1;
+    }
+    length
+}
