@@ -52,6 +52,7 @@ impl<B: Backend, S, D, M: Storage> SelectorCell<Selector<B, S, D, M>> {
     /// - [`Error::CellInUse`]: it was opened before.
     /// - [`Error::Os`]: see [`Selector::new`]. May be tried again.
     #[allow(unsafe_code)]
+    #[allow(clippy::mut_from_ref, reason = "each cell gives it out once: the flag sees to that")]
     pub fn open(&'static self) -> Result<&'static mut Selector<B, S, D, M>, Error> {
         if self.taken.swap(true, Ordering::Acquire) {
             return Err(Error::CellInUse);

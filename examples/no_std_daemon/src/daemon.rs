@@ -19,17 +19,18 @@ const PEERS: usize = 64;
 /// The keys of a daemon without peers: the listener, the control channel, and the timer.
 const OWN: usize = 3;
 
-pub const KEYS: usize = PEERS + OWN;
+pub(crate) const KEYS: usize = PEERS + OWN;
 
 /// What a descriptor is for.
-pub enum Role {
+#[allow(clippy::large_enum_variant, reason = "nearly all are peers, and there is nothing to box them with")]
+pub(crate) enum Role {
     Listener,
     Control,
     Timer,
     Peer(Peer),
 }
 
-pub struct Peer {
+pub(crate) struct Peer {
     /// The tick in which something was received or sent last.
     active: u32,
     /// The peer will send no more.
@@ -78,7 +79,7 @@ fn unless_blocked(moved: Result<usize, Errno>) -> Result<Option<usize>, Errno> {
     }
 }
 
-pub struct Daemon<'a> {
+pub(crate) struct Daemon<'a> {
     selector: &'a mut Selector,
     listener: RawFd,
     /// There is a timer as long as there are peers: without them nothing wakes the daemon up.
@@ -94,7 +95,7 @@ pub struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    pub fn new(
+    pub(crate) fn new(
         selector: &'a mut Selector,
         address: SocketAddr,
         control: &CStr,
@@ -108,7 +109,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Serves until the control channel says `quit`.
-    pub fn serve(&mut self) -> Result<(), Error> {
+    pub(crate) fn serve(&mut self) -> Result<(), Error> {
         while !self.ended {
             // Nothing tells when the system has room again, so look in a second.
             self.selector.select(self.starved.then_some(Duration::from_secs(1)))?;
@@ -189,7 +190,9 @@ impl<'a> Daemon<'a> {
         let map = self.selector.get_map();
         let Some(control) = map.get(control) else { return };
         let mut line = [0; 8];
-        let Ok((_, count, from)) = net::recvfrom(&control.fileobj, &mut line, RecvFlags::empty()) else { return };
+        let Ok((_, count, from)) = net::recvfrom(&control.fileobj, &mut line, RecvFlags::empty()) else {
+            return;
+        };
         let mut text = Text::new();
         match line.get(..count).unwrap_or_default().trim_ascii_end() {
             b"stat" => {

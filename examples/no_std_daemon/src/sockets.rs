@@ -13,11 +13,11 @@ use crate::Error;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-pub fn error(call: &'static str) -> impl Fn(Errno) -> Error {
+pub(crate) fn error(call: &'static str) -> impl Fn(Errno) -> Error {
     move |errno| Error::Os { call, fd: None, errno }
 }
 
-pub fn tcp_listener(address: SocketAddr) -> Result<OwnedFd, Error> {
+pub(crate) fn tcp_listener(address: SocketAddr) -> Result<OwnedFd, Error> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = net::socket_with(family, SocketType::STREAM, FLAGS, None).map_err(error("socket"))?;
     // Or a restarted daemon would have to wait until the connections of the last one are forgotten.
@@ -27,7 +27,7 @@ pub fn tcp_listener(address: SocketAddr) -> Result<OwnedFd, Error> {
     Ok(socket)
 }
 
-pub fn unix_datagram(path: &CStr) -> Result<OwnedFd, Error> {
+pub(crate) fn unix_datagram(path: &CStr) -> Result<OwnedFd, Error> {
     let socket =
         net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None).map_err(error("socket"))?;
     let address = SocketAddrUnix::new(path).map_err(error("bind"))?;
@@ -39,7 +39,7 @@ pub fn unix_datagram(path: &CStr) -> Result<OwnedFd, Error> {
     Ok(socket)
 }
 
-pub fn timer(period: Duration) -> Result<OwnedFd, Error> {
+pub(crate) fn timer(period: Duration) -> Result<OwnedFd, Error> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
     let timer =
         rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags).map_err(error("timerfd_create"))?;
@@ -51,7 +51,7 @@ pub fn timer(period: Duration) -> Result<OwnedFd, Error> {
 }
 
 /// The port that a listener has been given.
-pub fn port(listener: &OwnedFd) -> u16 {
+pub(crate) fn port(listener: &OwnedFd) -> u16 {
     let address = net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
     address.map_or(0, |address| address.port())
 }

@@ -55,6 +55,12 @@ global_asm!(
     "syscall",
     sym enter
 );
+#[cfg(target_arch = "aarch64")]
+global_asm!(".globl _start", "_start: mov x0, sp", "bl {}", "mov x8, #94", "svc #0", sym enter);
+#[cfg(target_arch = "arm")]
+global_asm!(".globl _start", "_start: mov r0, sp", "bl {}", "mov r7, #248", "svc #0", sym enter);
+#[cfg(target_arch = "riscv64")]
+global_asm!(".globl _start", "_start: mv a0, sp", "call {}", "li a7, 94", "ecall", sym enter);
 
 /// What has no answer ends the process as a crash, so that its supervisor starts it anew.
 #[panic_handler]
@@ -63,12 +69,20 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!("ud2", options(noreturn));
+        #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+        asm!("udf #0", options(noreturn));
+        #[cfg(target_arch = "riscv64")]
+        asm!("unimp", options(noreturn));
     }
 }
 
 /// Named by core's unwinding tables, which nobody reads with `panic = "abort"`.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
+
+#[cfg(target_arch = "arm")]
+#[unsafe(no_mangle)]
+extern "C" fn __aeabi_unwind_cpp_pr0() {}
 
 // What the compiler calls without being asked; it knows better than to replace the loops in
 // functions of these names by calls of themselves.

@@ -1,44 +1,21 @@
-//! Text and numbers. `core::fmt` and `core::net` would do, and be half as large as all the rest of the daemon.
-
-use core::net::SocketAddrV4;
-
-/// A decimal number.
-pub fn number<T: TryFrom<u32>>(text: &[u8]) -> Option<T> {
-    let digit = |number: u32, byte: &u8| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        number.checked_mul(10)?.checked_add(digit.into())
-    };
-    if text.is_empty() { None } else { T::try_from(text.iter().try_fold(0, digit)?).ok() }
-}
-
-/// `1.2.3.4:5`
-pub fn address(text: &[u8]) -> Option<SocketAddrV4> {
-    let mut parts = text.rsplitn(2, |byte| *byte == b':');
-    let (port, address) = (number(parts.next()?)?, parts.next()?);
-    let mut octets = [0; 4];
-    let mut parts = address.split(|byte| *byte == b'.');
-    for octet in &mut octets {
-        *octet = number(parts.next()?)?;
-    }
-    parts.next().is_none().then(|| SocketAddrV4::new(octets.into(), port))
-}
+//! Lines of a word and a number. `core::fmt` would do, and be half as large as all the rest of the daemon.
 
 /// A text of bounded length; what goes beyond is cut off.
-pub struct Text {
+pub(crate) struct Text {
     length: usize,
     bytes: [u8; 1024],
 }
 
 impl Text {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { length: 0, bytes: [0; 1024] }
     }
 
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    pub fn push(&mut self, text: &[u8]) -> &mut Self {
+    pub(crate) fn push(&mut self, text: &[u8]) -> &mut Self {
         for (place, byte) in self.bytes.iter_mut().skip(self.length).zip(text) {
             *place = *byte;
             self.length += 1;
@@ -46,7 +23,7 @@ impl Text {
         self
     }
 
-    pub fn line(&mut self, word: &str, mut number: u64) -> &mut Self {
+    pub(crate) fn line(&mut self, word: &str, mut number: u64) -> &mut Self {
         let mut digits = [0; 20];
         let mut length = 0;
         for digit in digits.iter_mut().rev() {

@@ -1,0 +1,221 @@
+//! A daemon as a process: built, started, asked, and looked at from outside.
+
+use std::env;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test fails: far more than it needs, under an emulator, too.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Which of the two programs, where its file is, and what runs it.
+pub struct Subject {
+    pub path: PathBuf,
+    pub bare: bool,
+    runner: Option<String>,
+}
+
+/// The daemon without std: of the machine, or the one that `DAEMON` names.
+pub fn no_std() -> &'static Subject {
+    static SUBJECT: OnceLock<Subject> = OnceLock::new();
+    SUBJECT.get_or_init(|| match env::var_os("DAEMON") {
+        Some(path) => Subject { path: path.into(), bare: true, runner: env::var("DAEMON_RUNNER").ok() },
+        None => {
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no_std_daemon");
+            let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/no_std_daemon/Cargo.toml");
+            build(
+                Command::new(env!("CARGO"))
+                    .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
+                    .arg(manifest)
+                    .arg("--target-dir")
+                    .arg(&folder),
+            );
+            Subject { path: folder.join("release/daemon"), bare: true, runner: None }
+        }
+    })
+}
+
+/// The one with std: `examples/daemon.rs`.
+pub fn with_std() -> &'static Subject {
+    static SUBJECT: OnceLock<Subject> = OnceLock::new();
+    SUBJECT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("std_daemon");
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        build(
+            Command::new(env!("CARGO"))
+                .args(["build", "--locked", "--quiet", "--example", "daemon", "--manifest-path"])
+                .arg(manifest)
+                .arg("--target-dir")
+                .arg(&folder),
+        );
+        Subject { path: folder.join("debug/examples/daemon"), bare: false, runner: None }
+    })
+}
+
+fn build(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+impl Subject {
+    /// Whether the process is the program itself, not an emulator's.
+    pub fn is_native(&self) -> bool {
+        self.runner.is_none()
+    }
+
+    pub fn size(&self) -> u64 {
+        fs::metadata(&self.path).unwrap().len()
+    }
+
+    /// The words of a command line that starts it.
+    pub fn words(&self) -> Vec<String> {
+        let runner = self.runner.iter().flat_map(|runner| runner.split_whitespace().map(str::to_owned));
+        runner.chain([self.path.to_str().unwrap().to_owned()]).collect()
+    }
+
+    pub fn start(&self, idle: u32) -> Daemon {
+        self.start_by(&[], idle)
+    }
+
+    /// Starts it through another program, which takes it as its last arguments.
+    pub fn start_by(&self, prefix: &[&str], idle: u32) -> Daemon {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("selectors-daemon-{}-{number}", std::process::id());
+        let (path, ours) = (env::temp_dir().join(&name), env::temp_dir().join(name + "-client"));
+        let words: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).chain(self.words()).collect();
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .args(["127.0.0.1:0", path.to_str().unwrap(), &idle.to_string()])
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", words[0]));
+        let _ = fs::remove_file(&ours);
+        let control = UnixDatagram::bind(&ours).unwrap();
+        control.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut daemon = Daemon { child, control, path, ours, port: 0 };
+        let deadline = Instant::now() + PATIENCE;
+        while daemon.control.connect(&daemon.path).is_err() {
+            assert!(daemon.child.try_wait().unwrap().is_none(), "the daemon did not start");
+            assert!(Instant::now() < deadline, "the daemon has no control channel");
+            sleep(Duration::from_millis(5));
+        }
+        daemon.port = daemon.stat("port").try_into().unwrap();
+        daemon
+    }
+}
+
+/// A running daemon, killed when dropped.
+pub struct Daemon {
+    child: Child,
+    control: UnixDatagram,
+    pub path: PathBuf,
+    ours: PathBuf,
+    port: u16,
+}
+
+impl Daemon {
+    /// One command, and its answer.
+    pub fn ask(&self, command: &str) -> String {
+        self.control.send(command.as_bytes()).unwrap();
+        let mut answer = [0; 4096];
+        let length = self.control.recv(&mut answer).unwrap();
+        String::from_utf8(answer[..length].to_vec()).unwrap()
+    }
+
+    /// The numbers of all lines with this name.
+    pub fn stats(&self, name: &str) -> Vec<u64> {
+        let answer = self.ask("stat\n");
+        let lines = answer.lines().filter_map(|line| line.split_once(' '));
+        lines.filter(|(word, _)| *word == name).map(|(_, number)| number.parse().unwrap()).collect()
+    }
+
+    pub fn stat(&self, name: &str) -> u64 {
+        self.stats(name).first().copied().unwrap_or_else(|| panic!("no {name} in {}", self.ask("stat")))
+    }
+
+    pub fn peers(&self) -> usize {
+        self.stats("peer").len()
+    }
+
+    pub fn wait_for_peers(&self, count: usize) {
+        self.wait_until(&format!("{count} peers"), || self.peers() == count);
+    }
+
+    pub fn wait_until(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < deadline, "no {what}:\n{}", self.ask("stat"));
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Fails if the daemon waits more often than the timer, this question and a straggler can explain.
+    pub fn assert_does_not_spin(&self) {
+        let before = self.stat("waits");
+        sleep(Duration::from_millis(500));
+        let waits = self.stat("waits") - before;
+        assert!(waits < 25, "{waits} waits in half a second, with nothing to do");
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// User and system time so far, in clock ticks: hundredths of a second on every Linux.
+    pub fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Resident memory, in kilobytes.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the daemon does not end");
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.ours);
+    }
+}
+
+/// Sends a text and takes its echo.
+pub fn echo(mut stream: &TcpStream, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes())?;
+    take_echo(stream, text)
+}
+
+pub fn take_echo(mut stream: &TcpStream, text: &str) -> io::Result<()> {
+    let mut echo = vec![0; text.len()];
+    stream.read_exact(&mut echo)?;
+    assert_eq!(text.as_bytes(), echo);
+    Ok(())
+}
