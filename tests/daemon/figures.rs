@@ -16,7 +16,7 @@ pub fn processor_time(subject: &Subject) {
     let before = daemon.ticks();
     sleep(Duration::from_secs(SECONDS));
     let ticks = daemon.ticks() - before;
-    println!("{:?}: {ticks} hundredths of a second in {SECONDS} s with {PLACES} idle peers", subject.path);
+    println!("{}: {ticks} hundredths of a second in {SECONDS} s with {PLACES} idle peers", subject.name);
     assert!(ticks <= SECONDS, "more than 1 %");
 }
 
@@ -26,11 +26,11 @@ pub fn memory(subject: &Subject) {
     let clients = served(&daemon, PLACES);
     let busy = daemon.resident();
     drop(clients);
-    println!("{:?}: {} bytes", subject.path, subject.size());
+    println!("{}: {} bytes", subject.name, subject.size());
     if !subject.is_native() {
         return;
     }
-    println!("{:?}: resident {idle} kB idle, {busy} kB with {PLACES} peers", subject.path);
+    println!("{}: resident {idle} kB idle, {busy} kB with {PLACES} peers", subject.name);
     if subject.bare && cfg!(target_arch = "x86_64") {
         let minimal = fs::metadata(subject.path.with_file_name("minimal")).unwrap().len();
         println!("minimal: {minimal} bytes");
@@ -57,7 +57,7 @@ pub fn system_calls(subject: &Subject) {
     // The first is the execve by which the process becomes the daemon.
     let before: Vec<_> = calls.lines().skip(1).take_while(|call| !call.starts_with("epoll_pwait")).collect();
     assert!(calls.lines().count() > before.len() + 1, "no wait:\n{calls}");
-    println!("{:?}: {} system calls before the first wait", subject.path, before.len());
+    println!("{}: {} system calls before the first wait", subject.name, before.len());
     if subject.bare {
         assert!(before.len() <= 10, "{before:#?}");
     }

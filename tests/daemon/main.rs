@@ -8,7 +8,7 @@
 //! ```
 
 #![cfg(target_os = "linux")]
-#![allow(unreachable_pub, reason = "nobody outside sees a test")]
+#![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
 mod figures;
 mod process;

@@ -17,6 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Which of the two programs, where its file is, and what runs it.
 pub struct Subject {
+    pub name: &'static str,
     pub path: PathBuf,
     pub bare: bool,
     runner: Option<String>,
@@ -26,7 +27,12 @@ pub struct Subject {
 pub fn no_std() -> &'static Subject {
     static SUBJECT: OnceLock<Subject> = OnceLock::new();
     SUBJECT.get_or_init(|| match env::var_os("DAEMON") {
-        Some(path) => Subject { path: path.into(), bare: true, runner: env::var("DAEMON_RUNNER").ok() },
+        Some(path) => Subject {
+            name: "without std",
+            path: path.into(),
+            bare: true,
+            runner: env::var("DAEMON_RUNNER").ok(),
+        },
         None => {
             let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no_std_daemon");
             let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/no_std_daemon/Cargo.toml");
@@ -37,7 +43,7 @@ pub fn no_std() -> &'static Subject {
                     .arg("--target-dir")
                     .arg(&folder),
             );
-            Subject { path: folder.join("release/daemon"), bare: true, runner: None }
+            Subject { name: "without std", path: folder.join("release/daemon"), bare: true, runner: None }
         }
     })
 }
@@ -46,7 +52,7 @@ pub fn no_std() -> &'static Subject {
 pub fn with_std() -> &'static Subject {
     static SUBJECT: OnceLock<Subject> = OnceLock::new();
     SUBJECT.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("std_daemon");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         build(
             Command::new(env!("CARGO"))
@@ -55,7 +61,12 @@ pub fn with_std() -> &'static Subject {
                 .arg("--target-dir")
                 .arg(&folder),
         );
-        Subject { path: folder.join("debug/examples/daemon"), bare: false, runner: None }
+        Subject {
+            name: "with std, not optimized",
+            path: folder.join("debug/examples/daemon"),
+            bare: false,
+            runner: None,
+        }
     })
 }
 
@@ -93,6 +104,9 @@ impl Subject {
         let words: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).chain(self.words()).collect();
         let child = Command::new(&words[0])
             .args(&words[1..])
+            // The strings of an environment would count as its memory.
+            .env_clear()
+            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
             .args(["127.0.0.1:0", path.to_str().unwrap(), &idle.to_string()])
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", words[0]));

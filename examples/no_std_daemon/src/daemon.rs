@@ -38,12 +38,12 @@ pub(crate) struct Peer {
     /// What was received and not sent yet is `buffer[start..end]`.
     start: usize,
     end: usize,
-    buffer: [u8; 256],
+    buffer: [u8; 192],
 }
 
 impl Peer {
     fn new(now: u32) -> Self {
-        Self { active: now, ended: false, start: 0, end: 0, buffer: [0; 256] }
+        Self { active: now, ended: false, start: 0, end: 0, buffer: [0; 192] }
     }
 
     /// Echoes as much as can be without waiting, and answers what to wait for: nothing, at the end.

@@ -3,12 +3,12 @@
 /// A text of bounded length; what goes beyond is cut off.
 pub(crate) struct Text {
     length: usize,
-    bytes: [u8; 1024],
+    bytes: [u8; 768],
 }
 
 impl Text {
     pub(crate) fn new() -> Self {
-        Self { length: 0, bytes: [0; 1024] }
+        Self { length: 0, bytes: [0; 768] }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
