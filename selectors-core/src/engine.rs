@@ -1,5 +1,6 @@
 //! What a selector does, whatever its capacity: written against the table without its size.
 
+use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::fd::{BorrowedFd, RawFd};
@@ -10,7 +11,7 @@ use crate::error::{Error, RegisterError};
 use crate::events::{Events, Interest, Mode};
 use crate::key::{KeyMut, SelectorKey};
 use crate::storage::Index;
-use crate::table::{Keys, Slot, Token, Vacancy, Watched};
+use crate::table::{Keys, Slot, Token, Watched};
 use crate::wait::in_steps;
 use crate::waker::WakeCell;
 
@@ -59,6 +60,19 @@ impl<B: Backend> Engine<B> {
         Ok(Self::with_backend(backend))
     }
 
+    /// As `new`, in the memory where it is going to stay.
+    #[allow(unsafe_code)]
+    pub(crate) fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
+        let engine = memory.as_mut_ptr();
+        // SAFETY: the fields of memory that is borrowed for writing, each written before the whole is called an engine.
+        unsafe {
+            B::new_in(&mut *(&raw mut (*engine).backend).cast())?;
+            (&raw mut (*engine).stats).write(Stats::default());
+            (&raw mut (*engine).zombie).write(false);
+            Ok(&mut *engine)
+        }
+    }
+
     pub(crate) fn with_backend(backend: B) -> Self {
         Self { backend, stats: Stats::default(), zombie: false }
     }
@@ -71,30 +85,37 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Everything about a registration that can be refused without a system call or a free slot.
-    pub(crate) fn check_new<S, D, I: Index>(
+    fn check_new<S, D, I: Index>(
         &self,
-        mut keys: Keys<'_, S, D, I>,
+        keys: &mut Keys<'_, S, D, I>,
         key: &SelectorKey<S, D>,
+        wakers: Option<RawFd>,
     ) -> Result<(), Error> {
         self.check(key.interest())?;
         if key.fd < 0 {
             return Err(Error::InvalidFd { fd: key.fd });
         }
-        match keys.find(key.fd) {
-            Some(_) => Err(Error::AlreadyRegistered { fd: key.fd }),
-            None => Ok(()),
+        if keys.find(key.fd).is_some() || wakers == Some(key.fd) {
+            return Err(Error::AlreadyRegistered { fd: key.fd });
         }
+        Ok(())
     }
 
     // Inlined into its one caller: a return fewer behind the system call, see `Selector::select`.
     #[inline]
     pub(crate) fn register<'k, S, D, I: Index>(
         &mut self,
-        vacancy: Vacancy<'k, S, D, I>,
+        mut keys: Keys<'k, S, D, I>,
         key: SelectorKey<S, D>,
+        wakers: Option<RawFd>,
     ) -> Result<&'k SelectorKey<S, D>, RegisterError<S, D>> {
-        match self.backend.add(key.borrow(), vacancy.token, key.interest()) {
-            Ok(()) => Ok(vacancy.fill(key)),
+        let added =
+            self.check_new(&mut keys, &key, wakers).and_then(|()| keys.vacancy()).and_then(|vacancy| {
+                self.backend.add(key.borrow(), vacancy.token, key.interest())?;
+                Ok(vacancy)
+            });
+        match added {
+            Ok(vacancy) => Ok(vacancy.fill(key)),
             Err(error) => Err(RegisterError::new(error, key)),
         }
     }
@@ -108,9 +129,10 @@ impl<B: Backend> Engine<B> {
 
     pub(crate) fn register_waker<S, D, I: Index>(
         &mut self,
-        vacancy: Vacancy<'_, S, D, I>,
+        keys: Keys<'_, S, D, I>,
         fd: BorrowedFd<'_>,
     ) -> Result<Token, Error> {
+        let vacancy = keys.vacancy()?;
         let token = vacancy.token;
         self.backend.add(fd, token, self.wake_interest())?;
         vacancy.keep_empty();

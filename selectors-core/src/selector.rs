@@ -120,10 +120,18 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         Ok(Self { engine: Engine::new()?, waker: None, table: Table::new() })
     }
 
-    /// As `new`, in the memory where it is going to stay.
+    /// As `new`, in the memory where it is going to stay: no part is made elsewhere and moved.
+    #[allow(unsafe_code)]
     pub(crate) fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
-        let engine = Engine::with_backend(B::new()?);
-        Ok(memory.write(Self { engine, waker: None, table: Table::new() }))
+        let selector = memory.as_mut_ptr();
+        // SAFETY: the fields of memory that is borrowed for writing, each written before the whole is called a selector. If
+        // there is no engine, none of them needs to be dropped: the other two are not written yet.
+        unsafe {
+            Engine::<B>::new_in(&mut *(&raw mut (*selector).engine).cast())?;
+            (&raw mut (*selector).waker).write(None);
+            (&raw mut (*selector).table).write(Table::new());
+            Ok(&mut *selector)
+        }
     }
 
     /// Which backend this is, and with it what it supports.
@@ -236,20 +244,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     }
 
     fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, RegisterError<S, D>> {
-        let vacancy = match self.engine.check_new(self.table.keys(), &key) {
-            Ok(()) if self.is_wakers(key.fd) => Err(Error::AlreadyRegistered { fd: key.fd }),
-            Ok(()) => self.table.vacancy(),
-            Err(error) => Err(error),
-        };
-        match vacancy {
-            Ok(vacancy) => self.engine.register(vacancy, key),
-            Err(error) => Err(RegisterError::new(error, key)),
-        }
-    }
-
-    fn is_wakers(&self, fd: RawFd) -> bool {
-        let own = self.waker.as_ref().and_then(|held| held.cell.watched());
-        own.is_some_and(|own| own.as_raw_fd() == fd)
+        let wakers = self.waker.as_ref().and_then(|held| held.cell.watched()).map(|fd| fd.as_raw_fd());
+        self.table.grow();
+        self.engine.register(self.table.keys(), key, wakers)
     }
 
     /// Watches a registered descriptor for something else from now on, and re-arms a one-shot that fired.
@@ -586,7 +583,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
             // To unregister the closed one would take the waker out of the kernel's set.
             return Err(Error::AlreadyRegistered { fd: fd.as_raw_fd() });
         }
-        held.token = self.engine.register_waker(self.table.vacancy()?, fd)?;
+        self.table.grow();
+        held.token = self.engine.register_waker(self.table.keys(), fd)?;
         self.waker = Some(held);
         Ok(Waker(cell))
     }

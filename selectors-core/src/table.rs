@@ -125,21 +125,22 @@ impl<S, D, M: Storage> Table<S, D, M> {
         Keys { head: &mut self.head, slots: &mut self.slots }
     }
 
-    /// A free slot; a growable table makes one.
-    pub(crate) fn vacancy(&mut self) -> Result<Vacancy<'_, S, D, M::Index>, Error> {
-        let full = Error::Full { capacity: self.slots.len() };
-        if self.head.free == END {
-            let number = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF).ok_or(full)?;
-            let empty = Slot { generation: 0, allowed_or_next: END, key: None };
-            self.slots.push(empty).map_err(|_| full)?;
+    /// Makes a free slot if there is none; fails silently, as taking one will tell.
+    pub(crate) fn grow(&mut self) {
+        if self.head.free != END {
+            return;
+        }
+        let Some(number) = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF) else {
+            return;
+        };
+        let empty = Slot { generation: 0, allowed_or_next: END, key: None };
+        if self.slots.push(empty).is_ok() {
             self.head.free = number;
         }
-        self.keys().vacancy().ok_or(full)
     }
 
     pub(crate) fn get_mut(&mut self, fd: RawFd) -> Option<&mut SelectorKey<S, D>> {
-        let slot = self.head.find(&self.slots, fd)?;
-        self.slots.get_mut(slot as usize)?.key.as_mut()
+        self.keys().into_key(fd)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -147,7 +148,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
     }
 
     pub(crate) fn get(&self, fd: RawFd) -> Option<&SelectorKey<S, D>> {
-        self.slots.get(self.head.find(&self.slots, fd)? as usize)?.key.as_ref()
+        self.head.get(&self.slots, fd)
     }
 
     pub(crate) fn slots(&self) -> &[Slot<S, D>] {
@@ -165,6 +166,10 @@ impl<I: Index> Head<I> {
             let holds = |slot: &Slot<S, D>| matches!(&slot.key, Some(key) if key.fd == fd);
             slots.iter().position(holds).and_then(|slot| u32::try_from(slot).ok())
         })
+    }
+
+    fn get<'s, S, D>(&self, slots: &'s [Slot<S, D>], fd: RawFd) -> Option<&'s SelectorKey<S, D>> {
+        slots.get(self.find(slots, fd)? as usize)?.key.as_ref()
     }
 }
 
@@ -191,11 +196,17 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
 }
 
 impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
-    fn vacancy(self) -> Option<Vacancy<'a, S, D, I>> {
-        let number = self.head.free;
-        let slot = self.slots.get_mut(number as usize)?;
+    /// A free slot.
+    pub(crate) fn vacancy(self) -> Result<Vacancy<'a, S, D, I>, Error> {
+        let (number, capacity) = (self.head.free, self.slots.len());
+        let slot = self.slots.get_mut(number as usize).ok_or(Error::Full { capacity })?;
         let token = Token { slot: number, generation: slot.generation };
-        Some(Vacancy { head: self.head, slot, token })
+        Ok(Vacancy { head: self.head, slot, token })
+    }
+
+    fn into_key(self, fd: RawFd) -> Option<&'a mut SelectorKey<S, D>> {
+        let number = self.head.find(self.slots, fd)?;
+        self.slots.get_mut(number as usize)?.key.as_mut()
     }
 
     /// The slot of a registered descriptor, and its number.

@@ -12,7 +12,10 @@ use selectors_core::{DefaultSelector, Events, SelectorCell};
 type Selector<const N: usize> = DefaultSelector<BorrowedFd<'static>, u32, N>;
 
 #[inline(never)]
-fn exercise<const N: usize>(cell: &'static SelectorCell<Selector<N>>, fd: BorrowedFd<'static>) -> Option<u32> {
+fn exercise<const N: usize>(
+    cell: &'static SelectorCell<Selector<N>>,
+    fd: BorrowedFd<'static>,
+) -> Option<u32> {
     let selector = cell.open().ok()?;
     selector.register(fd, Events::READ, 7).ok()?;
     selector.modify(&fd, Events::READ | Events::WRITE).ok()?;
