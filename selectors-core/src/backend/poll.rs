@@ -96,13 +96,24 @@ pub(crate) fn events(flags: PollFlags) -> Events {
     told.fold(Events::empty(), |events, (_, event)| events | *event)
 }
 
+/// Takes one out of a list; the last one fills the gap.
+fn swap_remove<T>(list: &mut impl List<T>, place: usize) {
+    if let (Some(last), Some(gap)) = (list.pop(), list.get_mut(place)) {
+        *gap = last;
+    }
+}
+
 /// One descriptor's entry.
 #[allow(unsafe_code)]
 fn entry(fd: BorrowedFd<'_>, events: Events) -> PollFd<'static> {
     // SAFETY: the number is open now. The entry is used for one thing only, poll(2), which answers
     // POLLNVAL for a descriptor closed meanwhile and touches nothing; it leaves the array at the
     // latest when its key, which owns the source, leaves the table.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) };
+    // A borrowed descriptor is never -1, which the compiler forgets.
+    let fd = unsafe {
+        core::hint::assert_unchecked(fd.as_raw_fd() != -1);
+        BorrowedFd::borrow_raw(fd.as_raw_fd())
+    };
     PollFd::from_borrowed_fd(fd, flags(events))
 }
 
@@ -138,11 +149,8 @@ impl<M: Storage> Poll<M> {
         let Some(place) = self.place(token) else { return };
         self.set_place(token, PARKED);
         self.take(place);
-        let last = self.fds.len() - 1;
-        self.fds.swap(place, last);
-        self.owners.swap(place, last);
-        self.fds.pop();
-        self.owners.pop();
+        swap_remove(&mut self.fds, place);
+        swap_remove(&mut self.owners, place);
         if let Some(&(moved, _)) = self.owners.get(place) {
             self.set_place(moved, u32::try_from(place).unwrap_or(PARKED));
         }

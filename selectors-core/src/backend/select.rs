@@ -52,7 +52,10 @@ struct Entry {
 /// The first descriptor that does not fit: `FD_SETSIZE`, the same here on every platform.
 const LIMIT: RawFd = 1024;
 
-const WORDS: usize = LIMIT as usize / (8 * size_of::<FdSetElement>());
+/// How many descriptors a word of a set has.
+const BITS: u32 = 8 * size_of::<FdSetElement>() as u32;
+
+const WORDS: usize = LIMIT as usize / BITS as usize;
 
 type Set = [FdSetElement; WORDS];
 
@@ -65,6 +68,9 @@ impl<M: Storage> Select<M> {
     }
 
     fn ask(&mut self, fd: RawFd, events: Events) {
+        if !(0..LIMIT).contains(&fd) {
+            return; // refused at registration; said again, so that nothing here can panic
+        }
         for (set, meaning) in self.asked.iter_mut().zip(MEANING) {
             if events.contains(meaning) {
                 fd_set_insert(set, fd);
@@ -97,7 +103,7 @@ impl<M: Storage> Select<M> {
     }
 
     fn is_asked(&self, fd: RawFd) -> bool {
-        self.asked.iter().any(|set| FdSetIter::new(set).any(|asked| asked == fd))
+        self.asked.iter().any(|set| descriptors(set).any(|asked| asked == fd))
     }
 
     /// Takes over what the kernel answered. Says whether there were more bits than it counted.
@@ -105,7 +111,7 @@ impl<M: Storage> Select<M> {
         let mut bits = 0;
         for (set, meaning) in answers.iter().zip(MEANING) {
             let mut entries = self.entries.iter_mut();
-            for fd in FdSetIter::new(set) {
+            for fd in descriptors(set) {
                 bits += 1;
                 if let Some(entry) = entries.by_ref().find(|entry| entry.fd == fd) {
                     self.ready += usize::from(entry.ready.is_empty());
@@ -117,25 +123,43 @@ impl<M: Storage> Select<M> {
     }
 }
 
+/// The descriptors in a set. Word by word, because rustix's iterator over several of them can panic, for all the compiler
+/// knows.
+fn descriptors(set: &Set) -> impl Iterator<Item = RawFd> {
+    let bits = |(word, first)| FdSetIter::new(core::slice::from_ref(word)).map(move |bit| first + bit);
+    set.iter().zip((0..LIMIT).step_by(BITS as usize)).flat_map(bits)
+}
+
 /// Whether a descriptor has been closed behind the selector's back.
 #[allow(unsafe_code)]
 fn number_is_closed(fd: RawFd) -> bool {
     // SAFETY: not negative, as registration has checked. Whether it is open is the question, which
     // fcntl(F_GETFD) answers without doing anything to the file.
-    rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(fd) }) == Err(Errno::BADF)
+    let fd = unsafe {
+        core::hint::assert_unchecked(fd >= 0);
+        BorrowedFd::borrow_raw(fd)
+    };
+    rustix::io::fcntl_getfd(fd) == Err(Errno::BADF)
 }
 
 #[allow(unsafe_code)]
 fn call(sets: &mut [Set; 3], timeout: Option<&Timespec>) -> rustix::io::Result<usize> {
-    let bound = sets.iter().map(|set| fd_set_bound(set)).max().unwrap_or(0);
     let [read, write, priority] = sets.each_mut().map(|set| {
         // A set in which nobody is asked for is cheaper left out.
-        (fd_set_bound(set) > 0).then_some(&mut set[..])
+        (fd_set_bound(set) > 0).then_some(set)
     });
     // SAFETY: the descriptors in the sets belong to keys, which own their sources, or whose raw
     // registration promised that they stay open. Should one be closed all the same, select answers
     // EBADF, or ignores it, and touches nothing.
-    let counted = unsafe { rustix::event::select(bound, read, write, priority, timeout) }?;
+    let counted = unsafe {
+        rustix::event::select(
+            LIMIT, // the kernel stops where its table of descriptors does, and skips words of zeros
+            read.map(Set::as_mut_slice),
+            write.map(Set::as_mut_slice),
+            priority.map(Set::as_mut_slice),
+            timeout,
+        )
+    }?;
     Ok(usize::try_from(counted).unwrap_or(0))
 }
 
@@ -161,7 +185,7 @@ impl<M: Storage> Backend for Select<M> {
         let (Ok(position) | Err(position)) = self.position(number);
         let full = Error::Full { capacity: self.entries.len() };
         self.entries.push(entry).map_err(|_| full)?;
-        if let Some(tail) = self.entries.get_mut(position..) {
+        if let Some(tail) = self.entries.get_mut(position..).filter(|tail| !tail.is_empty()) {
             tail.rotate_right(1);
         }
         self.ask(number, interest.events);
@@ -179,7 +203,7 @@ impl<M: Storage> Backend for Select<M> {
         let Ok(position) = self.position(fd) else { return };
         self.ask(fd, Events::empty());
         self.take(position);
-        if let Some(tail) = self.entries.get_mut(position..) {
+        if let Some(tail) = self.entries.get_mut(position..).filter(|tail| !tail.is_empty()) {
             tail.rotate_left(1);
         }
         self.entries.pop();
