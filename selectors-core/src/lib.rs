@@ -74,10 +74,22 @@
 //!
 //! # Memory
 //!
-//! A selector of `N` keys takes, for each, the source, the data and 20 bytes or so; poll needs 24 bytes more, select 16; and once, for the
-//! events of a wait, 12 bytes for each that the batch holds, 64 unless said otherwise. Nothing else is allocated, ever.
-//! A wait uses less than 2 kB of stack, whatever `N`. Descriptors are looked up by a scan of the table, events find their key
-//! without one.
+//! A selector of `N` keys takes `N * K + F` bytes, and at most 200 more. `K`, for a key, is 8 bytes and the size of
+//! `Option<SelectorKey<S, D>>`, rounded up to its alignment: with an `OwnedFd` and a number 24 or so. `F` is there once.
+//!
+//! | selector | `K` | `F` |
+//! |---|---|---|
+//! | `EpollSelector`, `KqueueSelector` | as above | 12 to 16 bytes for each event that a wait can bring, 64 unless said otherwise |
+//! | [`PollSelector`] | 24 more | 0 |
+//! | `SelectSelector` | 16 more | 384 |
+//!
+//! Nothing is allocated, ever; a [`SelectorCell`] puts all of it into a `static`. A wait uses less than 4 kB of stack, whatever `N`.
+//! No code uses floating point, and none that a running program calls can panic. What is compiled for a further capacity is a shell
+//! of a few hundred bytes. Descriptors are looked up by a scan of the table, events find their key without one.
+//!
+//! Where pointers have 32 bits, kqueue carries 16 bits of slot and 16 of generation: a table holds no more than 65 535 keys
+//! there, and a stale event is mistaken only after 65 536 registrations in one slot between two waits. epoll carries 64
+//! bits everywhere.
 //!
 //! # Features
 //!
