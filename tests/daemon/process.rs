@@ -59,7 +59,7 @@ pub fn with_std() -> &'static Subject {
                 .args(["build", "--locked", "--quiet", "--example", "daemon", "--manifest-path"])
                 .arg(manifest)
                 .arg("--target-dir")
-                .arg(&folder),
+                .arg(folder),
         );
         Subject {
             name: "with std, not optimized",

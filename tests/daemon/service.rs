@@ -27,7 +27,7 @@ pub fn crowd(subject: &Subject) {
     let first = served(&daemon, PLACES);
     let rest: Vec<_> = (0..200).map(|_| daemon.connect()).collect();
     for (number, mut client) in rest.iter().enumerate() {
-        write!(client, "waiting {number}\n").unwrap();
+        writeln!(client, "waiting {number}").unwrap();
     }
     assert_eq!((daemon.peers(), daemon.stat("accepted")), (PLACES, PLACES as u64));
     daemon.assert_does_not_spin();
@@ -173,7 +173,7 @@ pub fn starvation(subject: &Subject) {
     let daemon = subject.start_by(&["sh", "-c", &limit, "sh"], 600);
     let clients: Vec<_> = (0..clients).map(|_| daemon.connect()).collect();
     for (number, mut client) in clients.iter().enumerate() {
-        write!(client, "client {number}\n").unwrap();
+        writeln!(client, "client {number}").unwrap();
     }
     daemon.wait_until("peer", || daemon.peers() > 0);
     sleep(Duration::from_millis(100));
