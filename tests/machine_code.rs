@@ -3,7 +3,6 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::collections::{HashMap, HashSet};
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -105,5 +104,6 @@ fn another_capacity_adds_little_code() {
     let (one, two, four) = (size(""), size("two"), size("four"));
     let each = (four - two) / 2;
     println!("code for 1, 2 and 4 capacities: {one}, {two}, {four} bytes; {each} for each further one");
-    assert!(env::var("CI").is_err() || each > 0);
+    // The use itself, in the program's own function, is part of it.
+    assert!(each <= 800);
 }
