@@ -388,9 +388,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
             }
         }
         let count = self.engine.wait(timeout)?;
-        if count > 0
-            && let Some(held) = &self.waker
-        {
+        if let Some(held) = self.waker.as_ref().filter(|_| count > 0) {
             self.engine.take_wake(held.wake());
         }
         Ok(count)
