@@ -66,7 +66,7 @@ impl<B: Backend> Engine<B> {
         let engine = memory.as_mut_ptr();
         // SAFETY: the fields of memory that is borrowed for writing, each written before the whole is called an engine.
         unsafe {
-            B::new_in(&mut *(&raw mut (*engine).backend).cast())?;
+            (&raw mut (*engine).backend).write(B::new()?);
             (&raw mut (*engine).stats).write(Stats::default());
             (&raw mut (*engine).zombie).write(false);
             Ok(&mut *engine)

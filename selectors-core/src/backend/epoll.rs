@@ -1,5 +1,4 @@
 use core::fmt;
-use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,12 +58,6 @@ unsafe impl<const N: usize> Sync for Batch<N> {}
 impl<const BATCH: usize> Epoll<BATCH> {
     /// epoll refuses an empty buffer, so such a selector must not compile.
     const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
-
-    fn on(fd: OwnedFd) -> Self {
-        const { Self::HAS_ROOM };
-        let none = Event { flags: EventFlags::empty(), data: data(Token::NONE) };
-        Self { fd, lent: AtomicBool::new(false), ready: Batch([none; BATCH]), left: 0..0 }
-    }
 
     #[inline]
     fn ask(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
@@ -133,12 +126,9 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
     const KIND: Option<Kind> = Some(Kind::Epoll);
 
     fn new() -> Result<Self, Error> {
-        Ok(Self::on(create()?))
-    }
-
-    fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
-        let fd = create()?; // first, so that the rest is written where it is going to stay
-        Ok(memory.write(Self::on(fd)))
+        const { Self::HAS_ROOM };
+        let none = Event { flags: EventFlags::empty(), data: data(Token::NONE) };
+        Ok(Self { fd: create()?, lent: AtomicBool::new(false), ready: Batch([none; BATCH]), left: 0..0 })
     }
 
     fn kind(&self) -> Kind {

@@ -2,8 +2,6 @@
 //!
 //! Which of them a platform has is told by `platform.rs`.
 
-use core::mem::MaybeUninit;
-
 use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd};
 
@@ -75,15 +73,6 @@ pub trait Backend: Sized {
     ///
     /// [`Error::Os`] when the kernel refuses.
     fn new() -> Result<Self, Error>;
-
-    /// As `new`, in the memory where it is going to stay.
-    ///
-    /// # Errors
-    ///
-    /// As `new`; the memory is not written then.
-    fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
-        Ok(memory.write(Self::new()?))
-    }
 
     /// Which one this is, and with it what it can.
     fn kind(&self) -> Kind;
