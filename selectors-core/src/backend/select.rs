@@ -126,8 +126,10 @@ impl<M: Storage> Select<M> {
 /// The descriptors in a set. Word by word, because rustix's iterator over several of them can panic, for all the compiler
 /// knows.
 fn descriptors(set: &Set) -> impl Iterator<Item = RawFd> {
-    let bits = |(word, first)| FdSetIter::new(core::slice::from_ref(word)).map(move |bit| first + bit);
-    set.iter().zip((0..LIMIT).step_by(BITS as usize)).flat_map(bits)
+    let words = set.iter().zip((0..LIMIT).step_by(BITS as usize));
+    words.filter(|(word, _)| fd_set_bound(core::slice::from_ref(*word)) > 0).flat_map(|(word, first)| {
+        FdSetIter::new(core::slice::from_ref(word)).map(move |bit| first + bit)
+    })
 }
 
 /// Whether a descriptor has been closed behind the selector's back.
