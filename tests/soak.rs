@@ -110,7 +110,7 @@ fn cycles<B: Backend, M: Storage>(number: u64) {
         } else {
             selector.register(source, Events::WRITE, count).unwrap();
         }
-        if count % 64 == 0 {
+        if count.is_multiple_of(64) {
             let ready = selector.select(NOW).unwrap();
             assert_eq!(ready, selector.get_map().len());
             // Some are taken, some left: no matter.

@@ -82,6 +82,8 @@ pub trait Subject {
     fn check(&mut self, world: &World);
 }
 
+type Lend<B, M> = fn(&Selector<B, Source, Token, M>);
+
 pub struct Beside<B: Backend, M: Table> {
     selector: Selector<B, Source, Token, M>,
     /// How many events a wait brings at most.
@@ -96,7 +98,7 @@ pub struct Beside<B: Backend, M: Table> {
     waker: Option<Waker<M::Wake>>,
     /// A wake that no wait has brought: surely, or perhaps.
     woken: (bool, bool),
-    lent: Option<fn(&Selector<B, Source, Token, M>)>,
+    lent: Option<Lend<B, M>>,
     is_lent: bool,
 }
 

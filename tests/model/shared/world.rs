@@ -136,6 +136,7 @@ impl World {
     }
 
     /// The kernel's word on each living file, by poll(2), one entry for each.
+    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "a signed type on some CPUs")]
     pub fn look(&self) -> Vec<(FileId, u16)> {
         let mut named: Vec<(FileId, Place)> = Vec::new();
         for (file, place) in
@@ -149,7 +150,7 @@ impl World {
         let mut fds: Vec<_> =
             named.iter().map(|(_, place)| PollFd::from_borrowed_fd(borrow(*place), all)).collect();
         poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
-        named.iter().zip(fds).map(|((file, _), answer)| (*file, answer.revents().bits())).collect()
+        named.iter().zip(fds).map(|((file, _), answer)| (*file, answer.revents().bits() as u16)).collect()
     }
 
     fn leave(&mut self, place: Place) -> bool {
