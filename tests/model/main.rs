@@ -9,8 +9,16 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use shared::language::Step;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use shared::language::{Program, Step};
 use shared::program;
+
+/// Descriptors are counted, and are the process's, so there is one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How often a property is tried here; the fuzz targets try more. `MODEL_CASES` says otherwise.
 fn cases(number: u32) -> Config {
@@ -31,12 +39,38 @@ fn part<T: for<'a> Arbitrary<'a> + std::fmt::Debug>() -> impl Strategy<Value = T
 
 #[test]
 fn every_selector_answers_as_its_model() {
+    let _alone = alone();
     runner(250)
         .run(&vec(part::<Step>(), 1..120), |steps| {
             program::run_all(&steps);
             Ok(())
         })
         .unwrap();
+}
+
+/// The seeds of a fuzz target, each a program.
+fn replay<T: for<'a> Arbitrary<'a>>(target: &str, run: impl Fn(T)) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        if let Ok(program) = T::arbitrary_take_rest(Unstructured::new(&bytes)) {
+            run(program);
+            count += 1;
+        }
+    }
+    assert!(count > 0, "{target} has no seeds");
+}
+
+#[test]
+fn the_seeds_of_the_fuzz_targets() {
+    let _alone = alone();
+    replay("register_modify_unregister", |(kind, program): (u8, Program)| {
+        program::run(&program.0, std::iter::once(kind.into()));
+    });
+    replay("differential", |program: Program| program::run_all(&program.0));
+    replay("tables", |program: shared::tables::Program| shared::tables::run_all(&program.0));
+    replay("waker", |program: shared::wakes::Program| shared::wakes::run(&program.0));
 }
 
 /// What the fuzz targets found, and what was thought of before they could.
@@ -52,6 +86,7 @@ mod found {
     /// The kernel still watches (file, number) for a registration that is gone, so it refused to add the same: `EEXIST`.
     #[test]
     fn a_number_that_comes_back_is_registered_again() {
+        let _alone = super::alone();
         use Step::{Close, Dup, Open, Register, Select, Settle, Unregister, Write};
         run_all(&[
             Open(0, Sort::Unix),
@@ -82,6 +117,7 @@ fn key_tables_answer_as_a_btreemap() {
 
 #[test]
 fn wakers_wake_whom_they_belong_to() {
+    let _alone = alone();
     runner(200)
         .run(&vec(part::<shared::wakes::Step>(), 1..60), |steps| {
             shared::wakes::run(&steps);
