@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use core::sync::atomic::{self, AtomicI32, AtomicU8, Ordering};
 
 use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
@@ -11,12 +11,8 @@ use crate::engine::Wake;
 use crate::error::{Error, os};
 use crate::platform::{if_eventfd, if_no_eventfd};
 
-/// A selector holds the cell.
-const TAKEN: u8 = 1;
-/// Wakes are accepted.
-const OPEN: u8 = 2;
-/// A wake is under way that no wait has seen yet: further ones need no system call.
-const PENDING: u8 = 4;
+mod state;
+use state::{Errand, State};
 
 /// What a selector and its [`Waker`]s share: the descriptor that is written to, and a flag that
 /// makes one system call of a burst of wakes.
@@ -40,7 +36,7 @@ const PENDING: u8 = 4;
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
 pub struct WakeCell {
-    state: AtomicU8,
+    state: State,
     /// The end that is watched, and the end that is written to: the same for an eventfd. Once made
     /// they stay open as long as the cell lives, because a waker may be about to write.
     read: AtomicI32,
@@ -55,7 +51,7 @@ impl WakeCell {
     /// ```
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: AtomicU8::new(0), read: AtomicI32::new(-1), write: AtomicI32::new(-1) }
+        Self { state: State(AtomicU8::new(0)), read: AtomicI32::new(-1), write: AtomicI32::new(-1) }
     }
 
     /// Wakes the selector that holds this cell; see [`Waker::wake`].
@@ -71,14 +67,10 @@ impl WakeCell {
     /// As [`Waker::wake`].
     #[inline]
     pub fn wake(&self) -> Result<(), Error> {
-        // The exchange publishes what the caller did before to the thread that will clear the
-        // flag, also when another wake's write is the one that carries it.
-        let state = self.state.fetch_or(PENDING, Ordering::AcqRel);
-        if state & OPEN == 0 {
-            return Err(Error::WakerClosed);
-        }
-        if state & PENDING != 0 {
-            return Ok(());
+        match self.state.wake() {
+            Errand::Write => {}
+            Errand::Pending => return Ok(()),
+            Errand::Closed => return Err(Error::WakerClosed),
         }
         let Some(fd) = self.borrow(&self.write) else { return Err(Error::WakerClosed) };
         loop {
@@ -87,7 +79,7 @@ impl WakeCell {
                 // Full: the wait will end all the same.
                 Ok(_) | Err(Errno::AGAIN) => return Ok(()),
                 Err(errno) => {
-                    self.state.fetch_and(!PENDING, Ordering::AcqRel);
+                    self.state.forget_wake();
                     return Err(os("write", None, errno));
                 }
             }
@@ -96,7 +88,7 @@ impl WakeCell {
 
     /// Takes the cell for a selector, and answers with the descriptor to watch.
     pub(crate) fn attach(&self) -> Result<BorrowedFd<'_>, Error> {
-        if self.state.fetch_or(TAKEN, Ordering::AcqRel) & TAKEN != 0 {
+        if !self.state.take() {
             return Err(Error::WakerInUse);
         }
         if self.read.load(Ordering::Acquire) < 0 {
@@ -114,13 +106,13 @@ impl WakeCell {
         }
         // Left over from an earlier selector.
         self.drain();
-        self.state.store(TAKEN | OPEN, Ordering::Release);
+        self.state.open();
         self.borrow(&self.read).ok_or(Error::WakerClosed)
     }
 
     /// From now on wakes are told that nobody waits.
     pub(crate) fn detach(&self) {
-        self.state.store(0, Ordering::Release);
+        self.state.close();
     }
 
     /// The descriptor to watch.
@@ -131,9 +123,7 @@ impl WakeCell {
     /// Marks the wakes so far as seen; those that come after need a system call again.
     #[inline]
     pub(crate) fn seen(&self) {
-        if self.state.load(Ordering::Acquire) & PENDING != 0 {
-            self.state.fetch_and(!PENDING, Ordering::AcqRel);
-        }
+        self.state.seen();
     }
 
     /// Empties the descriptor, so that a level-triggered wait is not ended by it again.
@@ -196,11 +186,8 @@ impl Default for WakeCell {
 
 impl fmt::Debug for WakeCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.load(Ordering::Relaxed);
-        f.debug_struct("WakeCell")
-            .field("open", &(state & OPEN != 0))
-            .field("pending", &(state & PENDING != 0))
-            .finish_non_exhaustive()
+        let (open, pending) = self.state.open_and_pending();
+        f.debug_struct("WakeCell").field("open", &open).field("pending", &pending).finish_non_exhaustive()
     }
 }
 

@@ -127,7 +127,8 @@ impl Epoll {
                 (reported(Kind::Epoll, least, entry.asked), reported(Kind::Epoll, most, entry.asked));
             let (mut may, mut must) = (true, entry.armed == Armed::Yes);
             if entry.asked.mode == Mode::Edge {
-                may = entry.touched.max(world.stirred[entry.file]) > entry.told;
+                // TCP's own acknowledgements may be an edge, any time after what caused them.
+                may = entry.touched.max(world.stirred[entry.file]) > entry.told || world.is_tcp(entry.file);
                 let raised = world.raised[entry.file] > entry.told && least & Events::READ.bits() != 0;
                 must = entry.touched > entry.told || raised;
             }

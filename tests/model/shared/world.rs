@@ -135,6 +135,10 @@ impl World {
         self.files[file].sort == Sort::Regular
     }
 
+    pub fn is_tcp(&self, file: FileId) -> bool {
+        self.files[file].sort == Sort::Tcp
+    }
+
     /// The kernel's word on each living file, by poll(2), one entry for each.
     #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "a signed type on some CPUs")]
     pub fn look(&self) -> Vec<(FileId, u16)> {
