@@ -23,8 +23,7 @@ fn x(ratio: f64) -> f64 {
 
 #[allow(clippy::cast_precision_loss, reason = "a few dozen lines")]
 pub(crate) fn write(rows: &[Row], path: &Path) -> io::Result<()> {
-    let lines = rows.iter().filter(|row| ALL[1..].iter().any(|who| row.ratio(who, BARE).is_some()));
-    let lines: Vec<&Row> = lines.filter(|row| row.unit != "bytes" && row.unit != "calls").collect();
+    let lines: Vec<&Row> = rows.iter().filter(|row| row.is_timed()).collect();
     let bottom = TOP + LINE * lines.len() as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" font-family=\"sans-serif\" \

@@ -155,6 +155,11 @@ impl Row {
         Self { work: work.to_owned(), unit, samples }
     }
 
+    /// Whether it is in nanoseconds, not exact.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.samples.iter().all(|(_, samples)| samples.len() > 1)
+    }
+
     fn samples(&self, subject: &str) -> Option<&[f64]> {
         self.samples.iter().find(|(name, _)| *name == subject).map(|(_, samples)| &samples[..])
     }

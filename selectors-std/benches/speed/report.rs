@@ -14,6 +14,7 @@ pub(crate) fn print(row: &Row) {
     let mut line = format!("| {:<40} |", row.work);
     for subject in ALL {
         let cell = match (row.median(subject), row.ratio(subject, BARE)) {
+            (Some(own), _) if !row.is_timed() => format!("{} {}", figure(own), row.unit),
             (Some(own), None) => figure(own),
             (Some(own), Some(_)) if subject == BARE => format!("{} ns/{}", figure(own), row.unit),
             (Some(_), Some(ratio)) => format!("{:.3} [{:.2}–{:.2}]", ratio.median, ratio.low, ratio.high),
