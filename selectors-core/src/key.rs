@@ -1,6 +1,6 @@
 use core::fmt;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
 use crate::error::{Error, os};
@@ -216,15 +216,6 @@ impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for KeyMut<'_, S, D> {
             .field("data", self.data)
             .finish()
     }
-}
-
-/// As `as_fd`, without its check for -1, which would bring all of the panic machinery into a small program.
-#[inline]
-#[allow(unsafe_code)]
-pub(crate) fn lend(fd: &OwnedFd) -> BorrowedFd<'_> {
-    // SAFETY: an `OwnedFd` is never -1, as its constructors demand.
-    unsafe { core::hint::assert_unchecked(fd.as_raw_fd() != -1) };
-    fd.as_fd()
 }
 
 fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Error> {

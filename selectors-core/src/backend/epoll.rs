@@ -10,7 +10,6 @@ use rustix::io::Errno;
 use super::{Backend, Kind};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
-use crate::key::lend;
 use crate::table::{Token, Watched};
 
 /// Linux's epoll: the time of a wait does not grow with the number of descriptors.
@@ -120,6 +119,15 @@ fn events(flags: EventFlags) -> Events {
 
 fn data(token: Token) -> EventData {
     EventData::new_u64(token.to_u64())
+}
+
+/// As `as_fd`, without its check for -1, which would bring all of the panic machinery into a small program.
+#[inline]
+#[allow(unsafe_code)]
+fn lend(fd: &OwnedFd) -> BorrowedFd<'_> {
+    // SAFETY: an `OwnedFd` is never -1, as its constructors demand.
+    unsafe { core::hint::assert_unchecked(fd.as_raw_fd() != -1) };
+    fd.as_fd()
 }
 
 impl<const BATCH: usize> Backend for Epoll<BATCH> {
