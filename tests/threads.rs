@@ -1,4 +1,5 @@
 //! A waker and a selector in several threads: for race detectors (see `.ci/sanitizers`), and in its own right.
+#![cfg(target_os = "linux")]
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
