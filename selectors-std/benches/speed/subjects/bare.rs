@@ -74,10 +74,8 @@ impl<'a> Subject<'a> for Bare<'a> {
         let mut taken = 0;
         for event in ready.iter() {
             let (number, generation) = halves(event.data.u64());
-            if let Some(slot) = self.slots.get_mut(number)
-                && slot.generation == generation
-                && let Some((fd, data)) = &mut slot.key
-            {
+            let slot = self.slots.get_mut(number).filter(|slot| slot.generation == generation);
+            if let Some((fd, data)) = slot.and_then(|slot| slot.key.as_mut()) {
                 each(*fd, data);
                 taken += 1;
             }
