@@ -103,6 +103,15 @@ mod found {
             Settle,
         ]);
     }
+
+    /// poll counts a closed number beside what is ready, and tells nobody of it.
+    #[test]
+    fn a_closed_number_beside_a_wake() {
+        let _alone = super::alone();
+        use Step::{Close, Open, Register, Select, Settle, Wake, Waker};
+        let once = Asked::new(Events::READ, Mode::OneShot);
+        run_all(&[Open(6, Sort::PipeRead), Waker, Register(6, once), Close(6), Wake, Select(0), Settle]);
+    }
 }
 
 #[test]

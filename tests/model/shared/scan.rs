@@ -47,11 +47,10 @@ impl Scan {
         }
     }
 
-    /// A wait finds out which numbers are closed; they are silent from then on.
-    pub fn silence_closed(&mut self, world: &World) {
-        for entry in &mut self.entries {
-            entry.silent |= world.file_of(entry.number).is_none();
-        }
+    /// A wait finds out which numbers are closed; they are silent from then on. Answers how many.
+    pub fn silence_closed(&mut self, world: &World) -> usize {
+        let closed = |entry: &&mut Entry| !entry.silent && world.file_of(entry.number).is_none();
+        self.entries.iter_mut().filter(closed).map(|entry| entry.silent = true).count()
     }
 
     /// Whether the number is watched as if nothing had happened to it.

@@ -280,11 +280,17 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         }
         assert!(!must_tell, "it waited, but there was this: {:?}", self.batch);
         assert_eq!((done.waits, done.events), (stats.waits + 1, stats.events + count as u64));
-        if let Kernel::Scan(set) = &mut self.kernel {
-            set.silence_closed(world);
-        }
+        let closed = match &mut self.kernel {
+            Kernel::Scan(set) => set.silence_closed(world),
+            Kernel::Epoll { .. } => 0,
+        };
         self.fetched = world.now;
-        let answers = self.answers(world, &before, &after);
+        let mut answers = self.answers(world, &before, &after);
+        if self.selector.kind() == Kind::Poll {
+            // It may count them, and leaves them out when it comes to them.
+            let nobody = Answer { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
+            answers.extend(std::iter::repeat_n(nobody, closed));
+        }
         let brought = self.batch.fill(answers, count, self.room);
         for Answer { token, .. } in brought {
             if let Kernel::Epoll { set, .. } = &mut self.kernel {

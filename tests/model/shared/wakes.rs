@@ -185,11 +185,12 @@ fn one(step: Step, cells: &[Arc<WakeCell>], places: &mut [Option<Place>]) {
             let Some(place) = &mut places[usize::from(place) % PLACES] else { return };
             let (Some(cell), false, false) = (place.cell, place.left, place.ready) else { return };
             std::thread::scope(|scope| {
-                for _ in 0..=threads % 3 {
-                    scope.spawn(|| assert_eq!(cells[cell].wake(), Ok(())));
-                }
+                let wake = || assert_eq!(cells[cell].wake(), Ok(()));
+                let threads: Vec<_> = (0..=threads % 3).map(|_| scope.spawn(wake)).collect();
                 assert_eq!(place.selector.select(Duration::from_secs(20)), Ok(1), "nobody was woken");
                 place.take_all();
+                // A scope waits for what they run, not for their end, which a leak checker would see.
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
             });
             // The later ones may have come after the wait.
             (place.woken, place.perhaps) = (false, true);
