@@ -13,6 +13,11 @@ use selectors_std::Growable;
 /// Long enough that a test which needs it has failed.
 const SOON: Option<Duration> = Some(Duration::from_secs(60));
 
+/// A scope waits for its threads in a way that race detectors don't see.
+fn join(threads: Vec<thread::ScopedJoinHandle<'_, ()>>) {
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
 /// What happened before a wake is seen after the wait that it ends, whoever's write ended that.
 fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
     let mut selector = Selector::<B, OwnedFd, (), Growable>::new().unwrap();
@@ -22,9 +27,10 @@ fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
     let taken = AtomicU64::new(0);
     let (posted, taken) = (&posted, &taken);
     thread::scope(|scope| {
+        let mut threads = Vec::new();
         for mail in posted {
             let waker = waker.clone();
-            scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 for round in 1..=rounds {
                     mail.store(round, Ordering::Relaxed);
                     waker.wake().unwrap();
@@ -33,7 +39,7 @@ fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
                         thread::yield_now();
                     }
                 }
-            });
+            }));
         }
         for round in 1..=rounds {
             while posted.iter().any(|mail| mail.load(Ordering::Relaxed) < round) {
@@ -42,6 +48,7 @@ fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
             }
             taken.store(round, Ordering::Release);
         }
+        join(threads);
     });
 }
 
@@ -51,14 +58,13 @@ fn selectors_end_while_they_are_woken<B: Backend>(rounds: u64) {
         let mut selector = Selector::<B, OwnedFd, (), Growable>::new().unwrap();
         let waker = selector.waker().unwrap();
         thread::scope(|scope| {
-            for _ in 0..2 {
-                let waker = waker.clone();
-                scope.spawn(move || while waker.wake() != Err(Error::WakerClosed) {});
-            }
+            let until_closed = || while waker.wake() != Err(Error::WakerClosed) {};
+            let threads = (0..2).map(|_| scope.spawn(until_closed)).collect();
             for _ in 0..3 {
                 assert_eq!(selector.select(SOON), Ok(1));
             }
             drop(selector);
+            join(threads);
         });
         assert_eq!(waker.wake(), Err(Error::WakerClosed));
     }
