@@ -104,6 +104,15 @@ mod found {
         ]);
     }
 
+    /// Planted by hand, and found by no random program of `cargo test`: poll forgot what it had been answered.
+    #[test]
+    fn what_waits_to_be_taken_survives_modify() {
+        let _alone = super::alone();
+        use Step::{Modify, Open, Register, Select, Settle, Take};
+        let write = Asked::new(Events::WRITE, Mode::Level);
+        run_all(&[Open(0, Sort::Unix), Register(0, write), Select(0), Modify(0, BOTH), Take(9), Settle]);
+    }
+
     /// poll counts a closed number beside what is ready, and tells nobody of it.
     #[test]
     fn a_closed_number_beside_a_wake() {
