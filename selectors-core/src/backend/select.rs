@@ -103,7 +103,11 @@ impl<M: Storage> Select<M> {
     }
 
     fn is_asked(&self, fd: RawFd) -> bool {
-        self.asked.iter().any(|set| descriptors(set).any(|asked| asked == fd))
+        let mut found = false;
+        for set in &self.asked {
+            for_each_descriptor(set, |asked| found |= asked == fd);
+        }
+        found
     }
 
     /// Takes over what the kernel answered. Says whether there were more bits than it counted.
@@ -111,25 +115,30 @@ impl<M: Storage> Select<M> {
         let mut bits = 0;
         for (set, meaning) in answers.iter().zip(MEANING) {
             let mut entries = self.entries.iter_mut();
-            for fd in descriptors(set) {
+            for_each_descriptor(set, |fd| {
                 bits += 1;
                 if let Some(entry) = entries.by_ref().find(|entry| entry.fd == fd) {
                     self.ready += usize::from(entry.ready.is_empty());
                     entry.ready |= meaning;
                 }
-            }
+            });
         }
         bits > counted
     }
 }
 
-/// The descriptors in a set. Word by word, because rustix's iterator over several of them can panic, for all the compiler
-/// knows.
-fn descriptors(set: &Set) -> impl Iterator<Item = RawFd> {
-    let words = set.iter().zip((0..LIMIT).step_by(BITS as usize));
-    words.filter(|(word, _)| fd_set_bound(core::slice::from_ref(*word)) > 0).flat_map(|(word, first)| {
-        FdSetIter::new(core::slice::from_ref(word)).map(move |bit| first + bit)
-    })
+/// Visits the descriptors in a set. Word by word, because rustix's iterator over several of them can panic, for all the
+/// compiler knows.
+fn for_each_descriptor(set: &Set, mut visit: impl FnMut(RawFd)) {
+    for (word, first) in set.iter().zip((0..LIMIT).step_by(BITS as usize)) {
+        let word = core::slice::from_ref(word);
+        // Nearly all are empty, and starting an iterator costs more than the look.
+        if fd_set_bound(word) > 0 {
+            for bit in FdSetIter::new(word) {
+                visit(first + bit);
+            }
+        }
+    }
 }
 
 /// Whether a descriptor has been closed behind the selector's back.
