@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use selectors_core::backend::Backend;
-use selectors_core::{Events, Selector, Waker};
+use selectors_core::{Error, Events, Selector, Waker};
 
 use common::support::{NOW, SOON, Table, pair};
 use common::{Check, every_pair};
@@ -22,6 +22,8 @@ struct Counting;
 
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
+    /// There is no more memory for this thread.
+    static EMPTY: Cell<bool> = const { Cell::new(false) };
 }
 
 fn count() {
@@ -33,6 +35,9 @@ fn count() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        if EMPTY.get() {
+            return std::ptr::null_mut();
+        }
         // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
     }
@@ -45,6 +50,9 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        if EMPTY.get() {
+            return std::ptr::null_mut();
+        }
         // SAFETY: as the caller promised.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -241,4 +249,44 @@ fn three_lists_are_allocated_by_each_call() {
     }
     let (calls, _) = calls(|| selectors_std::select::<UnixStream>(&[], &[], &[], NOW));
     assert_eq!(calls, 0);
+}
+
+/// A growing table that can't grow says so, as a full one does, and loses nothing.
+struct WithoutMemory<'a> {
+    sources: &'a Sources<'a>,
+}
+
+impl Check for WithoutMemory<'_> {
+    fn check<B: Backend, M: Table>(&mut self, pair: &str) {
+        let mut selector = Selector::<B, BorrowedFd<'_>, usize, M>::new().unwrap();
+        let mut refusals = 0;
+        for (number, source) in self.sources.iter().enumerate() {
+            EMPTY.set(true);
+            let refused = selector.register(*source, Events::WRITE, number).err();
+            EMPTY.set(false);
+            let Some(refused) = refused else { continue };
+            refusals += 1;
+            assert!(matches!(refused.error, Error::Full { .. }), "{pair}: {}", refused.error);
+            assert_eq!((refused.data, selector.get_map().len()), (number, number));
+            selector.register(refused.fileobj, Events::WRITE, refused.data).unwrap();
+        }
+        assert_eq!(refusals > 0, M::CAPACITY.is_none(), "{pair}: {refusals}");
+        let mut told = 0;
+        while told < self.sources.len() {
+            selector.select(SOON).unwrap();
+            while let Some((key, _)) = selector.next_ready() {
+                let fd = key.fd;
+                let _ = selector.unregister(fd).unwrap();
+                told += 1;
+            }
+        }
+        assert_eq!(selector.select(NOW), Ok(0));
+    }
+}
+
+#[test]
+fn a_table_without_memory_is_full() {
+    let pairs: Vec<_> = (0..SOURCES / 2).map(|_| pair()).collect();
+    let sources: Vec<_> = pairs.iter().flat_map(|(one, two)| [one.as_fd(), two.as_fd()]).collect();
+    every_pair(&mut WithoutMemory { sources: &sources });
 }

@@ -53,9 +53,7 @@ where
         // Relaxed: that the selecting thread sees this is the waker's promise.
         line.announced.store(number, Ordering::Relaxed);
         waker.wake().unwrap();
-        if number % 64 == own as u64
-            && let Some(theirs) = theirs
-        {
+        if let Some(theirs) = theirs.filter(|_| number % 64 == own as u64) {
             send(theirs, b"!", SendFlags::empty()).unwrap();
         }
         if number % patience(number) == 0 || number == WAKES {

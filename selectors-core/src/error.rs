@@ -58,7 +58,7 @@ pub enum Error {
         /// The descriptor.
         fd: RawFd,
     },
-    /// The key table is full. A waker takes a place in it, too.
+    /// The key table is full, or a growing one finds no memory. A waker takes a place in it, too.
     Full {
         /// How many keys the table holds.
         capacity: usize,

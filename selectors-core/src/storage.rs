@@ -67,7 +67,9 @@ pub trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 pub trait Index: Default {
     /// The slot of `fd`. `scan` searches the slots one by one, for indexes that remember nothing.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
-    /// Remembers that `fd` is in `slot`.
+    /// Makes room for one more descriptor, before the kernel is asked. False when there is no memory for it.
+    fn reserve(&mut self) -> bool;
+    /// Remembers that `fd` is in `slot`. There is room.
     fn insert(&mut self, fd: RawFd, slot: u32);
     /// Forgets `fd`.
     fn remove(&mut self, fd: RawFd);
@@ -111,6 +113,10 @@ pub struct Scan;
 impl Index for Scan {
     fn find(&self, _fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
         scan()
+    }
+
+    fn reserve(&mut self) -> bool {
+        true
     }
 
     fn insert(&mut self, _fd: RawFd, _slot: u32) {}

@@ -199,7 +199,8 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
     /// A free slot.
     pub(crate) fn vacancy(self) -> Result<Vacancy<'a, S, D, I>, Error> {
         let (number, capacity) = (self.head.free, self.slots.len());
-        let slot = self.slots.get_mut(number as usize).ok_or(Error::Full { capacity })?;
+        let slot = self.slots.get_mut(number as usize).filter(|_| self.head.index.reserve());
+        let slot = slot.ok_or(Error::Full { capacity })?;
         let token = Token { slot: number, generation: slot.generation };
         Ok(Vacancy { head: self.head, slot, token })
     }

@@ -99,16 +99,21 @@ impl Index for HashIndex {
         self.slots.get(&fd).copied()
     }
 
-    fn insert(&mut self, fd: RawFd, slot: u32) {
+    fn reserve(&mut self) -> bool {
         let count = self.slots.len() + 1;
-        if count > self.most {
-            // A removal may leave a mark in the map where it is crowded. Marks that have used up the room make it grow
-            // once more, in a steady state, too; then it is at most half full, and cleans itself in place. A quarter to
-            // spare, and numbers as dense as the kernel gives them out, leave few marks; half would cost every key
-            // fifteen bytes.
-            self.slots.reserve(count + count / 4 - self.slots.len());
-            self.most = count;
+        // A removal may leave a mark in the map where it is crowded. Marks that have used up the room make it grow
+        // once more, in a steady state, too; then it is at most half full, and cleans itself in place. A quarter to
+        // spare, and numbers as dense as the kernel gives them out, leave few marks; half would cost every key
+        // fifteen bytes.
+        let spare = if count > self.most { count / 4 } else { 0 };
+        if self.slots.try_reserve(1 + spare).is_err() {
+            return false;
         }
+        self.most = self.most.max(count);
+        true
+    }
+
+    fn insert(&mut self, fd: RawFd, slot: u32) {
         self.slots.insert(fd, slot);
     }
 
