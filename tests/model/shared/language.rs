@@ -94,10 +94,15 @@ pub struct Program(pub Vec<Step>);
 
 impl<'a> Arbitrary<'a> for Program {
     fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        let mut steps = Vec::new();
-        while !input.is_empty() && steps.len() < LONGEST {
-            steps.push(input.arbitrary()?);
-        }
-        Ok(Self(steps))
+        steps(input, LONGEST).map(Self)
     }
+}
+
+/// Steps until the input ends, at most so many.
+pub fn steps<'a, S: Arbitrary<'a>>(input: &mut Unstructured<'a>, most: usize) -> arbitrary::Result<Vec<S>> {
+    let mut steps = Vec::new();
+    while !input.is_empty() && steps.len() < most {
+        steps.push(input.arbitrary()?);
+    }
+    Ok(steps)
 }

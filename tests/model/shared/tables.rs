@@ -11,7 +11,7 @@ use selectors_core::backend::Token;
 use selectors_core::{Error, Events, Interest, Mode, Selector};
 
 use super::fake::{Fake, kernel};
-use super::language::Asked;
+use super::language::{Asked, steps};
 use super::subject::Table;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -36,11 +36,7 @@ pub struct Program(pub Vec<Step>);
 
 impl<'a> Arbitrary<'a> for Program {
     fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        let mut steps = Vec::new();
-        while !input.is_empty() && steps.len() < LONGEST {
-            steps.push(input.arbitrary()?);
-        }
-        Ok(Self(steps))
+        steps(input, LONGEST).map(Self)
     }
 }
 

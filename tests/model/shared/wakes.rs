@@ -1,6 +1,7 @@
 //! Wakers, the selectors they wake, and those that come after them.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -9,7 +10,7 @@ use selectors_core::backend::{Backend, Epoll, Poll, Select};
 use selectors_core::{Error, Events, Selector, WakeCell, Waker};
 use selectors_std::Growable;
 
-use std::sync::Arc;
+use super::language::steps;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
@@ -34,11 +35,7 @@ pub struct Program(pub Vec<Step>);
 
 impl<'a> Arbitrary<'a> for Program {
     fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        let mut steps = Vec::new();
-        while !input.is_empty() && steps.len() < 100 {
-            steps.push(input.arbitrary()?);
-        }
-        Ok(Self(steps))
+        steps(input, 100).map(Self)
     }
 }
 
