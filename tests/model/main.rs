@@ -6,13 +6,16 @@ mod shared;
 
 use arbitrary::{Arbitrary, Unstructured};
 use proptest::collection::vec;
-use proptest::prelude::{Strategy, any};
+use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::sample;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use shared::language::{Program, Step};
+use selectors_core::{Events, Mode};
+use shared::language::{Asked, LONGEST, Most, Place, Program, Sort, Step};
 use shared::program;
+use shared::world::PLACES;
 
 /// Descriptors are counted, and are the process's, so there is one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -37,11 +40,30 @@ fn part<T: for<'a> Arbitrary<'a> + std::fmt::Debug>() -> impl Strategy<Value = T
     any::<[u8; 16]>().prop_map(|bytes| T::arbitrary(&mut Unstructured::new(&bytes)).unwrap())
 }
 
+/// What a program does that has keys, which steps at random seldom come to.
+fn likely() -> impl Strategy<Value = Step> {
+    let events = sample::select(vec![Events::READ, Events::WRITE, Events::READ | Events::WRITE]);
+    let modes = sample::select(vec![Mode::Level, Mode::Edge, Mode::OneShot]);
+    let asked = (events, modes).prop_map(|(events, mode)| Asked::new(events, mode));
+    (any::<Place>(), asked, part::<Sort>(), 0..14_u8).prop_map(|(place, asked, sort, choice)| match choice {
+        0..2 => Step::Open(place, sort),
+        2..5 => Step::Register(place, asked),
+        5..8 => Step::Modify(place, asked),
+        8 => Step::Unregister(place),
+        9 => Step::Write(place),
+        10 => Step::Drain(place),
+        11 => Step::Hang(place, false),
+        _ => Step::Select(Most(choice)),
+    })
+}
+
 #[test]
 fn every_selector_answers_as_its_model() {
     let _alone = alone();
+    let step = prop_oneof![part::<Step>(), likely()];
     runner(250)
-        .run(&vec(part::<Step>(), 1..120), |steps| {
+        .run(&(vec(step, 1..LONGEST), 1..=PLACES as Place), |(steps, places)| {
+            let steps: Vec<_> = steps.into_iter().map(|step| step.within(places)).collect();
             program::run_all(&steps);
             Ok(())
         })
@@ -75,10 +97,8 @@ fn the_seeds_of_the_fuzz_targets() {
 
 /// What the fuzz targets found, and what was thought of before they could.
 mod found {
-    use selectors_core::{Events, Mode};
-
     use super::program::run_all;
-    use super::shared::language::{Asked, Sort, Step};
+    use super::{Asked, Events, Mode, Most, Sort, Step};
 
     const READ: Asked = Asked::new(Events::READ, Mode::Level);
     const BOTH: Asked = Asked::new(Events::READ.union(Events::WRITE), Mode::Level);
@@ -97,7 +117,7 @@ mod found {
             Dup(1, 0),
             Register(0, BOTH),
             Write(0),
-            Select(9),
+            Select(Most(3)),
             Settle,
             Unregister(0),
             Settle,
@@ -110,7 +130,14 @@ mod found {
         let _alone = super::alone();
         use Step::{Modify, Open, Register, Select, Settle, Take};
         let write = Asked::new(Events::WRITE, Mode::Level);
-        run_all(&[Open(0, Sort::Unix), Register(0, write), Select(0), Modify(0, BOTH), Take(9), Settle]);
+        run_all(&[
+            Open(0, Sort::Unix),
+            Register(0, write),
+            Select(Most(0)),
+            Modify(0, BOTH),
+            Take(Most(3)),
+            Settle,
+        ]);
     }
 
     /// poll counts a closed number beside what is ready, and tells nobody of it.
@@ -119,7 +146,15 @@ mod found {
         let _alone = super::alone();
         use Step::{Close, Open, Register, Select, Settle, Wake, Waker};
         let once = Asked::new(Events::READ, Mode::OneShot);
-        run_all(&[Open(6, Sort::PipeRead), Waker, Register(6, once), Close(6), Wake, Select(0), Settle]);
+        run_all(&[
+            Open(6, Sort::PipeRead),
+            Waker,
+            Register(6, once),
+            Close(6),
+            Wake,
+            Select(Most(0)),
+            Settle,
+        ]);
     }
 }
 

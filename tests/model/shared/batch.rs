@@ -66,8 +66,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Takes over what a wait brought, and says which of the answers are surely in it.
-    pub fn fill(&mut self, mut answers: Vec<Answer>, count: usize, room: usize) -> Vec<Answer> {
+    /// Takes over what a wait brought, and says of whom there may be an answer in it, and whether surely.
+    pub fn fill(&mut self, mut answers: Vec<Answer>, count: usize, room: usize) -> Vec<(Token, bool)> {
         let sure = answers.iter().filter(|answer| answer.sure).count();
         assert!(
             sure.min(room) <= count && count <= answers.len().min(room),
@@ -79,8 +79,8 @@ impl Batch {
         self.exact = count == answers.len();
         self.left = count;
         self.answers = answers;
-        let brought = |answer: &&Answer| self.exact || answer.sure && count < room;
-        self.answers.iter().filter(brought).copied().collect()
+        let surely = |answer: &Answer| self.exact || answer.sure && count < room;
+        self.answers.iter().map(|answer| (answer.token, surely(answer))).collect()
     }
 
     /// How many may have been dropped, or never were in it.

@@ -6,15 +6,8 @@ use rustix::io::Errno;
 use selectors_core::{Events, Interest, Kind, Mode};
 
 use super::batch::{Answer, Token, reported};
+use super::kernel::{Armed, Kernel, Known, edge};
 use super::world::{FileId, Readiness, World};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Armed {
-    Yes,
-    /// It may tell a hang-up, or be armed after all.
-    Perhaps,
-    No,
-}
 
 #[derive(Debug)]
 struct Entry {
@@ -26,16 +19,23 @@ struct Entry {
     /// When it was added or modified, and when a wait last brought it.
     touched: u64,
     told: u64,
+    perhaps_told: u64,
     /// What the kernel carries for it, as soon as that has been seen.
     data: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Epoll {
     entries: Vec<Entry>,
+    /// The instance, where its number is known.
+    own: Option<RawFd>,
 }
 
 impl Epoll {
+    pub fn new(own: Option<RawFd>) -> Self {
+        Self { entries: Vec::new(), own }
+    }
+
     fn of(&mut self, world: &World, number: RawFd) -> Result<(FileId, Option<&mut Entry>), Errno> {
         let file = world.file_of(number).ok_or(Errno::BADF)?;
         if world.is_regular(file) {
@@ -44,12 +44,19 @@ impl Epoll {
         let holds = |entry: &&mut Entry| entry.file == file && entry.number == number;
         Ok((file, self.entries.iter_mut().find(holds)))
     }
+}
+
+impl Kernel for Epoll {
+    fn own(&self) -> Option<RawFd> {
+        self.own
+    }
 
     /// Adds; takes over what is left of a registration that is gone.
-    pub fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+    fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let (file, old) = self.of(world, number)?;
         let (touched, armed) = (world.now, Armed::Yes);
-        let entry = Entry { file, number, asked, token, armed, touched, told: 0, data: None };
+        let entry =
+            Entry { file, number, asked, token, armed, touched, told: 0, perhaps_told: 0, data: None };
         match old {
             Some(old) => *old = entry,
             None => self.entries.push(entry),
@@ -57,13 +64,7 @@ impl Epoll {
         Ok(())
     }
 
-    pub fn modify(
-        &mut self,
-        world: &World,
-        number: RawFd,
-        asked: Interest,
-        token: Token,
-    ) -> Result<(), Errno> {
+    fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let entry = self.of(world, number)?.1.ok_or(Errno::NOENT)?;
         // The user data comes with every call.
         let data = entry.data.filter(|_| entry.token == token);
@@ -71,20 +72,19 @@ impl Epoll {
         Ok(())
     }
 
-    pub fn remove(&mut self, world: &World, number: RawFd) {
+    fn remove(&mut self, world: &World, number: RawFd) {
         let Some(file) = world.file_of(number) else { return };
         self.entries.retain(|entry| (entry.file, entry.number) != (file, number));
     }
 
-    /// A one-shot was told. What a wait brought has been disarmed then, but it may be armed anew since.
-    pub fn fired(&mut self, token: Token, fetched: u64) {
+    /// What a wait brought has been disarmed then, but it may be armed anew since.
+    fn fired(&mut self, token: Token, fetched: u64) {
         for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
             entry.armed = if entry.touched > fetched { Armed::Perhaps } else { Armed::No };
         }
     }
 
-    /// A wait has brought this for sure.
-    pub fn fetched(&mut self, token: Token, when: u64) {
+    fn fetched(&mut self, token: Token, when: u64) {
         for entry in self.entries.iter_mut().filter(|entry| entry.token == token && entry.touched <= when) {
             entry.told = when;
             if entry.asked.mode == Mode::OneShot {
@@ -93,15 +93,21 @@ impl Epoll {
         }
     }
 
+    fn perhaps_fetched(&mut self, token: Token, when: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
+            entry.perhaps_told = when;
+        }
+    }
+
     /// A file that nobody has open has left every instance.
-    pub fn forget_closed(&mut self, world: &World) {
+    fn forget_closed(&mut self, world: &World) {
         self.entries.retain(|entry| world.lives(entry.file));
     }
 
-    /// A new instance, in which every key is asked for by its number.
-    pub fn rebuild(&mut self, world: &World, keys: impl Iterator<Item = (RawFd, Interest, Token, bool)>) {
+    /// Every key is asked for by its number.
+    fn rebuild(&mut self, world: &World, keys: &[Known]) {
         let old = std::mem::take(&mut self.entries);
-        for (number, asked, token, armed) in keys {
+        for &Known { number, asked, token, armed } in keys {
             if self.add(world, number, asked, token).is_err() {
                 continue;
             }
@@ -113,12 +119,11 @@ impl Epoll {
         }
     }
 
-    /// What a wait may bring.
-    pub fn answers(
+    fn answers(
         &self,
         world: &World,
-        look: impl Fn(FileId) -> Readiness,
-        lives: impl Fn(Token) -> bool,
+        look: &dyn Fn(FileId) -> Readiness,
+        lives: &dyn Fn(Token) -> bool,
     ) -> Vec<Answer> {
         let mut answers = Vec::new();
         for entry in self.entries.iter().filter(|entry| entry.armed != Armed::No) {
@@ -127,21 +132,23 @@ impl Epoll {
                 (reported(Kind::Epoll, least, entry.asked), reported(Kind::Epoll, most, entry.asked));
             let (mut may, mut must) = (true, entry.armed == Armed::Yes);
             if entry.asked.mode == Mode::Edge {
-                // TCP's own acknowledgements may be an edge, any time after what caused them.
-                may = entry.touched.max(world.stirred[entry.file]) > entry.told || world.is_tcp(entry.file);
-                let raised = world.raised[entry.file] > entry.told && least & Events::READ.bits() != 0;
-                must = entry.touched > entry.told || raised;
+                (may, must) = edge(world, entry.file, entry.touched, entry.told, least);
             }
             if may && most != 0 {
-                let (sure, zombie) = (must && least != 0, !lives(entry.token));
+                let zombie = !lives(entry.token);
+                // What was told only once may have been told to somebody who is gone.
+                must &= !zombie || entry.asked.mode == Mode::Level || entry.perhaps_told < entry.touched;
+                let sure = must && least != 0;
                 answers.push(Answer { token: entry.token, least, most, sure, zombie });
             }
         }
         answers
     }
 
-    /// Compares with `/proc/self/fdinfo` of the instance, in which so many wakers are, too.
-    pub fn assert_kernel_agrees(&mut self, own: RawFd, wakers: usize) {
+    /// Compares with `/proc/self/fdinfo` of the instance.
+    fn assert_agrees(&mut self, world: &World, wakers: usize) {
+        let Some(own) = self.own else { return };
+        self.forget_closed(world);
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{own}")).unwrap();
         let mut lines: Vec<(RawFd, u32, u64)> = text.lines().filter_map(parse).collect();
         // Those that are known by their data come first: a number may be there twice.

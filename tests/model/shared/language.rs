@@ -39,6 +39,16 @@ impl Asked {
 /// A number that a descriptor can have here. See `world::number`.
 pub type Place = u8;
 
+/// How many events are taken: few, so that some are left.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Most(pub u8);
+
+impl Most {
+    pub fn events(self) -> usize {
+        usize::from(self.0 % 4)
+    }
+}
+
 /// One operation. Those that name a place where nothing is do nothing.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
@@ -71,11 +81,11 @@ pub enum Step {
     /// A place far beyond all others, or a negative number.
     RegisterNowhere(bool, Asked),
     /// Waits without waiting, and takes at most so many.
-    Select(u8),
+    Select(Most),
     /// Waits a few microseconds, and takes at most so many.
-    SelectBriefly(u8),
+    SelectBriefly(Most),
     /// Takes without waiting.
-    Take(u8),
+    Take(Most),
     /// Waits and takes until every ready key had its turn; then selectors are compared.
     Settle,
     /// Makes a waker.
@@ -83,6 +93,37 @@ pub enum Step {
     Wake,
     /// Asks for the selector's own descriptor, as one who nests it does.
     Lend,
+}
+
+impl Step {
+    /// The same with one of so many places. Where there are few, more happens to each.
+    pub fn within(mut self, places: Place) -> Self {
+        match &mut self {
+            Self::Dup(from, to) => (*from, *to) = (*from % places, *to % places),
+            Self::Open(place, _)
+            | Self::Close(place)
+            | Self::Write(place)
+            | Self::Urgent(place)
+            | Self::Fill(place)
+            | Self::Drain(place)
+            | Self::Empty(place)
+            | Self::Shut(place, _)
+            | Self::Hang(place, _)
+            | Self::TakeError(place)
+            | Self::Register(place, _)
+            | Self::Modify(place, _)
+            | Self::Unregister(place) => *place %= places,
+            Self::RegisterNowhere(..)
+            | Self::Select(_)
+            | Self::SelectBriefly(_)
+            | Self::Take(_)
+            | Self::Settle
+            | Self::Waker
+            | Self::Wake
+            | Self::Lend => {}
+        }
+        self
+    }
 }
 
 /// As many steps as a program may have: what is longer tells nothing new, and takes time.

@@ -2,7 +2,7 @@
 //! say what must be answered.
 //!
 //! - `language` is what programs over selectors are written in, `world` the descriptors they are about.
-//! - `epoll`, `scan` and `batch` are pure: what the kernel watches, and what the last wait may have brought.
+//! - `epoll`, `kqueue`, `scan` and `batch` are pure: what the `kernel` watches, and what the last wait may have brought.
 //! - `subject` runs one selector beside its model, `program` several of them side by side.
 //! - `fake` and `tables` do without a kernel: the key tables against a `BTreeMap`.
 //! - `wakes` is a second language, of wakers and the selectors they wake.
@@ -11,9 +11,14 @@
 #![allow(unsafe_code, reason = "raw registration, and closing behind the selector's back")]
 #![allow(unreachable_pub, dead_code, reason = "each target uses its part")]
 
+#[path = "../../emulated_kqueue/mod.rs"]
+pub mod emulated_kqueue;
+
 pub mod batch;
 pub mod epoll;
 pub mod fake;
+pub mod kernel;
+pub mod kqueue;
 pub mod language;
 pub mod program;
 pub mod scan;

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use selectors_core::{Interest, Kind};
 
 use super::batch::{Answer, Token, reported};
+use super::kernel::Kernel;
 use super::world::{FileId, Readiness, World};
 
 #[derive(Debug)]
@@ -17,19 +18,30 @@ struct Entry {
     silent: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scan {
+    kind: Kind,
     entries: Vec<Entry>,
 }
 
 impl Scan {
-    pub fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, entries: Vec::new() }
+    }
+}
+
+impl Kernel for Scan {
+    fn call(&self) -> &'static str {
+        "fcntl"
+    }
+
+    fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         world.file_of(number).ok_or(Errno::BADF)?;
         self.entries.push(Entry { number, asked, token, silent: false });
         Ok(())
     }
 
-    pub fn modify(&mut self, world: &World, number: RawFd, asked: Interest) -> Result<(), Errno> {
+    fn modify(&mut self, world: &World, number: RawFd, asked: Interest, _: Token) -> Result<(), Errno> {
         world.file_of(number).ok_or(Errno::BADF)?;
         for entry in self.entries.iter_mut().filter(|entry| entry.number == number) {
             (entry.asked, entry.silent) = (asked, false);
@@ -37,33 +49,38 @@ impl Scan {
         Ok(())
     }
 
-    pub fn remove(&mut self, number: RawFd) {
+    fn remove(&mut self, _: &World, number: RawFd) {
         self.entries.retain(|entry| entry.number != number);
     }
 
-    pub fn fired(&mut self, token: Token) {
+    fn fired(&mut self, token: Token, _: u64) {
         for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
             entry.silent = true;
         }
     }
 
-    /// A wait finds out which numbers are closed; they are silent from then on. Answers how many.
-    pub fn silence_closed(&mut self, world: &World) -> usize {
+    /// They are silent from then on.
+    fn silence_closed(&mut self, world: &World) -> usize {
         let closed = |entry: &&mut Entry| !entry.silent && world.file_of(entry.number).is_none();
         self.entries.iter_mut().filter(closed).map(|entry| entry.silent = true).count()
     }
 
-    /// Whether the number is watched as if nothing had happened to it.
-    pub fn is_silent(&self, token: Token) -> bool {
+    fn is_silent(&self, token: Token) -> bool {
         self.entries.iter().any(|entry| entry.token == token && entry.silent)
     }
 
-    pub fn answers(&self, kind: Kind, world: &World, look: impl Fn(FileId) -> Readiness) -> Vec<Answer> {
+    fn answers(
+        &self,
+        world: &World,
+        look: &dyn Fn(FileId) -> Readiness,
+        _: &dyn Fn(Token) -> bool,
+    ) -> Vec<Answer> {
         let mut answers = Vec::new();
         for entry in self.entries.iter().filter(|entry| !entry.silent) {
             let Some(file) = world.file_of(entry.number) else { continue };
             let Readiness { least, most } = look(file);
-            let (least, most) = (reported(kind, least, entry.asked), reported(kind, most, entry.asked));
+            let (least, most) =
+                (reported(self.kind, least, entry.asked), reported(self.kind, most, entry.asked));
             if most != 0 {
                 answers.push(Answer { token: entry.token, least, most, sure: least != 0, zombie: false });
             }

@@ -13,6 +13,8 @@ use selectors_std::Growable;
 
 use super::batch::{Answer, Batch, Token, WAKE};
 use super::epoll::Epoll;
+use super::kernel::{Kernel, Known};
+use super::kqueue::Kqueue;
 use super::language::{LONGEST, Step};
 use super::scan::Scan;
 use super::world::{FileId, Readiness, World, next_number, number};
@@ -24,7 +26,7 @@ pub trait Table: Storage {
 }
 
 /// Of selectors without an allocator: each is used by one selector after the other.
-static CELLS: [WakeCell; 8] = [const { WakeCell::new() }; 8];
+static CELLS: [WakeCell; 10] = [const { WakeCell::new() }; 10];
 
 impl<const N: usize> Table for Fixed<N> {
     const ROOM: Option<usize> = Some(N);
@@ -68,11 +70,6 @@ struct Key {
     file: Option<FileId>,
 }
 
-enum Kernel {
-    Epoll { set: Epoll, own: Option<RawFd> },
-    Scan(Scan),
-}
-
 /// Everything a program does to a selector, whatever its type.
 pub trait Subject {
     fn kind(&self) -> Kind;
@@ -90,7 +87,7 @@ pub struct Beside<B: Backend, M: Table> {
     room: usize,
     number: usize,
     counted: Rc<()>,
-    kernel: Kernel,
+    kernel: Box<dyn Kernel>,
     keys: BTreeMap<RawFd, Key>,
     batch: Batch,
     fetched: u64,
@@ -107,14 +104,16 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     pub fn new(number: usize, room: usize) -> Self {
         let next = next_number();
         let selector = Selector::<B, _, _, M>::new().unwrap();
-        let kernel = if selector.kind() == Kind::Epoll {
-            let link = std::fs::read_link(format!("/proc/self/fd/{next}")).unwrap();
-            // Without asking the selector for it, which would count as lending it. In a program with threads
-            // another one may have been quicker.
-            let own = link.to_string_lossy().contains("eventpoll").then_some(next);
-            Kernel::Epoll { set: Epoll::default(), own }
-        } else {
-            Kernel::Scan(Scan::default())
+        let kernel: Box<dyn Kernel> = match selector.kind() {
+            Kind::Epoll => {
+                let link = std::fs::read_link(format!("/proc/self/fd/{next}")).unwrap();
+                // Without asking the selector for it, which would count as lending it. In a program with threads
+                // another one may have been quicker.
+                let own = link.to_string_lossy().contains("eventpoll").then_some(next);
+                Box::new(Epoll::new(own))
+            }
+            Kind::Kqueue => Box::new(Kqueue::new(next)),
+            kind => Box::new(Scan::new(kind)),
         };
         let (batch, keys) = Default::default();
         let counted = Rc::new(());
@@ -150,8 +149,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     }
 
     fn os(&self, fd: RawFd, errno: Errno) -> Error {
-        let call = if matches!(self.kernel, Kernel::Epoll { .. }) { "epoll_ctl" } else { "fcntl" };
-        Error::Os { call, fd: Some(fd), errno }
+        Error::Os { call: self.kernel.call(), fd: Some(fd), errno }
     }
 
     /// The model of `register`.
@@ -169,11 +167,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         if self.selector.kind() == Kind::Select && fd >= 1024 {
             return Err(Error::FdOutOfRange { fd, limit: 1024 });
         }
-        let done = match &mut self.kernel {
-            Kernel::Epoll { set, .. } => set.add(world, fd, asked, token),
-            Kernel::Scan(set) => set.add(world, fd, asked, token),
-        };
-        done.map_err(|errno| self.os(fd, errno))?;
+        self.kernel.add(world, fd, asked, token).map_err(|errno| self.os(fd, errno))?;
         self.keys.insert(fd, Key { asked, armed: true, token, file: world.file_of(fd) });
         Ok(())
     }
@@ -203,11 +197,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         if key.armed && key.asked == asked {
             return Ok(());
         }
-        let done = match &mut self.kernel {
-            Kernel::Epoll { set, .. } => set.modify(world, fd, asked, key.token),
-            Kernel::Scan(set) => set.modify(world, fd, asked),
-        };
-        done.map_err(|errno| self.os(fd, errno))?;
+        self.kernel.modify(world, fd, asked, key.token).map_err(|errno| self.os(fd, errno))?;
         if let Some(key) = self.keys.get_mut(&fd) {
             (key.asked, key.armed) = (asked, true);
         }
@@ -221,13 +211,10 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
                 assert_eq!((key.fileobj.fd, key.fd, key.data), (fd, fd, expected.token));
                 assert_eq!(key.interest(), expected.asked);
                 self.batch.withdraw(key.data);
+                self.kernel.remove(world, fd);
             }
             (Err(error), None) => assert_eq!(error, Error::NotRegistered { fd }),
             (answer, _) => panic!("unregistered {fd}: {answer:?}"),
-        }
-        match &mut self.kernel {
-            Kernel::Epoll { set, .. } => set.remove(world, fd),
-            Kernel::Scan(set) => set.remove(fd),
         }
     }
 
@@ -240,10 +227,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             Readiness { least: before & after, most: before | after }
         };
         let lives = |token| self.keys.values().any(|key| key.token == token);
-        let mut answers = match &self.kernel {
-            Kernel::Epoll { set, .. } => set.answers(world, look, lives),
-            Kernel::Scan(set) => set.answers(self.selector.kind(), world, look),
-        };
+        let mut answers = self.kernel.answers(world, &look, &lives);
         if self.woken.1 {
             let sure = self.woken.0;
             answers.push(Answer { token: WAKE, least: u16::from(sure), most: 1, sure, zombie: false });
@@ -267,7 +251,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             assert!(rebuilds == 0 && !(zombies.0 && done.waits > stats.waits), "{zombies:?}: it will spin");
         }
         if let Err(error) = answer {
-            let fd = self.own().expect("only epoll is replaced");
+            let fd = self.kernel.own().expect("only epoll is replaced");
             assert_eq!((error, self.is_lent, rebuilds), (Error::Replaced { fd }, true, 1));
             self.is_lent = false;
             self.batch = Batch::default();
@@ -280,10 +264,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         }
         assert!(!must_tell, "it waited, but there was this: {:?}", self.batch);
         assert_eq!((done.waits, done.events), (stats.waits + 1, stats.events + count as u64));
-        let closed = match &mut self.kernel {
-            Kernel::Scan(set) => set.silence_closed(world),
-            Kernel::Epoll { .. } => 0,
-        };
+        let closed = self.kernel.silence_closed(world);
         self.fetched = world.now;
         let mut answers = self.answers(world, &before, &after);
         if self.selector.kind() == Kind::Poll {
@@ -291,12 +272,13 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             let nobody = Answer { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
             answers.extend(std::iter::repeat_n(nobody, closed));
         }
-        let brought = self.batch.fill(answers, count, self.room);
-        for Answer { token, .. } in brought {
-            if let Kernel::Epoll { set, .. } = &mut self.kernel {
-                set.fetched(token, world.now);
+        for (token, surely) in self.batch.fill(answers, count, self.room) {
+            if surely {
+                self.kernel.fetched(token, world.now);
+            } else {
+                self.kernel.perhaps_fetched(token, world.now);
             }
-            if token == WAKE {
+            if token == WAKE && surely {
                 self.woken = (false, false);
             }
         }
@@ -304,14 +286,14 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         count
     }
 
-    fn own(&self) -> Option<RawFd> {
-        if let Kernel::Epoll { own, .. } = self.kernel { own } else { None }
-    }
-
     fn rebuild(&mut self, world: &World) {
-        let Kernel::Epoll { set, .. } = &mut self.kernel else { panic!("a scan has nothing to make anew") };
-        let keys = self.keys.iter();
-        set.rebuild(world, keys.map(|(fd, key)| (*fd, key.asked, key.token, key.armed)));
+        let known = |(fd, key): (&RawFd, &Key)| Known {
+            number: *fd,
+            asked: key.asked,
+            token: key.token,
+            armed: key.armed,
+        };
+        self.kernel.rebuild(world, &self.keys.iter().map(known).collect::<Vec<_>>());
         // The counter of earlier wakes is told to the new instance again.
         self.woken.1 = self.waker.is_some();
     }
@@ -331,15 +313,10 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             let Some(known) = self.keys.get_mut(&fd) else { panic!("{fd} was told, who is not there") };
             assert_eq!((token, interest, known.armed), (known.token, known.asked, true));
             let answer = self.batch.take(token, events, interest);
-            if let Kernel::Epoll { set, .. } = &mut self.kernel {
-                set.fetched(answer.token, self.fetched);
-            }
+            self.kernel.fetched(answer.token, self.fetched);
             if interest.mode == Mode::OneShot {
                 known.armed = false;
-                match &mut self.kernel {
-                    Kernel::Epoll { set, .. } => set.fired(token, self.fetched),
-                    Kernel::Scan(set) => set.fired(token),
-                }
+                self.kernel.fired(token, self.fetched);
             }
             told.push((fd, events));
         }
@@ -382,9 +359,7 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
     }
 
     fn step(&mut self, world: &World, step: &Step) {
-        if let Kernel::Epoll { set, .. } = &mut self.kernel {
-            set.forget_closed(world);
-        }
+        self.kernel.forget_closed(world);
         for (fd, key) in &mut self.keys {
             key.file = key.file.filter(|file| world.file_of(*fd) == Some(*file));
         }
@@ -401,13 +376,13 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
             Step::Unregister(place) => self.unregister(world, number(place)),
             Step::Select(most) => {
                 self.select(world, Duration::ZERO);
-                self.take(most.into());
+                self.take(most.events());
             }
             Step::SelectBriefly(most) => {
                 self.select(world, Duration::from_micros(20));
-                self.take(most.into());
+                self.take(most.events());
             }
-            Step::Take(most) => drop(self.take(most.into())),
+            Step::Take(most) => drop(self.take(most.events())),
             Step::Waker => self.make_waker(),
             Step::Wake => {
                 if let Some(waker) = &self.waker {
@@ -426,6 +401,8 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
     }
 
     fn settle(&mut self, world: &World) -> BTreeMap<(RawFd, u16), Events> {
+        // What is left from an earlier wait says how it was then.
+        self.take(usize::MAX);
         let mut all = BTreeMap::new();
         // Everybody has had a turn after that many.
         for _ in 0..LONGEST {
@@ -442,8 +419,8 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
         }
         let plain = |fd: &RawFd| {
             let key = self.keys.get(fd)?;
-            let silent = matches!(&self.kernel, Kernel::Scan(set) if set.is_silent(key.token));
-            let strange = key.file.is_none() || silent || key.asked.mode != Mode::Level;
+            let strange =
+                key.file.is_none() || self.kernel.is_silent(key.token) || key.asked.mode != Mode::Level;
             (!strange).then_some((*fd, key.asked.events.bits()))
         };
         all.into_iter().filter_map(|(fd, events)| Some((plain(&fd)?, events))).collect()
@@ -457,10 +434,7 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
             let found = map.get(*fd).map(|found| (found.fd, found.interest(), found.data));
             assert_eq!(found, Some((*fd, key.asked, key.token)));
         }
-        if let Kernel::Epoll { set, own: Some(own) } = &mut self.kernel {
-            set.forget_closed(world);
-            set.assert_kernel_agrees(*own, usize::from(self.waker.is_some()));
-        }
+        self.kernel.assert_agrees(world, usize::from(self.waker.is_some()));
     }
 }
 

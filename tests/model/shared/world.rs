@@ -12,6 +12,7 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::emulated_kqueue::queue;
 use super::language::{Place, Sort, Step};
 
 pub const PLACES: usize = 8;
@@ -39,6 +40,8 @@ struct Open {
 
 pub struct World {
     at: [Option<FileId>; PLACES],
+    /// How often something was opened at each place.
+    openings: [u64; PLACES],
     files: Vec<Open>,
     /// When something last happened to a file that could be an edge, and that must be one.
     pub stirred: Vec<u64>,
@@ -116,7 +119,15 @@ fn fill_pipe(fd: impl AsFd) {
 impl World {
     pub fn new() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { at: [None; PLACES], files: Vec::new(), stirred: vec![], raised: vec![], now: 1, _alone: alone }
+        Self {
+            at: [None; PLACES],
+            openings: [0; PLACES],
+            files: Vec::new(),
+            stirred: vec![],
+            raised: vec![],
+            now: 1,
+            _alone: alone,
+        }
     }
 
     pub fn file_at(&self, place: Place) -> Option<FileId> {
@@ -127,12 +138,27 @@ impl World {
         (0..PLACES as Place).find(|place| number(*place) == fd).and_then(|place| self.file_at(place))
     }
 
+    /// Tells what is open at a number from what was open there before, if anything is.
+    pub fn opening(&self, fd: RawFd) -> Option<u64> {
+        let place = (0..PLACES as Place).find(|place| number(*place) == fd)?;
+        self.file_at(place).map(|_| self.openings[usize::from(place)])
+    }
+
     pub fn lives(&self, file: FileId) -> bool {
         self.at.contains(&Some(file))
     }
 
     pub fn is_regular(&self, file: FileId) -> bool {
         self.files[file].sort == Sort::Regular
+    }
+
+    pub fn is_pipe(&self, file: FileId) -> bool {
+        matches!(self.files[file].sort, Sort::PipeRead | Sort::PipeWrite)
+    }
+
+    /// A pipe whose other end nobody has.
+    pub fn is_broken(&self, file: FileId) -> bool {
+        self.is_pipe(file) && self.files[file].peer.is_none()
     }
 
     pub fn is_tcp(&self, file: FileId) -> bool {
@@ -157,12 +183,29 @@ impl World {
         named.iter().zip(fds).map(|((file, _), answer)| (*file, answer.revents().bits() as u16)).collect()
     }
 
-    fn leave(&mut self, place: Place) -> bool {
-        let Some(file) = self.at[usize::from(place) % PLACES].take() else { return false };
+    /// Puts a descriptor at a place, over whatever is there.
+    fn put(&mut self, fd: OwnedFd, place: Place, file: FileId) {
+        if self.file_at(place).is_some() {
+            queue::closes(borrow(place));
+        }
+        // SAFETY: the number belongs to this world, as do the descriptors that were open at it; it is given away again
+        // as a bare number at once.
+        let mut target = unsafe { OwnedFd::from_raw_fd(number(place)) };
+        rustix::io::dup3(&fd, &mut target, rustix::io::DupFlags::CLOEXEC).unwrap();
+        let _ = target.into_raw_fd();
+        let place = usize::from(place) % PLACES;
+        self.openings[place] += 1;
+        // The old one last: it may be the same file.
+        if let Some(old) = self.at[place].replace(file) {
+            self.left(old);
+        }
+    }
+
+    /// A number of this file is closed.
+    fn left(&mut self, file: FileId) {
         if !self.lives(file) {
             self.files[file].peer = None;
         }
-        true
     }
 
     /// Does what a step asks of the descriptors. The others are no business of the world.
@@ -172,27 +215,23 @@ impl World {
         match *step {
             Step::Open(place, sort) => {
                 let (ours, peer) = open(sort);
-                put(ours, number(place));
-                self.leave(place);
                 self.files.push(Open { sort, peer });
                 self.stirred.push(self.now);
                 self.raised.push(0);
-                self.at[usize::from(place) % PLACES] = Some(self.files.len() - 1);
+                self.put(ours, place, self.files.len() - 1);
             }
             Step::Close(place) => {
-                if self.leave(place) {
-                    // SAFETY: it was open, the world's, and nobody's but a raw registration's.
+                if let Some(file) = self.at[usize::from(place) % PLACES] {
+                    queue::closes(borrow(place));
+                    // SAFETY: it is open, the world's, and nobody's but a raw registration's.
                     unsafe { rustix::io::close(number(place)) };
+                    self.at[usize::from(place) % PLACES] = None;
+                    self.left(file);
                 }
             }
             Step::Dup(from, to) => {
                 let (Some(file), false) = (self.file_at(from), number(from) == number(to)) else { return };
-                put(rustix::io::fcntl_dupfd_cloexec(borrow(from), 0).unwrap(), number(to));
-                // The old one last: it may be the same file.
-                let old = self.at[usize::from(to) % PLACES].replace(file);
-                if let Some(old) = old.filter(|old| !self.lives(*old)) {
-                    self.files[old].peer = None;
-                }
+                self.put(rustix::io::fcntl_dupfd_cloexec(borrow(from), 0).unwrap(), to, file);
             }
             Step::Write(place)
             | Step::Urgent(place)
@@ -261,15 +300,6 @@ impl World {
         }
         false
     }
-}
-
-/// Moves a descriptor to a number, over whatever is there.
-fn put(fd: OwnedFd, to: RawFd) {
-    // SAFETY: the number belongs to this world, as do the descriptors that were open at it; it is given away again
-    // as a bare number at once.
-    let mut target = unsafe { OwnedFd::from_raw_fd(to) };
-    rustix::io::dup3(&fd, &mut target, rustix::io::DupFlags::CLOEXEC).unwrap();
-    let _ = target.into_raw_fd();
 }
 
 impl World {

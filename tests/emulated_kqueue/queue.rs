@@ -17,7 +17,6 @@ use rustix::fs::FileType;
 use rustix::io::{self, DupFlags, Errno};
 
 use super::sys::{Event, EventFilter, EventFlags};
-use crate::support::KernelSet;
 
 const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
@@ -119,11 +118,31 @@ pub fn wait(visible: BorrowedFd<'_>, room: usize, timeout: Option<&Timespec>) ->
     }
 }
 
-/// What is watched, in the terms of an epoll instance.
-pub fn watched(number: RawFd) -> KernelSet {
+/// Lets go of what queues had, all of which are closed.
+pub fn end_all() {
+    QUEUES.lock().unwrap().clear();
+}
+
+/// Tells every queue that this number is about to be closed. It finds out by itself later, but takes two
+/// eventfds, which are one inode, for the same file.
+pub fn closes(fd: BorrowedFd<'_>) {
+    for (visible, queue) in QUEUES.lock().unwrap().iter() {
+        let mut queue = queue.lock().unwrap();
+        for key in [(fd.as_raw_fd(), false), (fd.as_raw_fd(), true)] {
+            let was_there = queue.filters.remove(&key).is_some();
+            // A queue that was closed itself has nothing to end.
+            if let Some(visible) = borrow(*visible).ok().filter(|_| was_there) {
+                let _ = queue.unwatch(visible, key, fd);
+            }
+        }
+    }
+}
+
+/// What is watched, in the terms of an epoll instance: bits and user data by descriptor.
+pub fn watched(number: RawFd) -> BTreeMap<RawFd, Vec<(u32, u64)>> {
     let queue = find(number);
     let queue = queue.lock().unwrap();
-    let mut set = KernelSet::new();
+    let mut set: BTreeMap<RawFd, Vec<_>> = BTreeMap::new();
     for ((fd, write), filter) in queue.filters.iter().filter(|(key, filter)| filter.is_there(**key)) {
         let mut bits = match (filter.enabled, write) {
             (false, _) => 0,
@@ -151,7 +170,9 @@ impl Queue {
     fn change(&mut self, visible: BorrowedFd<'_>, key: Key, change: &Event) -> io::Result<()> {
         let open = borrow(key.0).and_then(|fd| Ok((fd, file(fd)?)));
         // A filter left when its descriptor was closed, though nothing told of it before now.
-        self.filters.retain(|(number, _), filter| *number != key.0 || open.is_ok_and(|(_, file)| filter.file == file));
+        self.filters.retain(|(number, _), filter| {
+            *number != key.0 || open.is_ok_and(|(_, file)| filter.file == file)
+        });
         let (fd, file) = open?;
         let flags = change.flags();
         if flags.contains(EventFlags::DELETE) {
@@ -233,7 +254,8 @@ impl Queue {
             let mut found = self.ready_in(visible, write, room - told.len())?;
             found.truncate(room - told.len());
             for (serial, readiness) in found {
-                let key = self.filters.iter().find(|(_, filter)| filter.serial == serial).map(|(key, _)| *key);
+                let key =
+                    self.filters.iter().find(|(_, filter)| filter.serial == serial).map(|(key, _)| *key);
                 match key.filter(|key| self.filters[key].is_there(*key)) {
                     Some(key) => told.extend(self.event(visible, key, readiness)?),
                     // Its descriptor was closed, but the file lives on, and stays in epoll.

@@ -1,0 +1,30 @@
+//! The source of the kqueue backend, compiled once more over an emulation, where there is no kqueue.
+//!
+//! `selectors-core/src/backend/kqueue.rs` takes all it uses from the module above it. There that is
+//! rustix, here it is `sys`, with the same names and answers. So the contract, the models and the fuzz targets
+//! run through the backend's own code, and errors can be injected at each of its calls. What a real kernel
+//! does is known as far as `queue` tells.
+//!
+//! Included by its path, by the tests and by the fuzz package.
+#![allow(unsafe_code, reason = "the backend's and rustix's interfaces are")]
+#![allow(unreachable_pub, dead_code, reason = "each user has its part")]
+
+pub mod inject;
+pub mod queue;
+pub mod sys;
+
+#[path = "../../selectors-core/src/backend/kqueue.rs"]
+mod backend;
+
+pub use backend::Kqueue;
+
+// What `backend` finds above itself.
+use rustix::fd::RawFd;
+use rustix::io::Errno;
+use selectors_core::backend::{Backend, Token, Watched};
+use selectors_core::{Error, Events, Interest, Kind, Mode};
+use sys as kqueue_sys;
+
+fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
+    Error::Os { call, fd, errno }
+}
