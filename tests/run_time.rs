@@ -154,6 +154,20 @@ fn what_each_says_it_supports() {
     assert_eq!(Kind::ALL.map(Kind::tells_error), [true, false, true, false]);
 }
 
+#[test]
+fn a_wake_ends_one_wait() {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+        let mut selector = AnySelector::<std::fs::File>::of_kind(kind).unwrap();
+        let waker = selector.waker().unwrap();
+        for _ in 0..3 {
+            waker.wake().unwrap();
+            assert_eq!(selector.select(SOON), Ok(1), "{kind}");
+            assert!(selector.next_ready().is_none());
+            assert_eq!(selector.select(NOW), Ok(0), "{kind}");
+        }
+    }
+}
+
 /// Nothing is forbidden here, so it is the best.
 #[test]
 fn the_best_that_there_is() {

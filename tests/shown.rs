@@ -1,0 +1,171 @@
+//! What people are shown: the messages of errors, and `Debug` of everything.
+
+mod common;
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use rustix::io::Errno;
+use selectors_core::backend::{Any, Backend, Poll, Token};
+use selectors_core::storage::Fixed;
+use selectors_core::{
+    DefaultSelector, Error, Events, Mode, PollSelector, SelectorCell, WakeCell, if_epoll, if_kqueue,
+    if_no_queue, if_select,
+};
+
+use common::support::{NOW, pair};
+
+const READ: Events = Events::READ;
+
+#[test]
+fn errors_say_what_and_what_to_do() {
+    let events = READ | Events::ERROR;
+    let shown = [
+        (
+            Error::InvalidEvents { events: Events::empty() },
+            "no events asked for: ask for READ, WRITE or PRIORITY, or unregister",
+        ),
+        (Error::InvalidEvents { events }, "only READ, WRITE and PRIORITY can be asked for, not READ | ERROR"),
+        (Error::InvalidFd { fd: -1 }, "-1 is no file descriptor"),
+        (Error::AlreadyRegistered { fd: 7 }, "descriptor 7 is registered already: modify or unregister it"),
+        (Error::NotRegistered { fd: 7 }, "descriptor 7 is not registered"),
+        (Error::Full { capacity: 4 }, "the key table is full: it holds 4, a waker included"),
+        (
+            Error::FdOutOfRange { fd: 1024, limit: 1024 },
+            "select can't watch descriptor 1024, only those below 1024: use poll or epoll",
+        ),
+        (
+            Error::Unsupported { backend: "poll", events: READ, mode: Mode::Edge },
+            "poll can't tell READ in mode Edge",
+        ),
+        (Error::UnknownBackend, "no such selector backend on this platform"),
+        (Error::WakerInUse, "the waker belongs to another selector"),
+        (Error::WakerClosed, "the selector of this waker is gone"),
+        (Error::CellInUse, "the cell holds a selector already"),
+        (
+            Error::Replaced { fd: 3 },
+            "selector 3 replaced its kernel object: register it anew where it is nested",
+        ),
+    ];
+    for (error, message) in shown {
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn refusals_of_the_kernel_come_with_advice() {
+    let shown = [
+        ("fcntl", Errno::BADF, " (the descriptor is closed)"),
+        ("epoll_ctl", Errno::PERM, " (a regular file is always ready: just read it)"),
+        ("poll", Errno::PERM, ""),
+        ("epoll_ctl", Errno::LOOP, " (selectors are nested too deep, or in a circle)"),
+        ("epoll_create1", Errno::MFILE, " (too many open descriptors: see RLIMIT_NOFILE)"),
+        ("epoll_ctl", Errno::NOSPC, " (see /proc/sys/fs/epoll/max_user_watches)"),
+        ("epoll_ctl", Errno::NOENT, " (another file has taken this number: unregister it)"),
+        ("open", Errno::NOENT, ""),
+        ("poll", Errno::INVAL, " (more descriptors than RLIMIT_NOFILE?)"),
+        ("epoll_ctl", Errno::INVAL, ""),
+        ("epoll_ctl", Errno::NOMEM, ""),
+    ];
+    for (call, errno, advice) in shown {
+        let with = Error::Os { call, fd: Some(7), errno };
+        assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
+        let without = Error::Os { call, fd: None, errno };
+        assert_eq!(without.to_string(), format!("{call}: {errno}{advice}"));
+    }
+}
+
+#[test]
+fn keys_and_tables() {
+    let (ours, _theirs) = pair();
+    let fd = ours.as_raw_fd();
+    let mut selector = PollSelector::<_, _, 4>::new().unwrap();
+    let refused = selector.register(ours.as_fd(), Events::empty(), "data").unwrap_err();
+    assert_eq!(format!("{refused:?}"), "RegisterError { error: InvalidEvents { events: Events(0x0) }, .. }");
+    selector.register(ours.as_fd(), Events::WRITE, "data").unwrap();
+    let key = format!("events: Events(WRITE), mode: Level, data: \"data\" }}");
+    let fileobj = format!("{{ fileobj: {:?}, fd: {fd}, {key}", ours.as_fd());
+    assert_eq!(format!("{:?}", selector.get_key(fd).unwrap()), format!("SelectorKey {fileobj}"));
+    selector.select(NOW).unwrap();
+    assert_eq!(format!("{:?}", selector.next_ready().unwrap().0), format!("KeyMut {fileobj}"));
+    let keys = format!("{{{fd}: Interest {{ events: Events(WRITE), mode: Level }}}}");
+    assert_eq!(format!("{:?}", selector.get_map()), keys);
+    assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
+    let stats = "Stats { waits: 1, stale: 0, events: 1, rebuilds: 0 }";
+    assert_eq!(
+        format!("{selector:?}"),
+        format!("Selector {{ kind: Poll, keys: {keys}, waker: false, stats: {stats} }}")
+    );
+}
+
+#[test]
+fn cells() {
+    static SELECTOR: SelectorCell<DefaultSelector<File, (), 4>> = SelectorCell::new();
+    assert_eq!(format!("{SELECTOR:?}"), "SelectorCell { taken: false }");
+    let cell = WakeCell::new();
+    assert_eq!(format!("{cell:?}"), "WakeCell { open: false, pending: false, .. }");
+    // Leaked, as it lends itself for as long as the program runs.
+    let cell: &'static WakeCell = Box::leak(Box::new(cell));
+    let mut selector = DefaultSelector::<File, (), 4>::new().unwrap();
+    let waker = selector.waker_in(cell).unwrap();
+    assert_eq!(format!("{cell:?}"), "WakeCell { open: true, pending: false, .. }");
+    waker.wake().unwrap();
+    assert_eq!(format!("{cell:?}"), "WakeCell { open: true, pending: true, .. }");
+}
+
+/// How a backend is shown that watches this descriptor.
+fn shown<B: Backend + Debug>(fd: BorrowedFd<'_>) -> String {
+    let mut backend = B::new().unwrap();
+    backend.add(fd, Token::from_u64(1 << 32), Events::WRITE.into()).unwrap();
+    format!("{backend:?}")
+}
+
+/// Without the number of its own descriptor.
+#[allow(dead_code, reason = "not every system has one")]
+fn is_queue(shown: &str, name: &str) {
+    let rest = shown.strip_prefix(name).and_then(|rest| rest.strip_prefix(" { fd: "));
+    let rest = rest.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    assert_eq!(rest, Some(", pending: 0 }"), "{shown}");
+}
+
+#[test]
+fn backends() {
+    let (ours, _theirs) = pair();
+    assert_eq!(shown::<Poll<Fixed<4>>>(ours.as_fd()), format!("Poll {{{}}}", ours.as_raw_fd()));
+}
+
+if_select! {
+    #[test]
+    fn select() {
+        use selectors_core::backend::Select;
+        let (ours, _theirs) = pair();
+        assert_eq!(shown::<Select<Fixed<4>>>(ours.as_fd()), format!("Select {{{}}}", ours.as_raw_fd()));
+    }
+}
+
+if_epoll! {
+    #[test]
+    fn epoll() {
+        let (ours, _theirs) = pair();
+        is_queue(&shown::<selectors_core::backend::Epoll>(ours.as_fd()), "Epoll");
+        is_queue(&shown::<Any<Fixed<4>>>(ours.as_fd()), "Epoll");
+    }
+}
+
+if_kqueue! {
+    #[test]
+    fn kqueue() {
+        let (ours, _theirs) = pair();
+        is_queue(&shown::<selectors_core::backend::Kqueue>(ours.as_fd()), "Kqueue");
+        is_queue(&shown::<Any<Fixed<4>>>(ours.as_fd()), "Kqueue");
+    }
+}
+
+if_no_queue! {
+    #[test]
+    fn the_best_of_two() {
+        let (ours, _theirs) = pair();
+        assert_eq!(shown::<Any<Fixed<4>>>(ours.as_fd()), format!("Poll {{{}}}", ours.as_raw_fd()));
+    }
+}

@@ -1,0 +1,49 @@
+//! The first numbers there are: a program that is started without standard input gets 0 for what it opens first.
+#![allow(unsafe_code, reason = "standard input is closed")]
+
+mod common;
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use selectors_core::{Events, PollSelector, WakeCell};
+
+use common::support::{NOW, SOON};
+
+type Selector<'a> = PollSelector<BorrowedFd<'a>, (), 4>;
+
+/// The number that the next descriptor gets.
+fn next() -> i32 {
+    File::open("/").unwrap().as_raw_fd()
+}
+
+#[test]
+fn are_numbers_like_any_other() {
+    // SAFETY: nobody in this process reads from standard input.
+    unsafe { rustix::io::close(0) };
+    assert_eq!(next(), 0);
+
+    let (null, stdout, stderr) = (File::open("/dev/null").unwrap(), std::io::stdout(), std::io::stderr());
+    let mut selector = Selector::new().unwrap();
+    for (source, number) in [(null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2)] {
+        assert_eq!(selector.register(source, Events::WRITE, ()).unwrap().fd, number);
+    }
+    assert!(selector.select(SOON).unwrap() > 0);
+    assert_eq!(selector.next_ready().map(|(key, events)| (key.fd, events)), Some((0, Events::WRITE)));
+    drop(selector);
+    drop(null);
+    assert_eq!(next(), 0);
+
+    // A cell keeps its descriptors, so the second selector opens nothing.
+    let cell: &'static WakeCell = Box::leak(Box::default());
+    let mut after = Vec::new();
+    for _ in 0..2 {
+        let mut selector = Selector::new().unwrap();
+        let waker = selector.waker_in(cell).unwrap();
+        waker.wake().unwrap();
+        assert_eq!(selector.select(SOON), Ok(1));
+        assert_eq!(selector.select(NOW), Ok(0));
+        after.push(next());
+    }
+    assert!(after[0] > 0 && after[0] == after[1], "{after:?}");
+}
