@@ -84,7 +84,7 @@ fn keys_and_tables() {
     let refused = selector.register(ours.as_fd(), Events::empty(), "data").unwrap_err();
     assert_eq!(format!("{refused:?}"), "RegisterError { error: InvalidEvents { events: Events(0x0) }, .. }");
     selector.register(ours.as_fd(), Events::WRITE, "data").unwrap();
-    let key = format!("events: Events(WRITE), mode: Level, data: \"data\" }}");
+    let key = "events: Events(WRITE), mode: Level, data: \"data\" }";
     let fileobj = format!("{{ fileobj: {:?}, fd: {fd}, {key}", ours.as_fd());
     assert_eq!(format!("{:?}", selector.get_key(fd).unwrap()), format!("SelectorKey {fileobj}"));
     selector.select(NOW).unwrap();
