@@ -158,12 +158,27 @@ fn what_each_says_it_supports() {
 fn a_wake_ends_one_wait() {
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
         let mut selector = AnySelector::<std::fs::File>::of_kind(kind).unwrap();
-        let waker = selector.waker().unwrap();
-        for _ in 0..3 {
+        let wakers = [selector.waker().unwrap(), selector.waker().unwrap()];
+        for waker in wakers.iter().cycle().take(4) {
             waker.wake().unwrap();
             assert_eq!(selector.select(SOON), Ok(1), "{kind}");
             assert!(selector.next_ready().is_none());
             assert_eq!(selector.select(NOW), Ok(0), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_one_shot_is_armed_by_modify() {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+        let (ours, _theirs) = pair();
+        let mut selector = AnySelector::of_kind(kind).unwrap();
+        selector.register(&ours, Events::WRITE.one_shot(), ()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(selector.select(SOON), Ok(1), "{kind}");
+            assert_eq!(selector.next_ready().map(|(_, events)| events), Some(Events::WRITE), "{kind}");
+            assert_eq!(selector.select(NOW), Ok(0), "{kind}");
+            selector.modify(&ours, Events::WRITE.one_shot()).unwrap();
         }
     }
 }
@@ -189,12 +204,13 @@ mod forbidden {
     use std::thread;
 
     use libc::{EMFILE, ENOMEM, ENOSYS, EPERM, SYS_epoll_create1, SYS_ppoll, SYS_pselect6, c_long};
+    use rustix::fd::OwnedFd;
     use rustix::io::Errno;
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
-    use selectors_core::{Error, Kind};
-    use selectors_std::{AnySelector, EpollSelector};
+    use selectors_core::{EpollSelector, Error, Events, Kind, SelectorCell};
+    use selectors_std::{AnySelector, wait};
 
-    use super::{Source, echo};
+    use super::{NOW, Source, echo};
 
     /// Does something in a thread whose calls of these numbers are answered with an error. The first filter
     /// that the kernel refuses ends the test: an emulator knows none.
@@ -249,7 +265,10 @@ mod forbidden {
             assert_eq!(kind, Ok(Kind::Poll));
             println!("errno {errno}: {}", kind.unwrap());
             let named = move || {
-                (EpollSelector::<Source>::new().err(), AnySelector::<Source>::of_kind(Kind::Epoll).err())
+                (
+                    selectors_std::EpollSelector::<Source>::new().err(),
+                    AnySelector::<Source>::of_kind(Kind::Epoll).err(),
+                )
             };
             let error = refused("epoll_create1", errno);
             assert_eq!(without(errno, &[SYS_epoll_create1], named), Some((Some(error), Some(error))));
@@ -283,5 +302,21 @@ mod forbidden {
             let Some(kind) = without(errno, &[SYS_epoll_create1], new) else { return };
             assert_eq!(kind, Err(refused("epoll_create1", errno)));
         }
+    }
+
+    #[test]
+    fn a_cell_without_a_selector_may_be_tried_again() {
+        static CELL: SelectorCell<EpollSelector<OwnedFd, (), 4>> = SelectorCell::new();
+        let open = || CELL.open().err();
+        let Some(answer) = without(EMFILE, &[SYS_epoll_create1], open) else { return };
+        assert_eq!(answer, Some(refused("epoll_create1", EMFILE)));
+        assert_eq!(CELL.open().unwrap().select(NOW), Ok(0));
+    }
+
+    #[test]
+    fn a_wait_for_one_that_is_refused() {
+        let wait = || wait(std::io::stdout(), Events::WRITE, NOW);
+        let Some(answer) = without(ENOMEM, &[SYS_ppoll], wait) else { return };
+        assert_eq!(answer, Err(Error::Os { call: "poll", fd: Some(1), errno: Errno::NOMEM }));
     }
 }

@@ -21,35 +21,53 @@ const READ: Events = Events::READ;
 #[test]
 fn errors_say_what_and_what_to_do() {
     let events = READ | Events::ERROR;
+    use std::io::ErrorKind::{
+        AlreadyExists, BrokenPipe, InvalidInput, NotFound, OutOfMemory, ResourceBusy, StaleNetworkFileHandle,
+        Unsupported,
+    };
     let shown = [
         (
             Error::InvalidEvents { events: Events::empty() },
+            InvalidInput,
             "no events asked for: ask for READ, WRITE or PRIORITY, or unregister",
         ),
-        (Error::InvalidEvents { events }, "only READ, WRITE and PRIORITY can be asked for, not READ | ERROR"),
-        (Error::InvalidFd { fd: -1 }, "-1 is no file descriptor"),
-        (Error::AlreadyRegistered { fd: 7 }, "descriptor 7 is registered already: modify or unregister it"),
-        (Error::NotRegistered { fd: 7 }, "descriptor 7 is not registered"),
-        (Error::Full { capacity: 4 }, "the key table is full: it holds 4, a waker included"),
+        (
+            Error::InvalidEvents { events },
+            InvalidInput,
+            "only READ, WRITE and PRIORITY can be asked for, not READ | ERROR",
+        ),
+        (Error::InvalidFd { fd: -1 }, InvalidInput, "-1 is no file descriptor"),
+        (
+            Error::AlreadyRegistered { fd: 7 },
+            AlreadyExists,
+            "descriptor 7 is registered already: modify or unregister it",
+        ),
+        (Error::NotRegistered { fd: 7 }, NotFound, "descriptor 7 is not registered"),
+        (Error::Full { capacity: 4 }, OutOfMemory, "the key table is full: it holds 4, a waker included"),
         (
             Error::FdOutOfRange { fd: 1024, limit: 1024 },
+            Unsupported,
             "select can't watch descriptor 1024, only those below 1024: use poll or epoll",
         ),
         (
             Error::Unsupported { backend: "poll", events: READ, mode: Mode::Edge },
+            Unsupported,
             "poll can't tell READ in mode Edge",
         ),
-        (Error::UnknownBackend, "no such selector backend on this platform"),
-        (Error::WakerInUse, "the waker belongs to another selector"),
-        (Error::WakerClosed, "the selector of this waker is gone"),
-        (Error::CellInUse, "the cell holds a selector already"),
+        (Error::UnknownBackend, NotFound, "no such selector backend on this platform"),
+        (Error::WakerInUse, ResourceBusy, "the waker belongs to another selector"),
+        (Error::WakerClosed, BrokenPipe, "the selector of this waker is gone"),
+        (Error::CellInUse, ResourceBusy, "the cell holds a selector already"),
         (
             Error::Replaced { fd: 3 },
+            StaleNetworkFileHandle,
             "selector 3 replaced its kernel object: register it anew where it is nested",
         ),
     ];
-    for (error, message) in shown {
-        assert_eq!(error.to_string(), message);
+    for (error, kind, message) in shown {
+        assert_eq!((error.to_string().as_str(), error.errno()), (message, None));
+        let error = std::io::Error::from(error);
+        assert_eq!((error.to_string().as_str(), error.kind()), (message, kind));
     }
 }
 
@@ -73,6 +91,7 @@ fn refusals_of_the_kernel_come_with_advice() {
         assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
         let without = Error::Os { call, fd: None, errno };
         assert_eq!(without.to_string(), format!("{call}: {errno}{advice}"));
+        assert_eq!((without.errno(), std::io::Error::from(without).kind()), (Some(errno), errno.kind()));
     }
 }
 
@@ -83,6 +102,7 @@ fn keys_and_tables() {
     let mut selector = PollSelector::<_, _, 4>::new().unwrap();
     let refused = selector.register(ours.as_fd(), Events::empty(), "data").unwrap_err();
     assert_eq!(format!("{refused:?}"), "RegisterError { error: InvalidEvents { events: Events(0x0) }, .. }");
+    assert_eq!(std::io::Error::from(refused).kind(), std::io::ErrorKind::InvalidInput);
     selector.register(ours.as_fd(), Events::WRITE, "data").unwrap();
     let key = "events: Events(WRITE), mode: Level, data: \"data\" }";
     let fileobj = format!("{{ fileobj: {:?}, fd: {fd}, {key}", ours.as_fd());
