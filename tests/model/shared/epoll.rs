@@ -6,20 +6,13 @@ use rustix::io::Errno;
 use selectors_core::{Events, Interest, Kind, Mode};
 
 use super::batch::{Answer, Token, reported};
-use super::kernel::{Armed, Kernel, Known, edge};
+use super::kernel::{Armed, Kernel, Known, Watch};
 use super::world::{FileId, Readiness, World};
 
 #[derive(Debug)]
 struct Entry {
-    file: FileId,
     number: RawFd,
-    asked: Interest,
-    token: Token,
-    armed: Armed,
-    /// When it was added or modified, and when a wait last brought it.
-    touched: u64,
-    told: u64,
-    perhaps_told: u64,
+    watch: Watch,
     /// What the kernel carries for it, as soon as that has been seen.
     data: Option<u64>,
 }
@@ -41,7 +34,7 @@ impl Epoll {
         if world.is_regular(file) {
             return Err(Errno::PERM);
         }
-        let holds = |entry: &&mut Entry| entry.file == file && entry.number == number;
+        let holds = |entry: &&mut Entry| entry.watch.file == file && entry.number == number;
         Ok((file, self.entries.iter_mut().find(holds)))
     }
 }
@@ -54,9 +47,7 @@ impl Kernel for Epoll {
     /// Adds; takes over what is left of a registration that is gone.
     fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let (file, old) = self.of(world, number)?;
-        let (touched, armed) = (world.now, Armed::Yes);
-        let entry =
-            Entry { file, number, asked, token, armed, touched, told: 0, perhaps_told: 0, data: None };
+        let entry = Entry { number, watch: Watch::new(world, file, asked, token), data: None };
         match old {
             Some(old) => *old = entry,
             None => self.entries.push(entry),
@@ -67,41 +58,25 @@ impl Kernel for Epoll {
     fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let entry = self.of(world, number)?.1.ok_or(Errno::NOENT)?;
         // The user data comes with every call.
-        let data = entry.data.filter(|_| entry.token == token);
-        *entry = Entry { asked, token, data, armed: Armed::Yes, touched: world.now, ..*entry };
+        let data = entry.data.filter(|_| entry.watch.token == token);
+        let (told, perhaps_told) = (entry.watch.told, entry.watch.perhaps_told);
+        let watch = Watch { told, perhaps_told, ..Watch::new(world, entry.watch.file, asked, token) };
+        *entry = Entry { number, watch, data };
         Ok(())
     }
 
     fn remove(&mut self, world: &World, number: RawFd) {
         let Some(file) = world.file_of(number) else { return };
-        self.entries.retain(|entry| (entry.file, entry.number) != (file, number));
+        self.entries.retain(|entry| (entry.watch.file, entry.number) != (file, number));
     }
 
-    /// What a wait brought has been disarmed then, but it may be armed anew since.
-    fn fired(&mut self, token: Token, fetched: u64) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
-            entry.armed = if entry.touched > fetched { Armed::Perhaps } else { Armed::No };
-        }
-    }
-
-    fn fetched(&mut self, token: Token, when: u64) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.token == token && entry.touched <= when) {
-            entry.told = when;
-            if entry.asked.mode == Mode::OneShot {
-                entry.armed = Armed::No;
-            }
-        }
-    }
-
-    fn perhaps_fetched(&mut self, token: Token, when: u64) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
-            entry.perhaps_told = when;
-        }
+    fn watches(&mut self) -> Box<dyn Iterator<Item = &mut Watch> + '_> {
+        Box::new(self.entries.iter_mut().map(|entry| &mut entry.watch))
     }
 
     /// A file that nobody has open has left every instance.
     fn forget_closed(&mut self, world: &World) {
-        self.entries.retain(|entry| world.lives(entry.file));
+        self.entries.retain(|entry| world.lives(entry.watch.file));
     }
 
     /// Every key is asked for by its number.
@@ -112,9 +87,9 @@ impl Kernel for Epoll {
                 continue;
             }
             let Some(entry) = self.entries.last_mut() else { continue };
-            entry.data = old.iter().find(|old| old.token == token).and_then(|old| old.data);
+            entry.data = old.iter().find(|old| old.watch.token == token).and_then(|old| old.data);
             if !armed {
-                entry.armed = Armed::Perhaps;
+                entry.watch.armed = Armed::Perhaps;
             }
         }
     }
@@ -126,20 +101,16 @@ impl Kernel for Epoll {
         lives: &dyn Fn(Token) -> bool,
     ) -> Vec<Answer> {
         let mut answers = Vec::new();
-        for entry in self.entries.iter().filter(|entry| entry.armed != Armed::No) {
-            let Readiness { least, most } = look(entry.file);
-            let (least, most) =
-                (reported(Kind::Epoll, least, entry.asked), reported(Kind::Epoll, most, entry.asked));
-            let (mut may, mut must) = (true, entry.armed == Armed::Yes);
-            if entry.asked.mode == Mode::Edge {
-                (may, must) = edge(world, entry.file, entry.touched, entry.told, least);
-            }
+        for watch in self.entries.iter().map(|entry| &entry.watch).filter(|watch| watch.armed != Armed::No) {
+            let &Watch { token, asked, .. } = watch;
+            let Readiness { least, most } = look(watch.file);
+            let (least, most) = (reported(Kind::Epoll, least, asked), reported(Kind::Epoll, most, asked));
+            let (may, must) = watch.due(world, least);
             if may && most != 0 {
-                let zombie = !lives(entry.token);
-                // What was told only once may have been told to somebody who is gone.
-                must &= !zombie || entry.asked.mode == Mode::Level || entry.perhaps_told < entry.touched;
-                let sure = must && least != 0;
-                answers.push(Answer { token: entry.token, least, most, sure, zombie });
+                let zombie = !lives(token);
+                // What is told only once may have been told to somebody who is gone.
+                let again = !zombie || asked.mode == Mode::Level || watch.perhaps_told < watch.touched;
+                answers.push(Answer { token, least, most, sure: must && again && least != 0, zombie });
             }
         }
         answers
@@ -174,7 +145,7 @@ fn parse(line: &str) -> Option<(RawFd, u32, u64)> {
 }
 
 fn fits(entry: &Entry, bits: u32) -> bool {
-    let asked = entry.asked.events;
+    let asked = entry.watch.asked.events;
     let half = if asked.contains(Events::READ) { Events::READ_HANGUP } else { Events::empty() };
     let all = u32::from((asked | half).bits());
     let told = bits & 0x2007;
@@ -186,5 +157,5 @@ fn fits(entry: &Entry, bits: u32) -> bool {
     };
     // A one-shot that fired keeps its mode and no events; whether a wait has brought it is known
     // for sure only when the batch had room for all.
-    mode == entry.asked.mode && (told == all || mode == Mode::OneShot && told == 0)
+    mode == entry.watch.asked.mode && (told == all || mode == Mode::OneShot && told == 0)
 }

@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 
 use rustix::io::Errno;
-use selectors_core::{Events, Interest};
+use selectors_core::{Events, Interest, Mode};
 
 use super::batch::{Answer, Token};
 use super::world::{FileId, Readiness, World};
@@ -42,14 +42,25 @@ pub trait Kernel {
     fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno>;
     fn remove(&mut self, world: &World, number: RawFd);
 
+    /// What is watched, in the models that keep this of it.
+    fn watches(&mut self) -> Box<dyn Iterator<Item = &mut Watch> + '_> {
+        Box::new(std::iter::empty())
+    }
+
     /// A one-shot was told, which the wait at this time brought.
-    fn fired(&mut self, token: Token, fetched: u64);
+    fn fired(&mut self, token: Token, fetched: u64) {
+        self.watches().filter(|watch| watch.token == token).for_each(|watch| watch.fired(fetched));
+    }
 
     /// A wait has brought this for sure.
-    fn fetched(&mut self, _token: Token, _when: u64) {}
+    fn fetched(&mut self, token: Token, when: u64) {
+        self.watches().filter(|watch| watch.token == token).for_each(|watch| watch.fetched(when));
+    }
 
     /// A wait has brought this, or there was no room for it.
-    fn perhaps_fetched(&mut self, _token: Token, _when: u64) {}
+    fn perhaps_fetched(&mut self, token: Token, when: u64) {
+        self.watches().filter(|watch| watch.token == token).for_each(|watch| watch.perhaps_told = when);
+    }
 
     /// Something may have been closed since the last step.
     fn forget_closed(&mut self, _world: &World) {}
@@ -81,10 +92,48 @@ pub trait Kernel {
     fn assert_agrees(&mut self, _world: &World, _wakers: usize) {}
 }
 
-/// Whether a wait may bring an edge, and whether it must.
-pub fn edge(world: &World, file: FileId, touched: u64, told: u64, least: u16) -> (bool, bool) {
-    // TCP's own acknowledgements may be an edge, any time after what caused them.
-    let may = touched.max(world.stirred[file]) > told || world.is_tcp(file);
-    let raised = world.raised[file] > told && least & Events::READ.bits() != 0;
-    (may, touched > told || raised)
+/// What epoll and kqueue have of a registration.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    pub file: FileId,
+    pub asked: Interest,
+    pub token: Token,
+    pub armed: Armed,
+    /// When it was added or modified, and when a wait last brought it, surely or perhaps.
+    pub touched: u64,
+    pub told: u64,
+    pub perhaps_told: u64,
+}
+
+impl Watch {
+    pub fn new(world: &World, file: FileId, asked: Interest, token: Token) -> Self {
+        Self { file, asked, token, armed: Armed::Yes, touched: world.now, told: 0, perhaps_told: 0 }
+    }
+
+    /// See `Kernel::fired`. What a wait brought has been disarmed then, but it may be armed anew since.
+    pub fn fired(&mut self, fetched: u64) {
+        self.armed = if self.touched > fetched { Armed::Perhaps } else { Armed::No };
+    }
+
+    /// See `Kernel::fetched`.
+    pub fn fetched(&mut self, when: u64) {
+        if self.touched > when {
+            return;
+        }
+        self.told = when;
+        if self.asked.mode == Mode::OneShot {
+            self.armed = Armed::No;
+        }
+    }
+
+    /// Whether a wait may bring it, and whether it must, when this is there at least.
+    pub fn due(&self, world: &World, least: u16) -> (bool, bool) {
+        if self.asked.mode != Mode::Edge {
+            return (true, self.armed == Armed::Yes);
+        }
+        // TCP's own acknowledgements may be an edge, any time after what caused them.
+        let may = self.touched.max(world.stirred[self.file]) > self.told || world.is_tcp(self.file);
+        let raised = world.raised[self.file] > self.told && least & Events::READ.bits() != 0;
+        (may, self.touched > self.told || raised)
+    }
 }

@@ -7,7 +7,7 @@ use selectors_core::{Events, Interest, Mode};
 
 use super::batch::{Answer, Token};
 use super::emulated_kqueue::queue;
-use super::kernel::{Armed, Kernel, edge};
+use super::kernel::{Armed, Kernel, Watch};
 use super::world::{FileId, Readiness, World};
 
 const READ: u16 = Events::READ.bits();
@@ -21,13 +21,7 @@ struct Entry {
     number: RawFd,
     /// What its filters were added to; they leave when that is closed.
     opening: Option<u64>,
-    file: FileId,
-    asked: Interest,
-    token: Token,
-    armed: Armed,
-    /// When it was added or modified, and when a wait last brought it.
-    touched: u64,
-    told: u64,
+    watch: Watch,
     /// A pipe that nobody reads gets no filter for writing, and is told by the selector itself.
     broken: bool,
 }
@@ -38,12 +32,12 @@ impl Entry {
     }
 
     fn asks(&self, event: u16) -> bool {
-        self.asked.events.bits() & event != 0
+        self.watch.asked.events.bits() & event != 0
     }
 
     /// What its filters tell, when poll(2) says `raw`.
     fn reported(&self, world: &World, raw: u16) -> u16 {
-        let eof = if world.is_pipe(self.file) { HANGUP | ERROR } else { HANGUP };
+        let eof = if world.is_pipe(self.watch.file) { HANGUP | ERROR } else { HANGUP };
         let mut bits = 0;
         if self.asks(READ) && raw & (READ | HALF | HANGUP | ERROR) != 0 {
             bits |= READ | if raw & (eof | HALF) != 0 { HALF } else { 0 };
@@ -74,17 +68,9 @@ impl Kernel for Kqueue {
 
     fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let file = world.file_of(number).ok_or(Errno::BADF)?;
-        self.entries.push(Entry {
-            number,
-            opening: world.opening(number),
-            file,
-            asked,
-            token,
-            armed: Armed::Yes,
-            touched: world.now,
-            told: 0,
-            broken: world.is_broken(file) && asked.events.contains(Events::WRITE),
-        });
+        let broken = world.is_broken(file) && asked.events.contains(Events::WRITE);
+        let (opening, watch) = (world.opening(number), Watch::new(world, file, asked, token));
+        self.entries.push(Entry { number, opening, watch, broken });
         Ok(())
     }
 
@@ -97,7 +83,8 @@ impl Kernel for Kqueue {
         let old = self.entries.swap_remove(place);
         self.add(world, number, asked, token)?;
         // A filter that stays is not refused.
-        let stays = old.is_there(world) && old.asks(WRITE) && !old.broken && old.asked.mode == asked.mode;
+        let stays =
+            old.is_there(world) && old.asks(WRITE) && !old.broken && old.watch.asked.mode == asked.mode;
         self.entries.iter_mut().filter(|entry| entry.number == number && stays).for_each(|entry| {
             entry.broken = false;
         });
@@ -108,19 +95,8 @@ impl Kernel for Kqueue {
         self.entries.retain(|entry| entry.number != number);
     }
 
-    fn fired(&mut self, token: Token, fetched: u64) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
-            entry.armed = if entry.touched > fetched { Armed::Perhaps } else { Armed::No };
-        }
-    }
-
-    fn fetched(&mut self, token: Token, when: u64) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.token == token && entry.touched <= when) {
-            entry.told = when;
-            if entry.asked.mode == Mode::OneShot {
-                entry.armed = Armed::No;
-            }
-        }
+    fn watches(&mut self) -> Box<dyn Iterator<Item = &mut Watch> + '_> {
+        Box::new(self.entries.iter_mut().map(|entry| &mut entry.watch))
     }
 
     fn answers(
@@ -130,23 +106,23 @@ impl Kernel for Kqueue {
         _: &dyn Fn(Token) -> bool,
     ) -> Vec<Answer> {
         let mut answers = Vec::new();
-        for entry in self.entries.iter().filter(|entry| entry.armed != Armed::No) {
-            let looked = if entry.is_there(world) { look(entry.file) } else { Readiness::default() };
+        for entry in self.entries.iter().filter(|entry| entry.watch.armed != Armed::No) {
+            let watch = &entry.watch;
+            let looked = if entry.is_there(world) { look(watch.file) } else { Readiness::default() };
             let broken = if entry.broken { WRITE | HANGUP } else { 0 };
             let mut least = broken | entry.reported(world, looked.least);
             let most = broken | entry.reported(world, looked.most);
-            let (mut may, mut must) = (true, entry.armed == Armed::Yes);
-            if entry.asked.mode == Mode::Edge {
-                (may, must) = edge(world, entry.file, entry.touched, entry.told, least);
-                may |= world.is_regular(entry.file);
-                if entry.touched <= entry.told {
+            let (mut may, must) = watch.due(world, least);
+            if watch.asked.mode == Mode::Edge {
+                may |= world.is_regular(watch.file);
+                if watch.touched <= watch.told {
                     // Only the filter for reading has an edge when data arrives.
                     least &= READ | HALF;
                 }
             }
             if may && most != 0 {
                 let sure = must && least != 0;
-                answers.push(Answer { token: entry.token, least, most, sure, zombie: false });
+                answers.push(Answer { token: watch.token, least, most, sure, zombie: false });
             }
         }
         answers
@@ -158,7 +134,7 @@ impl Kernel for Kqueue {
             let filters = [(READ, 0x2001), (if entry.broken { 0 } else { WRITE }, 0x4)];
             let all: u32 = filters.iter().filter(|(event, _)| entry.asks(*event)).map(|(_, bits)| bits).sum();
             let found = watched.remove(&entry.number).map(|entries| entries[0].0);
-            let agrees = match (found, entry.asked.mode) {
+            let agrees = match (found, entry.watch.asked.mode) {
                 (found, _) if all == 0 => found.is_none(),
                 (Some(bits), Mode::Level) => bits == all,
                 (Some(bits), Mode::Edge) => bits == all | 1 << 31,
