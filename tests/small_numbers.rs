@@ -6,9 +6,9 @@ mod common;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use selectors_core::{Events, PollSelector, WakeCell};
+use selectors_core::{AnySelector, Events, PollSelector, WakeCell};
 
-use common::support::{NOW, SOON};
+use common::support::{NOW, SOON, pair};
 
 type Selector<'a> = PollSelector<BorrowedFd<'a>, (), 4>;
 
@@ -33,6 +33,20 @@ fn are_numbers_like_any_other() {
     drop(selector);
     drop(null);
     assert_eq!(next(), 0);
+
+    // A selector's own descriptor in the place of standard output.
+    let stdout = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3).unwrap();
+    let (null, (ours, _theirs)) = (File::open("/dev/null").unwrap(), pair());
+    // SAFETY: it is put back below, and nobody writes in between.
+    unsafe { rustix::io::close(1) };
+    let mut selector = AnySelector::<_, _, 4>::new().unwrap();
+    let own = selector.fileno().map(|own| own.as_raw_fd());
+    selector.register(&ours, Events::WRITE, ()).unwrap();
+    let told = selector.select(SOON);
+    drop(selector);
+    rustix::stdio::dup2_stdout(&stdout).unwrap();
+    assert_eq!((null.as_raw_fd(), own.unwrap_or(1), told), (0, 1, Ok(1)));
+    drop(null);
 
     // A cell keeps its descriptors, so the second selector opens nothing.
     let cell: &'static WakeCell = Box::leak(Box::default());
