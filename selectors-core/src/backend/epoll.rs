@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::{Backend, Kind};
@@ -234,12 +234,6 @@ impl<const BATCH: usize> AsFd for Epoll<BATCH> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.lent.store(true, Ordering::Relaxed);
         self.fd.as_fd()
-    }
-}
-
-impl<const BATCH: usize> AsRawFd for Epoll<BATCH> {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
     }
 }
 

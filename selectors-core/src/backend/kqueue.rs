@@ -303,12 +303,6 @@ impl<const BATCH: usize> AsFd for Kqueue<BATCH> {
     }
 }
 
-impl<const BATCH: usize> AsRawFd for Kqueue<BATCH> {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
-}
-
 impl<const BATCH: usize> fmt::Debug for Kqueue<BATCH> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kqueue").field("fd", &self.fd.as_raw_fd()).field("pending", &self.pending()).finish()
