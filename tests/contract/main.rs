@@ -54,7 +54,7 @@ macro_rules! pair {
                 register: returns_the_key, refuses_events_that_cannot_be_asked, refuses_negative_numbers,
                     refuses_what_is_registered, a_duplicate_is_another_descriptor, full,
                     full_is_found_before_a_system_call, a_waker_takes_a_place, beyond_the_limit_of_select,
-                    numbers_at_the_edges_of_select, refuses_a_closed_descriptor, a_regular_file,
+                    the_last_number_for_select, refuses_a_closed_descriptor, a_regular_file,
                     selectors_in_selectors;
                 lookups: keys_by_number_and_by_reference, what_is_not_registered,
                     data_is_changed_without_a_system_call, the_map_is_live, debug_lists_the_keys,

@@ -1,14 +1,18 @@
-//! The first numbers there are: a program that is started without standard input gets 0 for what it opens first.
+//! The numbers of descriptors: the first, as a program that is started without standard input gets 0 for what it opens
+//! first, and those at which `select` begins to look further.
 #![allow(unsafe_code, reason = "standard input is closed")]
 
 mod common;
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
+use selectors_core::backend::Backend;
 use selectors_core::{AnySelector, Events, PollSelector, WakeCell};
 
-use common::support::{NOW, SOON, pair};
+use common::support::{NOW, SOON, Table, pair};
+use common::{Check, every_pair};
 
 type Selector<'a> = PollSelector<BorrowedFd<'a>, (), 4>;
 
@@ -17,8 +21,36 @@ fn next() -> i32 {
     File::open("/").unwrap().as_raw_fd()
 }
 
+/// Watches a descriptor at each of these.
+struct Edges;
+
+impl Check for Edges {
+    fn check<B: Backend, M: Table>(&mut self, name: &str) {
+        let (ours, _theirs) = pair();
+        for number in [63, 64, 255, 256, 257, 1022, 1023] {
+            let open = rustix::io::fcntl_dupfd_cloexec(&ours, number).unwrap();
+            let mut selector = selectors_core::Selector::<B, _, (), M>::new().unwrap();
+            assert_eq!(selector.register(open, Events::WRITE, ()).unwrap().fd, number, "{name}");
+            let begun = Instant::now();
+            assert_eq!(selector.select(SOON), Ok(1), "{name}: {number}");
+            // What the kernel did not look at is told, too, when the time has passed.
+            assert!(begun.elapsed() < Duration::from_secs(10), "{name}: {number}");
+            assert_eq!(
+                selector.next_ready().map(|(key, events)| (key.fd, events)),
+                Some((number, Events::WRITE))
+            );
+        }
+    }
+}
+
 #[test]
-fn are_numbers_like_any_other() {
+fn are_all_alike() {
+    every_pair(&mut Edges);
+    the_first_are_numbers_like_any_other();
+}
+
+// Not a test by itself: beside another it would close what that has opened.
+fn the_first_are_numbers_like_any_other() {
     // SAFETY: nobody in this process reads from standard input.
     unsafe { rustix::io::close(0) };
     assert_eq!(next(), 0);
