@@ -307,3 +307,16 @@ fn a_regular_file_is_readable_up_to_its_end() {
     std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).unwrap();
     assert_eq!(ready(&mut selector, NOW).into_values().collect::<Vec<_>>(), [WRITE]);
 }
+
+#[test]
+fn is_shown_with_what_is_left() {
+    use rustix::fd::AsFd;
+    use selectors_core::backend::{Backend, Token};
+    let (ours, _theirs) = pair();
+    let mut queue = Kqueue::<4>::new().unwrap();
+    queue.add(ours.as_fd(), Token::from_u64(1 << 32), WRITE.into()).unwrap();
+    let own = queue.as_fd().as_raw_fd();
+    assert_eq!(format!("{queue:?}"), format!("Kqueue {{ fd: {own}, pending: 0 }}"));
+    assert_eq!(queue.wait(None), Ok(1));
+    assert_eq!(format!("{queue:?}"), format!("Kqueue {{ fd: {own}, pending: 1 }}"));
+}
