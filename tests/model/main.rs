@@ -140,6 +140,23 @@ mod found {
         ]);
     }
 
+    /// A kqueue's filter for writing fires, and that for reading, which was told, does not fire with it.
+    #[test]
+    fn an_edge_of_one_direction() {
+        let _alone = super::alone();
+        use Step::{Empty, Fill, Open, Register, Select, Settle, Write};
+        let both = Asked::new(Events::READ.union(Events::WRITE), Mode::Edge);
+        run_all(&[
+            Open(0, Sort::Unix),
+            Register(0, both),
+            Write(0),
+            Fill(0),
+            Select(Most(0)),
+            Empty(0),
+            Settle,
+        ]);
+    }
+
     /// poll counts a closed number beside what is ready, and tells nobody of it.
     #[test]
     fn a_closed_number_beside_a_wake() {

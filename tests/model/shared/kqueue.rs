@@ -116,8 +116,8 @@ impl Kernel for Kqueue {
             if watch.asked.mode == Mode::Edge {
                 may |= world.is_regular(watch.file);
                 if watch.touched <= watch.told {
-                    // Only the filter for reading has an edge when data arrives.
-                    least &= READ | HALF;
+                    // An edge of one direction is told without the other: when data has arrived, of reading.
+                    least &= if must { READ | HALF } else { 0 };
                 }
             }
             if may && most != 0 {
