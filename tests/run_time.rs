@@ -27,6 +27,11 @@ impl AsFd for Source {
     }
 }
 
+/// The kinds that this platform has, the best first.
+fn available() -> impl Iterator<Item = Kind> {
+    Kind::ALL.into_iter().filter(|kind| kind.is_available())
+}
+
 /// An echo server on this selector answers three clients, until all have gone; and a waker wakes it.
 fn echo(mut selector: AnySelector<Source>) {
     const CLIENTS: u8 = 3;
@@ -99,7 +104,7 @@ fn echo_on_each_by_name() {
         }
     }
     assert!(kinds.contains(&Kind::Poll) && kinds.len() >= 2, "{kinds:?}");
-    assert_eq!(kinds, Kind::ALL.into_iter().filter(|kind| kind.is_available()).collect::<Vec<_>>());
+    assert_eq!(kinds, available().collect::<Vec<_>>());
     println!("{kinds:?}");
 }
 
@@ -120,7 +125,7 @@ fn unknown_names() {
 /// What is said to be supported is granted, and what is not is refused, with the backend's name.
 #[test]
 fn what_each_says_it_supports() {
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+    for kind in available() {
         let (ours, theirs) = pair();
         let mut selector = AnySelector::of_kind(kind).unwrap();
         for (interest, supported) in [
@@ -156,7 +161,7 @@ fn what_each_says_it_supports() {
 
 #[test]
 fn a_wake_ends_one_wait() {
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+    for kind in available() {
         let mut selector = AnySelector::<std::fs::File>::of_kind(kind).unwrap();
         let wakers = [selector.waker().unwrap(), selector.waker().unwrap()];
         for waker in wakers.iter().cycle().take(4) {
@@ -170,7 +175,7 @@ fn a_wake_ends_one_wait() {
 
 #[test]
 fn a_one_shot_is_armed_by_modify() {
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+    for kind in available() {
         let (ours, _theirs) = pair();
         let mut selector = AnySelector::of_kind(kind).unwrap();
         selector.register(&ours, Events::WRITE.one_shot(), ()).unwrap();
@@ -187,7 +192,7 @@ fn a_one_shot_is_armed_by_modify() {
 #[test]
 fn the_best_that_there_is() {
     let mut selector = AnySelector::<std::fs::File>::new().unwrap();
-    let best = Kind::ALL.into_iter().find(|kind| kind.is_available()).unwrap();
+    let best = available().next().unwrap();
     assert_eq!(selector.kind(), best);
     assert_eq!(selector.select(NOW), Ok(0));
     let fixed = selectors_core::AnySelector::<std::fs::File, (), 4>::new().unwrap();

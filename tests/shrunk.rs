@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use selectors_core::backend::Backend;
-use selectors_core::{Events, Selector};
+use selectors_core::{Events, Kind, Selector};
 
 use common::support::{NOW, SOON, Table, pair};
 use common::{Check, every_pair};
@@ -24,8 +24,7 @@ impl Check for Shrunk {
     fn check<B: Backend, M: Table>(&mut self, name: &str) {
         let check = || {
             let (ours, mut theirs) = pair();
-            let (stays, goes) = (rustix::io::fcntl_dupfd_cloexec(&ours, 3).unwrap(), 900);
-            let goes = rustix::io::fcntl_dupfd_cloexec(&ours, goes).unwrap();
+            let [stays, goes] = [3, 900].map(|least| rustix::io::fcntl_dupfd_cloexec(&ours, least).unwrap());
             let mut selector = Selector::<B, RawFd, &str, M>::new().unwrap();
             for (fd, data) in [(&stays, "stays"), (&goes, "goes")] {
                 // SAFETY: one is open until the selector is gone; the other is closed below, which is what this is
@@ -46,7 +45,7 @@ impl Check for Shrunk {
                 all.push((*key.data, events));
             }
             // epoll tells of the file for as long as anybody has it.
-            all.retain(|(data, _)| *data == "stays" || selector.kind().name() != "epoll");
+            all.retain(|(data, _)| *data == "stays" || selector.kind() != Kind::Epoll);
             assert_eq!((told > 0, all), (true, vec![("stays", Events::READ)]), "{name}");
             rustix::io::read(&ours, &mut [0; 8]).unwrap();
             assert_eq!(selector.select(NOW), Ok(0), "{name}");

@@ -59,9 +59,7 @@ impl Kernel for Epoll {
         let entry = self.of(world, number)?.1.ok_or(Errno::NOENT)?;
         // The user data comes with every call.
         let data = entry.data.filter(|_| entry.watch.token == token);
-        let (told, perhaps_told) = (entry.watch.told, entry.watch.perhaps_told);
-        let watch = Watch { told, perhaps_told, ..Watch::new(world, entry.watch.file, asked, token) };
-        *entry = Entry { number, watch, data };
+        *entry = Entry { number, watch: Watch::new(world, entry.watch.file, asked, token), data };
         Ok(())
     }
 

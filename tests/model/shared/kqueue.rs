@@ -27,6 +27,11 @@ struct Entry {
 }
 
 impl Entry {
+    fn new(world: &World, number: RawFd, file: FileId, asked: Interest, token: Token) -> Self {
+        let broken = world.is_broken(file) && asked.events.contains(Events::WRITE);
+        Self { number, opening: world.opening(number), watch: Watch::new(world, file, asked, token), broken }
+    }
+
     fn is_there(&self, world: &World) -> bool {
         self.opening.is_some() && world.opening(self.number) == self.opening
     }
@@ -68,26 +73,23 @@ impl Kernel for Kqueue {
 
     fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let file = world.file_of(number).ok_or(Errno::BADF)?;
-        let broken = world.is_broken(file) && asked.events.contains(Events::WRITE);
-        let (opening, watch) = (world.opening(number), Watch::new(world, file, asked, token));
-        self.entries.push(Entry { number, opening, watch, broken });
+        self.entries.push(Entry::new(world, number, file, asked, token));
         Ok(())
     }
 
     fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
-        let place = self.entries.iter().position(|entry| entry.number == number).ok_or(Errno::NOENT)?;
-        if world.file_of(number).is_none() {
-            self.entries[place].broken = false;
-            return Err(Errno::BADF);
-        }
-        let old = self.entries.swap_remove(place);
-        self.add(world, number, asked, token)?;
-        // A filter that stays is not refused.
-        let stays =
-            old.is_there(world) && old.asks(WRITE) && !old.broken && old.watch.asked.mode == asked.mode;
-        self.entries.iter_mut().filter(|entry| entry.number == number && stays).for_each(|entry| {
+        let entry = self.entries.iter_mut().find(|entry| entry.number == number).ok_or(Errno::NOENT)?;
+        let Some(file) = world.file_of(number) else {
             entry.broken = false;
-        });
+            return Err(Errno::BADF);
+        };
+        // A filter that stays is not refused.
+        let stays = entry.is_there(world)
+            && entry.asks(WRITE)
+            && !entry.broken
+            && entry.watch.asked.mode == asked.mode;
+        *entry = Entry::new(world, number, file, asked, token);
+        entry.broken &= !stays;
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use super::epoll::Epoll;
 use super::kernel::{Kernel, Known};
 use super::kqueue::Kqueue;
 use super::language::{LONGEST, Step};
+use super::program::KINDS;
 use super::scan::Scan;
 use super::world::{FileId, Readiness, World, next_number, number};
 
@@ -26,7 +27,7 @@ pub trait Table: Storage {
 }
 
 /// Of selectors without an allocator: each is used by one selector after the other.
-static CELLS: [WakeCell; 10] = [const { WakeCell::new() }; 10];
+static CELLS: [WakeCell; KINDS] = [const { WakeCell::new() }; KINDS];
 
 impl<const N: usize> Table for Fixed<N> {
     const ROOM: Option<usize> = Some(N);
@@ -273,12 +274,12 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             answers.extend(std::iter::repeat_n(nobody, closed));
         }
         for (token, surely) in self.batch.fill(answers, count, self.room) {
-            if surely {
-                self.kernel.fetched(token, world.now);
-            } else {
+            if !surely {
                 self.kernel.perhaps_fetched(token, world.now);
+                continue;
             }
-            if token == WAKE && surely {
+            self.kernel.fetched(token, world.now);
+            if token == WAKE {
                 self.woken = (false, false);
             }
         }

@@ -23,6 +23,11 @@ pub fn number(place: Place) -> RawFd {
     if place == PLACES - 1 { 1030 } else { 700 + RawFd::try_from(place).unwrap() }
 }
 
+/// The place of a descriptor number.
+fn place(fd: RawFd) -> Option<Place> {
+    (0..PLACES as Place).find(|place| number(*place) == fd)
+}
+
 /// Names an open file, which several numbers may share. Never used again.
 pub type FileId = usize;
 
@@ -135,12 +140,12 @@ impl World {
     }
 
     pub fn file_of(&self, fd: RawFd) -> Option<FileId> {
-        (0..PLACES as Place).find(|place| number(*place) == fd).and_then(|place| self.file_at(place))
+        self.file_at(place(fd)?)
     }
 
     /// Tells what is open at a number from what was open there before, if anything is.
     pub fn opening(&self, fd: RawFd) -> Option<u64> {
-        let place = (0..PLACES as Place).find(|place| number(*place) == fd)?;
+        let place = place(fd)?;
         self.file_at(place).map(|_| self.openings[usize::from(place)])
     }
 
@@ -221,7 +226,7 @@ impl World {
                 self.put(ours, place, self.files.len() - 1);
             }
             Step::Close(place) => {
-                if let Some(file) = self.at[usize::from(place) % PLACES] {
+                if let Some(file) = self.file_at(place) {
                     queue::closes(borrow(place));
                     // SAFETY: it is open, the world's, and nobody's but a raw registration's.
                     unsafe { rustix::io::close(number(place)) };
