@@ -10,6 +10,7 @@
 #[path = "examples/program.rs"]
 mod program;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -161,8 +162,25 @@ impl Server {
         Self { name, process, port }
     }
 
+    /// Descriptors that it should close once all peers are gone, and resident memory in pages.
+    ///
+    /// A connection that is established now is none of them: the server was told of no end. With a full queue of
+    /// connections to accept the kernel answers by SYN cookies, and then takes the last acknowledgement of a
+    /// connection that has ended for the first one of another, whose peer nobody is.
     fn size(&self) -> (usize, usize) {
-        size_of(&self.process.id().to_string())
+        const ESTABLISHED: &str = "01";
+        let process = self.process.id().to_string();
+        let connections = fs::read_to_string("/proc/net/tcp").unwrap();
+        let connections = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let established: HashSet<_> = connections
+            .filter(|fields| fields.get(3) == Some(&ESTABLISHED))
+            .map(|fields| format!("socket:[{}]", fields[9]))
+            .collect();
+        let fds = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+        // Some are closed while they are listed.
+        let links = fds.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        let kept = links.filter(|link| !established.contains(&*link.to_string_lossy())).count();
+        (kept, size_of(&process).1)
     }
 
     /// When it has noticed that all are gone: at the latest with so many descriptors, if that is known.
