@@ -76,6 +76,7 @@ const COSTS: &[Cost] = &[
     cost("burst of 100 wakes", &["write"], &["write"]),
     cost("woken once", &["wait"], &["wait", "read"]),
     cost("not woken again", &["wait"], &["wait"]),
+    cost("ready beside the waker", &["wait"], &["wait"]),
     cost("wait for one", &["ppoll"], &["ppoll"]),
     cost("wait 0.1 ms for one", &["ppoll"], &["ppoll"]),
     cost("three lists", &["ppoll"], &["ppoll"]),
@@ -131,6 +132,8 @@ impl Check for Operations {
         marked("burst of 100 wakes", || (0..100).try_for_each(|_| waker.wake())).unwrap();
         assert_eq!(marked("woken once", || selector.select(SOON)), Ok(1));
         assert_eq!(marked("not woken again", || selector.select(NOW)), Ok(0));
+        selector.register(&ours, Events::READ, 0).unwrap();
+        assert_eq!(marked("ready beside the waker", || selector.select(SOON)), Ok(1));
 
         let one = marked("wait for one", || selectors_core::wait(&ours, Events::READ, None));
         assert_eq!(one, Ok(Events::READ));
