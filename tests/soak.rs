@@ -10,11 +10,12 @@
 #[path = "examples/program.rs"]
 mod program;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -36,11 +37,21 @@ fn seconds() -> u64 {
     std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)
 }
 
+/// Resident memory.
+fn pages_of(process: &str) -> usize {
+    let statm = fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
+    statm.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// What the process's descriptors are; some are closed while they are listed.
+fn descriptors_of(process: &str) -> impl Iterator<Item = PathBuf> {
+    let fds = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    fds.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok())
+}
+
 /// Descriptors, and resident memory in pages.
 fn size_of(process: &str) -> (usize, usize) {
-    let fds = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
-    let statm = fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
-    (fds, statm.split(' ').nth(1).unwrap().parse().unwrap())
+    (descriptors_of(process).count(), pages_of(process))
 }
 
 fn event() -> OwnedFd {
@@ -164,23 +175,30 @@ impl Server {
 
     /// Descriptors that it should close once all peers are gone, and resident memory in pages.
     ///
-    /// A connection that is established now is none of them: the server was told of no end. With a full queue of
-    /// connections to accept the kernel answers by SYN cookies, and then takes the last acknowledgement of a
-    /// connection that has ended for the first one of another, whose peer nobody is.
+    /// A connection that it accepted and that is established now is none of them: it was told of no end. With a full
+    /// queue of connections to accept the kernel answers by SYN cookies, and then takes the last acknowledgement of a
+    /// connection that has ended for the first one of another, whose peer nobody is. A proxy keeps one to its
+    /// upstream for each of these.
     fn size(&self) -> (usize, usize) {
         const ESTABLISHED: &str = "01";
         let process = self.process.id().to_string();
+        let port = format!(":{:04X}", self.port);
         let connections = fs::read_to_string("/proc/net/tcp").unwrap();
         let connections = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let established: HashSet<_> = connections
+        // And whether it was accepted.
+        let established: HashMap<_, _> = connections
             .filter(|fields| fields.get(3) == Some(&ESTABLISHED))
-            .map(|fields| format!("socket:[{}]", fields[9]))
+            .map(|fields| (format!("socket:[{}]", fields[9]), fields[1].ends_with(&port)))
             .collect();
-        let fds = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
-        // Some are closed while they are listed.
-        let links = fds.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
-        let kept = links.filter(|link| !established.contains(&*link.to_string_lossy())).count();
-        (kept, size_of(&process).1)
+        let (mut others, mut made_up, mut made) = (0, 0, 0_usize);
+        for descriptor in descriptors_of(&process) {
+            match established.get(&*descriptor.to_string_lossy()) {
+                Some(true) => made_up += 1,
+                Some(false) => made += 1,
+                None => others += 1,
+            }
+        }
+        (others + made.saturating_sub(made_up), pages_of(&process))
     }
 
     /// When it has noticed that all are gone: at the latest with so many descriptors, if that is known.
