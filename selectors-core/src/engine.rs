@@ -1,13 +1,14 @@
-//! What a selector does, whatever its capacity: written against the table without its size.
+//! What a selector does, compiled once for all capacities.
 
 use core::mem::MaybeUninit;
 use core::time::Duration;
 
+use rustix::event::Timespec;
 use rustix::fd::{BorrowedFd, RawFd};
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
-use crate::backend::{Backend, Kind, check_support};
-use crate::error::{Error, RegisterError};
+use crate::backend::{Backend, Kind, Rebuilt, check_support};
+use crate::error::{Error, RegisterError, os};
 use crate::events::{Events, Interest, Mode};
 use crate::key::{KeyMut, SelectorKey};
 use crate::storage::Index;
@@ -15,10 +16,12 @@ use crate::table::{Keys, Slot, Token, Watched};
 use crate::wait::in_steps;
 use crate::waker::WakeCell;
 
-/// What a selector has done so far. Each number wraps around after 2⁶⁴.
+/// What a selector has done so far.
 ///
-/// For a log, or a look at a program that does too much: many waits with few events are timeouts or signals, and
-/// rebuilds say that something closes descriptors it does not own.
+/// Each number wraps around after 2⁶⁴. They help to find out why a program does too much. Many waits with few events are
+/// timeouts, signals or wakes. Rebuilds mean that some code closes descriptors that it does not own.
+///
+/// # Examples
 ///
 /// ```
 /// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
@@ -28,26 +31,39 @@ use crate::waker::WakeCell;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Waits that asked the kernel.
+    /// Waits that the kernel has ended: by events, a wake, a timeout or a signal.
     pub waits: u64,
-    /// Events dropped when they were taken, because what they were for had been unregistered or
-    /// was no longer asked.
-    pub stale: u64,
-    /// Events that the waits brought.
+    /// Waits that a signal has ended.
+    pub interrupted: u64,
+    /// Waits that found a wake.
+    pub wakes: u64,
+    /// Events that the waits returned. A wake counts as one.
     pub events: u64,
-    /// How often the kernel's set was made anew, to be rid of descriptors closed behind the
-    /// selector's back.
+    /// Events dropped because their key had been unregistered, or was not interested any more.
+    pub stale: u64,
+    /// How often the kernel's set was recreated, to be rid of descriptors closed without the selector's knowledge.
     pub rebuilds: u64,
+    /// How often the kernel refused to recreate the set. The selector then uses the old one and tries again later.
+    pub failed_rebuilds: u64,
 }
 
 pub(crate) struct Engine<B> {
     pub(crate) backend: B,
     pub(crate) stats: Stats,
-    /// The kernel told of a registration that is gone: it will do so for ever.
-    zombie: bool,
+    /// The kernel has reported a registration that does not exist. It will do so in every wait.
+    pub(crate) zombie: bool,
+    /// After so many waits the kernel is asked again to recreate its set.
+    patience: u8,
 }
 
-/// A waker, as the wait needs it.
+/// The waits between two attempts to recreate the kernel's set. If nothing but stale events is reported, each of them takes
+/// a millisecond.
+const PATIENCE: u8 = 100;
+
+/// The pause after a wait that found nothing but stale events: a millisecond.
+pub(crate) const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// What a wait needs of a waker.
 #[derive(Clone, Copy)]
 pub(crate) struct Wake<'a> {
     pub(crate) cell: &'a WakeCell,
@@ -55,36 +71,40 @@ pub(crate) struct Wake<'a> {
 }
 
 impl<B: Backend> Engine<B> {
+    #[allow(unsafe_code)]
     pub(crate) fn new() -> Result<Self, Error> {
-        let backend = B::new()?;
+        // SAFETY: the engine keeps the promises, and gives the backend to no other code.
+        let backend = unsafe { B::new()? };
         Ok(Self::with_backend(backend))
     }
 
-    /// As `new`, in the memory where it is going to stay.
+    /// Does what `new` does, in the memory where the engine is going to stay.
     #[allow(unsafe_code)]
     pub(crate) fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
         let engine = memory.as_mut_ptr();
-        // SAFETY: the fields of memory that is borrowed for writing, each written before the whole is called an engine.
+        // SAFETY: `B::new`: as in `new`. The writes: the fields are in memory that is borrowed for writing. `&mut *`: all
+        // fields are written. If there is no backend, nothing is written, and nothing needs to be dropped.
         unsafe {
             (&raw mut (*engine).backend).write(B::new()?);
             (&raw mut (*engine).stats).write(Stats::default());
             (&raw mut (*engine).zombie).write(false);
+            (&raw mut (*engine).patience).write(0);
             Ok(&mut *engine)
         }
     }
 
     pub(crate) fn with_backend(backend: B) -> Self {
-        Self { backend, stats: Stats::default(), zombie: false }
+        Self { backend, stats: Stats::default(), zombie: false, patience: 0 }
     }
 
     fn check(&self, interest: Interest) -> Result<(), Error> {
-        if !interest.events.can_be_asked() {
+        if !interest.events.can_be_requested() {
             return Err(Error::InvalidEvents { events: interest.events });
         }
         check_support(self.backend.kind(), interest)
     }
 
-    /// Everything about a registration that can be refused without a system call or a free slot.
+    /// Refuses what can be refused without a system call or a free slot.
     fn check_new<S, D, I: Index>(
         &self,
         keys: &mut Keys<'_, S, D, I>,
@@ -103,30 +123,39 @@ impl<B: Backend> Engine<B> {
 
     // Inlined into its one caller: a return fewer behind the system call, see `Selector::select`.
     #[inline]
+    #[allow(unsafe_code)]
     pub(crate) fn register<'k, S, D, I: Index>(
         &mut self,
         mut keys: Keys<'k, S, D, I>,
         key: SelectorKey<S, D>,
         wakers: Option<RawFd>,
     ) -> Result<&'k SelectorKey<S, D>, RegisterError<S, D>> {
-        let added =
-            self.check_new(&mut keys, &key, wakers).and_then(|()| keys.vacancy()).and_then(|vacancy| {
-                self.backend.add(key.borrow(), vacancy.token, key.interest())?;
-                Ok(vacancy)
-            });
-        match added {
-            Ok(vacancy) => Ok(vacancy.fill(key)),
-            Err(error) => Err(RegisterError::new(error, key)),
+        let vacancy = self.check_new(&mut keys, &key, wakers).and_then(|()| keys.vacancy());
+        let mut vacancy = match vacancy {
+            Ok(vacancy) => vacancy,
+            Err(error) => return Err(RegisterError::new(error, key)),
+        };
+        vacancy.claim(key.fd);
+        // SAFETY: the key owns the source of the descriptor, or the caller of `register_raw` has promised that it stays
+        // open. Nothing drops the key before it is in the table, and whatever takes it out there calls `remove` first.
+        match unsafe { self.backend.add(key.borrow(), vacancy.token, key.interest()) } {
+            Ok(()) => Ok(vacancy.fill(key)),
+            Err(error) => {
+                vacancy.abandon(key.fd);
+                Err(RegisterError::new(error, key))
+            }
         }
     }
 
-    /// How a waker's descriptor is watched. Edge-triggered where it need not be emptied then: an
-    /// eventfd tells each write, and its counter does not run full.
+    /// Returns the interest of a waker's descriptor.
+    ///
+    /// epoll reports each write to an eventfd as an edge, and then the descriptor need not be drained.
     fn wake_interest(&self) -> Interest {
         let edge = self.backend.kind() == Kind::Epoll;
         Events::READ.with_mode(if edge { Mode::Edge } else { Mode::Level })
     }
 
+    #[allow(unsafe_code)]
     pub(crate) fn register_waker<S, D, I: Index>(
         &mut self,
         keys: Keys<'_, S, D, I>,
@@ -134,11 +163,14 @@ impl<B: Backend> Engine<B> {
     ) -> Result<Token, Error> {
         let vacancy = keys.vacancy()?;
         let token = vacancy.token;
-        self.backend.add(fd, token, self.wake_interest())?;
+        let interest = self.wake_interest();
+        // SAFETY: the descriptor is the cell's, which keeps it open as long as the selector holds the cell.
+        unsafe { self.backend.add(fd, token, interest)? };
         vacancy.keep_empty();
         Ok(token)
     }
 
+    #[allow(unsafe_code)]
     pub(crate) fn modify<S, D, I: Index>(
         &mut self,
         mut keys: Keys<'_, S, D, I>,
@@ -148,11 +180,14 @@ impl<B: Backend> Engine<B> {
         self.check(interest)?;
         let (number, slot) = keys.find(fd).ok_or(Error::NotRegistered { fd })?;
         let old = slot.watched(number).ok_or(Error::NotRegistered { fd })?;
-        if old.armed && old.interest == interest {
+        // An edge is armed again, so that what is still ready is reported again.
+        let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
+        if unchanged && self.backend.is_watched(&old) {
             return Ok(());
         }
-        self.backend.modify(&old, interest)?;
-        slot.allow(interest.events.allowed());
+        // SAFETY: `old` is that of a key in the table.
+        unsafe { self.backend.modify(&old, interest)? };
+        slot.set_mask(interest.events.mask());
         if let Some(key) = &mut slot.key {
             key.set_interest(interest);
         }
@@ -171,13 +206,14 @@ impl<B: Backend> Engine<B> {
         keys.remove(number).ok_or(missing)
     }
 
-    /// Whether `before_wait` has anything to do, which is rare.
+    /// Returns whether there is something to do before the kernel is asked, which is rare.
     #[inline]
-    pub(crate) fn is_behind(&self) -> bool {
+    pub(crate) fn has_backlog(&self) -> bool {
         self.zombie || self.backend.pending() > 0
     }
 
-    /// Asks the kernel. Inlined, so that a timeout known where it is called costs nothing.
+    /// Makes the system call.
+    // Inlined, so that a timeout known where it is called costs nothing.
     #[inline]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
         match in_steps(timeout, |time| self.backend.wait(time)) {
@@ -186,24 +222,38 @@ impl<B: Backend> Engine<B> {
                 self.stats.events += count as u64;
                 Ok(count)
             }
-            Err(Error::Os { errno: Errno::INTR, .. }) => Ok(0),
-            Err(error) => Err(error),
+            Err(errno) => self.end_wait(errno, self.backend.kind().call()),
         }
     }
 
-    /// After a wait: from now on wakes are for the next one.
-    pub(crate) fn take_wake(&mut self, Wake { cell, token }: Wake<'_>) {
+    /// Distinguishes a signal from a failure.
+    #[cold]
+    pub(crate) fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<usize, Error> {
+        if errno != Errno::INTR {
+            return Err(os(call, None, errno));
+        }
+        self.stats.waits += 1;
+        self.stats.interrupted += 1;
+        Ok(0)
+    }
+
+    /// After a wait, consumes a wake, so that later wakes are for the next wait. Returns whether there was one.
+    pub(crate) fn take_wake(&mut self, Wake { cell, token }: Wake<'_>) -> bool {
         // In this order: a wake between the two is part of this wait.
         if self.backend.take_wake(token) {
             cell.drain();
         }
-        cell.seen();
+        let woken = cell.seen();
+        self.stats.wakes += u64::from(woken);
+        woken
     }
 
-    /// What must be done before the kernel is asked again. Answers how many events are left from the last time: they
-    /// come first, as the kernel would not tell edges and one-shots again.
+    /// Does what has to be done before the kernel is asked, and returns how many events are pending then.
+    ///
+    /// Pending events come first, as the kernel would not report edges and one-shots again. Then the kernel's set is
+    /// recreated. If that is refused, the selector goes on with the old one.
     #[cold]
-    pub(crate) fn before_wait<S, D, I: Index>(
+    pub(crate) fn clear_backlog<S, D, I: Index>(
         &mut self,
         keys: &Keys<'_, S, D, I>,
         wake: Option<Wake<'_>>,
@@ -217,36 +267,63 @@ impl<B: Backend> Engine<B> {
         Ok(0)
     }
 
+    /// Returns whether a wait with the old set has found nothing but stale events, and pauses then.
+    ///
+    /// Without the pause, every further wait would return immediately.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if a signal has ended the pause.
+    #[cold]
+    pub(crate) fn pause_if_stale<S, D>(&mut self, slots: &[Slot<S, D>]) -> io::Result<bool> {
+        if self.peek(slots).is_some() {
+            return Ok(false);
+        }
+        rustix::event::poll(&mut [], Some(&PAUSE))?;
+        Ok(true)
+    }
+
+    /// Recreates the kernel's set, if that is due and the kernel permits it.
+    #[allow(unsafe_code)]
     fn rebuild<S, D, I: Index>(
         &mut self,
         keys: &Keys<'_, S, D, I>,
         wake: Option<Wake<'_>>,
     ) -> Result<(), Error> {
+        if self.patience > 0 {
+            self.patience -= 1;
+            return Ok(());
+        }
         let interest = self.wake_interest();
         let waker = wake.and_then(|wake| {
             let fd = wake.cell.watched()?;
             Some(Watched { fd, token: wake.token, interest, armed: true })
         });
-        let done = self.backend.rebuild(keys.watched().chain(waker));
-        if let Ok(true) | Err(Error::Replaced { .. }) = done {
-            self.stats.rebuilds += 1;
+        // SAFETY: these are the keys in the table, and the waker that the selector holds.
+        let rebuilt = unsafe { self.backend.rebuild(keys.watched().chain(waker)) };
+        if rebuilt == Rebuilt::Refused {
+            self.stats.failed_rebuilds += 1;
+            self.patience = PATIENCE;
+            return Ok(());
         }
-        if let Ok(_) | Err(Error::Replaced { .. }) = done {
-            self.zombie = false;
+        self.zombie = false;
+        self.stats.rebuilds += u64::from(rebuilt != Rebuilt::Unneeded);
+        match rebuilt {
+            Rebuilt::Replaced(fd) => Err(Error::Replaced { fd }),
+            _ => Ok(()),
         }
-        done.map(|_| ())
     }
 
-    /// The next event that has a taker, which is not taken by this, and what that is told.
+    /// Finds the next event that has a key, and returns its slot and what is reported. Drops the others before it.
     #[cold]
     fn peek<S, D>(&mut self, slots: &[Slot<S, D>]) -> Option<(u32, Events)> {
         loop {
             let (token, events) = self.backend.peek()?;
             match slots.get(token.slot as usize) {
                 Some(slot) if slot.is(token) => {
-                    let told = events.told(slot.allowed());
-                    if !told.is_empty() {
-                        return Some((token.slot, told));
+                    let reported = events.reported(slot.mask());
+                    if !reported.is_empty() {
+                        return Some((token.slot, reported));
                     }
                     // Modified or fired since the wait; or the waker, which has no key.
                     self.stats.stale += u64::from(slot.key.is_some());
@@ -265,13 +342,12 @@ impl<B: Backend> Engine<B> {
         &mut self,
         slots: &'k mut [Slot<S, D>],
     ) -> Option<(KeyMut<'k, S, D>, Events)> {
-        // As `peek`, which could do it all. But its loop would make every event pay for those
-        // that are dropped.
+        // `peek` could do all of this, but its loop would make every event pay for those that are dropped.
         let (token, events) = self.backend.peek()?;
         if let Some(slot) = slots.get(token.slot as usize).filter(|slot| slot.is(token)) {
-            let told = events.told(slot.allowed());
-            if !told.is_empty() {
-                return self.deliver(slots, token.slot, told);
+            let reported = events.reported(slot.mask());
+            if !reported.is_empty() {
+                return self.deliver(slots, token.slot, reported);
             }
         }
         self.next_behind_stale(slots)
@@ -282,8 +358,8 @@ impl<B: Backend> Engine<B> {
         &mut self,
         slots: &'k mut [Slot<S, D>],
     ) -> Option<(KeyMut<'k, S, D>, Events)> {
-        let (number, told) = self.peek(slots)?;
-        self.deliver(slots, number, told)
+        let (number, reported) = self.peek(slots)?;
+        self.deliver(slots, number, reported)
     }
 
     #[inline]
@@ -291,7 +367,7 @@ impl<B: Backend> Engine<B> {
         &mut self,
         slots: &'k mut [Slot<S, D>],
         number: u32,
-        told: Events,
+        reported: Events,
     ) -> Option<(KeyMut<'k, S, D>, Events)> {
         self.backend.advance();
         let slot = slots.get_mut(number as usize)?;
@@ -299,8 +375,8 @@ impl<B: Backend> Engine<B> {
             if let Some(fired) = slot.watched(number) {
                 self.backend.disarm(&fired);
             }
-            slot.allow(Events::empty());
+            slot.set_mask(Events::empty());
         }
-        slot.key.as_mut().map(|key| (key.as_key_mut(), told))
+        slot.key.as_mut().map(|key| (key.as_key_mut(), reported))
     }
 }

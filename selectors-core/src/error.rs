@@ -1,6 +1,6 @@
 use core::fmt;
 
-use rustix::fd::RawFd;
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
 use crate::events::{Events, Mode};
@@ -111,13 +111,73 @@ pub enum Error {
         fd: Option<RawFd>,
         /// Why.
         errno: Errno,
+        /// What the descriptor refers to, if `register`, `modify` or `wait` was refused because of that.
+        ///
+        /// Only known with the feature `std`, and if the descriptor is open.
+        file: Option<FileKind>,
     },
+}
+
+/// The kind of an open file, as far as it explains a refusal.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(all(feature = "std", target_os = "linux"))] {
+/// use selectors_core::{EpollSelector, Error, Events, FileKind};
+///
+/// let directory = std::fs::File::open("/")?;
+/// let mut selector = EpollSelector::<_, _, 4>::new()?;
+/// let refused = selector.register(directory, Events::READ, ()).unwrap_err();
+/// assert!(matches!(refused.error, Error::Os { file: Some(FileKind::Directory), .. }));
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A character or block device.
+    Device,
+    /// A socket, a pipe or anything else.
+    Other,
 }
 
 /// Shorthand for the one variant that is built in many places.
 pub(crate) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
-    Error::Os { call, fd, errno }
+    Error::Os { call, fd, errno, file: None }
 }
+
+/// As `os`, for a refusal that may be due to the kind of the file.
+#[cold]
+pub(crate) fn os_about(call: &'static str, fd: BorrowedFd<'_>, errno: Errno) -> Error {
+    let file = matches!(errno, Errno::PERM | Errno::BADF).then(|| file_kind(fd)).flatten();
+    Error::Os { call, fd: Some(fd.as_raw_fd()), errno, file }
+}
+
+#[cfg(feature = "std")]
+fn file_kind(fd: BorrowedFd<'_>) -> Option<FileKind> {
+    use rustix::fs::FileType;
+    let stat = rustix::fs::fstat(fd).ok()?;
+    Some(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::Regular,
+        FileType::Directory => FileKind::Directory,
+        FileType::CharacterDevice | FileType::BlockDevice => FileKind::Device,
+        _ => FileKind::Other,
+    })
+}
+
+/// Without std the message lists what the reason may be.
+#[cfg(not(feature = "std"))]
+fn file_kind(_fd: BorrowedFd<'_>) -> Option<FileKind> {
+    None
+}
+
+// An error is returned by value from every call.
+const _: () = assert!(size_of::<Error>() <= 32);
 
 impl Error {
     /// The error number, where the kernel gave one.
@@ -175,13 +235,13 @@ impl fmt::Display for Error {
             Self::Replaced { fd } => {
                 write!(f, "selector {fd} replaced its kernel object: register it anew where it is nested")
             }
-            Self::Os { call, fd, errno } => {
+            Self::Os { call, fd, errno, file } => {
                 f.write_str(call)?;
                 if let Some(fd) = fd {
                     write!(f, " of descriptor {fd}")?;
                 }
                 write!(f, ": {errno}")?;
-                match advice(call, errno) {
+                match advice(call, errno, file) {
                     Some(advice) => write!(f, " ({advice})"),
                     None => Ok(()),
                 }
@@ -190,16 +250,25 @@ impl fmt::Display for Error {
     }
 }
 
-/// What to do about the refusals that are met in practice.
-fn advice(call: &str, errno: Errno) -> Option<&'static str> {
-    Some(match errno {
-        Errno::BADF => "the descriptor is closed",
-        Errno::PERM if call == "epoll_ctl" => "a regular file is always ready: just read it",
-        Errno::LOOP => "selectors are nested too deep, or in a circle",
-        Errno::MFILE => "too many open descriptors: see RLIMIT_NOFILE",
-        Errno::NOSPC => "see /proc/sys/fs/epoll/max_user_watches",
-        Errno::NOENT if call == "epoll_ctl" => "another file has taken this number: unregister it",
-        Errno::INVAL if call == "poll" => "more descriptors than RLIMIT_NOFILE?",
+/// Returns what to do about the refusals that occur in practice.
+fn advice(call: &str, errno: Errno, file: Option<FileKind>) -> Option<&'static str> {
+    Some(match (errno, file) {
+        // An open descriptor is known with std only.
+        (Errno::BADF, Some(_)) => "the descriptor is open but can't be polled, as one opened with O_PATH",
+        (Errno::BADF, None) if cfg!(feature = "std") => "the descriptor is closed",
+        (Errno::BADF, None) => "the descriptor is closed, or was opened with O_PATH",
+        (Errno::PERM, Some(FileKind::Regular)) => "a regular file is always ready: just read it",
+        (Errno::PERM, Some(FileKind::Directory)) => "a directory can't be polled",
+        (Errno::PERM, Some(FileKind::Device)) => "this device can't be polled: just read it, or use poll",
+        (Errno::PERM, Some(FileKind::Other)) => "a sandbox forbids the call, or the file can't be polled",
+        (Errno::PERM, None) if call == "epoll_ctl" => {
+            "a regular file, a directory or a device that can't be polled, or a sandbox forbids the call"
+        }
+        (Errno::LOOP, _) => "selectors are nested too deep, or in a circle",
+        (Errno::MFILE, _) => "too many open descriptors: see RLIMIT_NOFILE",
+        (Errno::NOSPC, _) => "see /proc/sys/fs/epoll/max_user_watches",
+        (Errno::NOENT, _) if call == "epoll_ctl" => "another file has taken this number: unregister it",
+        (Errno::INVAL, _) if call == "poll" => "more descriptors than RLIMIT_NOFILE?",
         _ => return None,
     })
 }

@@ -92,7 +92,7 @@ bitflags! {
 
 impl Events {
     /// Everything that can be asked for.
-    const ASKABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY);
+    const REQUESTABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY);
 
     /// Asks for these events once: then the key stays, silent, until it is modified.
     ///
@@ -165,19 +165,19 @@ impl Events {
         Interest { events: self, mode }
     }
 
-    pub(crate) const fn can_be_asked(self) -> bool {
-        !self.is_empty() && Self::ASKABLE.contains(self)
+    pub(crate) const fn can_be_requested(self) -> bool {
+        !self.is_empty() && Self::REQUESTABLE.contains(self)
     }
 
     /// What somebody who asks for these events may be told.
-    pub(crate) const fn allowed(self) -> Self {
+    pub(crate) const fn mask(self) -> Self {
         let allowed = self.union(Self::HANGUP).union(Self::ERROR);
         if self.contains(Self::READ) { allowed.union(Self::READ_HANGUP) } else { allowed }
     }
 
     /// What somebody who may be told `allowed` is told when the kernel says `self`.
     #[inline]
-    pub(crate) const fn told(self, allowed: Self) -> Self {
+    pub(crate) const fn reported(self, allowed: Self) -> Self {
         // The common case costs one branch and one `and`.
         if self.intersects(Self::HANGUP.union(Self::ERROR).union(Self::READ_HANGUP)) {
             return self.and_who_it_wakes().intersection(allowed);
@@ -244,10 +244,10 @@ mod tests {
     use super::{Events, Interest, Mode};
 
     #[test]
-    fn only_three_bits_can_be_asked_for() {
+    fn only_three_bits_can_be_requested_for() {
         for bits in 0..=u16::MAX {
             let events = Events::from_bits_retain(bits);
-            assert_eq!(events.can_be_asked(), bits != 0 && bits & !0b111 == 0, "{bits:#x}");
+            assert_eq!(events.can_be_requested(), bits != 0 && bits & !0b111 == 0, "{bits:#x}");
         }
     }
 
@@ -255,14 +255,14 @@ mod tests {
     fn hang_up_and_error_wake_who_asked() {
         let (read, write) = (Events::READ, Events::WRITE);
         for gone in [Events::HANGUP, Events::ERROR, Events::HANGUP | Events::ERROR] {
-            assert_eq!(gone.told(read.allowed()), gone | read);
-            assert_eq!(gone.told(write.allowed()), gone | write);
-            assert_eq!(gone.told((read | write).allowed()), gone | read | write);
-            assert_eq!(gone.told(Events::PRIORITY.allowed()), gone);
+            assert_eq!(gone.reported(read.mask()), gone | read);
+            assert_eq!(gone.reported(write.mask()), gone | write);
+            assert_eq!(gone.reported((read | write).mask()), gone | read | write);
+            assert_eq!(gone.reported(Events::PRIORITY.mask()), gone);
         }
-        assert_eq!(Events::READ_HANGUP.told(read.allowed()), Events::READ_HANGUP | read);
-        assert_eq!(Events::READ_HANGUP.told(write.allowed()), Events::empty());
-        assert_eq!(read.told(write.allowed()), Events::empty());
+        assert_eq!(Events::READ_HANGUP.reported(read.mask()), Events::READ_HANGUP | read);
+        assert_eq!(Events::READ_HANGUP.reported(write.mask()), Events::empty());
+        assert_eq!(read.reported(write.mask()), Events::empty());
     }
 
     #[test]

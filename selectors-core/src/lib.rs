@@ -120,7 +120,7 @@ mod waker;
 pub use backend::Kind;
 pub use cell::SelectorCell;
 pub use engine::Stats;
-pub use error::{Error, RegisterError};
+pub use error::{Error, FileKind, RegisterError};
 pub use events::{Events, Interest, Mode};
 pub use key::{Fileno, KeyMut, SelectorKey};
 pub use map::{Iter, KeyMap};

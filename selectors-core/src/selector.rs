@@ -380,18 +380,33 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     // was ready and 140 ns when something was.
     #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
-        if self.engine.is_behind() {
-            let wake = self.waker.as_ref().map(Attached::wake);
-            let left = self.engine.before_wait(&self.table.keys(), wake)?;
-            if left > 0 {
-                return Ok(left);
+        let mut left = timeout;
+        loop {
+            if self.engine.has_backlog() {
+                let wake = self.waker.as_ref().map(Attached::wake);
+                let pending = self.engine.clear_backlog(&self.table.keys(), wake)?;
+                if pending > 0 {
+                    return Ok(pending);
+                }
             }
+            let count = self.engine.wait(left)?;
+            if count == 0 {
+                return Ok(0);
+            }
+            let wake = self.waker.as_ref().map(Attached::wake);
+            let woken = wake.is_some_and(|wake| self.engine.take_wake(wake));
+            if woken || !self.engine.zombie {
+                return Ok(count);
+            }
+            match self.engine.pause_if_stale(self.table.slots()) {
+                Ok(false) => return Ok(count),
+                Ok(true) if left == Some(Duration::ZERO) => return Ok(0),
+                Ok(true) => {}
+                Err(errno) => return self.engine.end_wait(errno, "poll"),
+            }
+            // What passed before the first stale event is not known, and not subtracted.
+            left = left.map(|left| left.saturating_sub(Duration::from_millis(1)));
         }
-        let count = self.engine.wait(timeout)?;
-        if let Some(held) = self.waker.as_ref().filter(|_| count > 0) {
-            self.engine.take_wake(held.wake());
-        }
-        Ok(count)
     }
 
     /// Takes the next of the ready descriptors: its key, and what it is ready for.
@@ -621,8 +636,10 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     /// # }
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
+    #[allow(unsafe_code)]
     pub fn of_kind(kind: Kind) -> Result<Self, Error> {
-        let engine = Engine::with_backend(Any::of_kind(kind)?);
+        // SAFETY: the engine keeps the promises, and gives the backend to no other code.
+        let engine = Engine::with_backend(unsafe { Any::of_kind(kind)? });
         Ok(Self { engine, waker: None, table: Table::new() })
     }
 

@@ -6,19 +6,31 @@ use rustix::fd::RawFd;
 
 use crate::waker::WakeCell;
 
-/// How a selector stores what it must remember: with a fixed capacity, or growing.
+/// Chooses the containers of a selector.
 ///
-/// [`Fixed`] is core's, without an allocator; selectors-std adds a growable one. A type that
-/// implements this is only a name: it chooses the containers.
+/// [`Fixed`] has a fixed capacity and needs no allocator. selectors-std adds `Growable`. A program
+/// names this trait in bounds and has no reason to implement it.
+///
+/// # Safety
+///
+/// A selector keeps the numbers of descriptors in these containers, and unsafe code relies on them.
+/// The implementer must ensure that:
+///
+/// - `List` and `Index` are as their own traits demand;
+/// - `Wake` always dereferences to the same cell, and so do its clones. The cell lives, at the same
+///   address, as long as any of them.
+///
+/// # Examples
 ///
 /// ```
 /// use selectors_core::storage::{Scan, Storage};
 /// use selectors_core::{Selector, WakeCell, backend::Poll};
 ///
-/// /// Sixteen keys, and a name of one's own for it.
+/// /// Sixteen keys.
 /// enum Sixteen {}
 ///
-/// impl Storage for Sixteen {
+/// // SAFETY: the containers are this crate's own, and a reference always leads to the same cell.
+/// unsafe impl Storage for Sixteen {
 ///     type List<T> = heapless::Vec<T, 16>;
 ///     type Index = Scan;
 ///     type Wake = &'static WakeCell;
@@ -27,7 +39,8 @@ use crate::waker::WakeCell;
 /// let selector = Selector::<Poll<Sixteen>, rustix::fd::OwnedFd, (), Sixteen>::new()?;
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
-pub trait Storage {
+#[allow(unsafe_code, reason = "unsafe to implement")]
+pub unsafe trait Storage {
     /// A list that slots and the backends' own arrays are kept in.
     type List<T>: List<T>;
     /// How the slot of a descriptor is found.
@@ -36,7 +49,17 @@ pub trait Storage {
     type Wake: Deref<Target = WakeCell> + Clone;
 }
 
-/// A list that may be bounded. The methods a selector needs beyond those of a slice.
+/// A list that may be bounded.
+///
+/// These are the methods that a selector needs beyond those of a slice.
+///
+/// # Safety
+///
+/// The implementer must ensure that the list behaves as a `Vec` does. It is empty at first. `push` and
+/// `pop` add and remove the last item, and no item appears, disappears or moves otherwise. The slice
+/// holds all items in order. No method panics.
+///
+/// # Examples
 ///
 /// ```
 /// use selectors_core::storage::List;
@@ -45,7 +68,8 @@ pub trait Storage {
 /// assert_eq!([List::push(&mut two, 'a'), List::push(&mut two, 'b')], [Ok(()); 2]);
 /// assert_eq!(List::push(&mut two, 'c'), Err('c')); // given back
 /// ```
-pub trait List<T>: Default + Deref<Target = [T]> + DerefMut {
+#[allow(unsafe_code, reason = "unsafe to implement")]
+pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
     /// Appends, or gives the item back when there is no room.
     ///
     /// # Errors
@@ -59,17 +83,27 @@ pub trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 
 /// Finds the slot of a registered descriptor.
 ///
+/// # Safety
+///
+/// The implementer must ensure that `find` returns the slot that `insert` was last called with for
+/// this descriptor, unless `remove` was called since, or else what `scan` returns. No method panics.
+///
+/// # Examples
+///
 /// ```
 /// use selectors_core::storage::{Index, Scan};
 ///
 /// assert_eq!(Scan.find(7, || Some(3)), Some(3)); // remembers nothing, and so scans
 /// ```
-pub trait Index: Default {
+#[allow(unsafe_code, reason = "unsafe to implement")]
+pub unsafe trait Index: Default {
     /// The slot of `fd`. `scan` searches the slots one by one, for indexes that remember nothing.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
-    /// Makes room for one more descriptor, before the kernel is asked. False when there is no memory for it.
+    /// Makes room for one more descriptor and returns whether there is room.
+    ///
+    /// The selector calls it before any system call.
     fn reserve(&mut self) -> bool;
-    /// Remembers that `fd` is in `slot`. There is room.
+    /// Remembers that `fd` is in `slot`. `reserve` has made room.
     fn insert(&mut self, fd: RawFd, slot: u32);
     /// Forgets `fd`.
     fn remove(&mut self, fd: RawFd);
@@ -90,13 +124,17 @@ pub trait Index: Default {
 #[derive(Clone, Copy, Debug)]
 pub enum Fixed<const N: usize> {}
 
-impl<const N: usize> Storage for Fixed<N> {
+#[allow(unsafe_code)]
+// SAFETY: the containers are this crate's own, and a reference always leads to the same cell.
+unsafe impl<const N: usize> Storage for Fixed<N> {
     type List<T> = heapless::Vec<T, N>;
     type Index = Scan;
     type Wake = &'static WakeCell;
 }
 
-impl<T, const N: usize> List<T> for heapless::Vec<T, N> {
+#[allow(unsafe_code)]
+// SAFETY: heapless's vector behaves as std's does. It refuses a push when it is full, and does not panic.
+unsafe impl<T, const N: usize> List<T> for heapless::Vec<T, N> {
     fn push(&mut self, item: T) -> Result<(), T> {
         heapless::Vec::push(self, item)
     }
@@ -110,7 +148,9 @@ impl<T, const N: usize> List<T> for heapless::Vec<T, N> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan;
 
-impl Index for Scan {
+#[allow(unsafe_code)]
+// SAFETY: `find` returns what `scan` returns.
+unsafe impl Index for Scan {
     fn find(&self, _fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
         scan()
     }

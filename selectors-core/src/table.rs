@@ -37,27 +37,27 @@ impl Token {
     }
 }
 
-/// A registration, as a [`Backend`](crate::backend::Backend) is told of it.
+/// A registration, as a [`Backend`](crate::backend::Backend) gets it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Watched<'a> {
-    /// The descriptor. It may have been closed behind the selector's back.
+    /// The descriptor. It may have been closed without the selector's knowledge.
     pub fd: BorrowedFd<'a>,
-    /// What the kernel was given to tell events apart.
+    /// What the kernel was given to distinguish events.
     pub token: Token,
-    /// What was asked.
+    /// The events and the mode.
     pub interest: Interest,
     /// False after a one-shot fired, until the registration is modified.
     pub armed: bool,
 }
 
-/// Room for one key. Empty, it is in the list of free slots, or the waker's.
+/// A place for one key. An empty slot is in the list of free slots, or it is the waker's.
 pub(crate) struct Slot<S, D> {
     /// Counts the registrations that this slot has seen.
     generation: u32,
-    /// With a key, what its owner may be told: nothing after its one-shot has fired. Without, the next free slot. One
-    /// word for both, because there are as many as keys.
-    allowed_or_next: u32,
+    /// With a key, the events that may be reported: none after its one-shot has fired. Without a key, the next free slot.
+    /// One word serves both, because there are as many as keys.
+    mask_or_next: u32,
     pub(crate) key: Option<SelectorKey<S, D>>,
 }
 
@@ -65,23 +65,23 @@ impl<S, D> Slot<S, D> {
     pub(crate) fn watched(&self, slot: u32) -> Option<Watched<'_>> {
         let key = self.key.as_ref()?;
         let token = Token { slot, generation: self.generation };
-        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: !self.allowed().is_empty() })
+        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: !self.mask().is_empty() })
     }
 
-    /// What the owner may be told. Nothing, if there is no owner, or its one-shot has fired.
+    /// Returns the events that may be reported: none if there is no key, or its one-shot has fired.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "with a key, the word is made by `allow`")]
-    pub(crate) fn allowed(&self) -> Events {
+    #[allow(clippy::cast_possible_truncation, reason = "with a key, the word is made by `set_mask`")]
+    pub(crate) fn mask(&self) -> Events {
         if self.key.is_none() {
             return Events::empty();
         }
-        Events::from_bits_retain(self.allowed_or_next as u16)
+        Events::from_bits_retain(self.mask_or_next as u16)
     }
 
-    /// Sets what the owner may be told.
-    pub(crate) fn allow(&mut self, allowed: Events) {
+    /// Sets the events that may be reported.
+    pub(crate) fn set_mask(&mut self, mask: Events) {
         if self.key.is_some() {
-            self.allowed_or_next = allowed.bits().into();
+            self.mask_or_next = mask.bits().into();
         }
     }
 
@@ -133,7 +133,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
         let Some(number) = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF) else {
             return;
         };
-        let empty = Slot { generation: 0, allowed_or_next: END, key: None };
+        let empty = Slot { generation: 0, mask_or_next: END, key: None };
         if self.slots.push(empty).is_ok() {
             self.head.free = number;
         }
@@ -181,17 +181,29 @@ pub(crate) struct Vacancy<'a, S, D, I> {
 }
 
 impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
+    /// Enters the descriptor into the index.
+    ///
+    /// This comes before the system call, so that only this module's code runs between that and `fill`.
+    pub(crate) fn claim(&mut self, fd: RawFd) {
+        self.head.index.insert(fd, self.token.slot);
+    }
+
+    /// Withdraws `claim`, after the kernel has refused.
+    pub(crate) fn abandon(self, fd: RawFd) {
+        self.head.index.remove(fd);
+    }
+
+    /// Stores the key of a claimed descriptor.
     pub(crate) fn fill(self, key: SelectorKey<S, D>) -> &'a SelectorKey<S, D> {
-        self.head.free = self.slot.allowed_or_next;
+        self.head.free = self.slot.mask_or_next;
         self.head.live += 1;
-        self.head.index.insert(key.fd, self.token.slot);
-        self.slot.allowed_or_next = key.events.allowed().bits().into();
+        self.slot.mask_or_next = key.events.mask().bits().into();
         self.slot.key.insert(key)
     }
 
-    /// Takes the slot out of use: the waker's events come with its token.
+    /// Takes the slot out of use, for a waker.
     pub(crate) fn keep_empty(self) {
-        self.head.free = self.slot.allowed_or_next;
+        self.head.free = self.slot.mask_or_next;
     }
 }
 
@@ -221,7 +233,7 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         let slot = self.slots.get_mut(number as usize)?;
         let key = slot.key.take()?;
         slot.generation = slot.generation.wrapping_add(1) & HALF;
-        slot.allowed_or_next = self.head.free;
+        slot.mask_or_next = self.head.free;
         self.head.free = number;
         self.head.live -= 1;
         self.head.index.remove(key.fd);

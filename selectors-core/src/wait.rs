@@ -35,7 +35,7 @@ use crate::events::Events;
 #[doc(alias = "poll")]
 #[doc(alias = "ppoll")]
 pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<Events, Error> {
-    if !events.can_be_asked() {
+    if !events.can_be_requested() {
         return Err(Error::InvalidEvents { events });
     }
     let fd = fd.as_fd();
@@ -48,7 +48,7 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
         Ok(_) if one[0].revents().contains(PollFlags::NVAL) => {
             Err(os("poll", Some(fd.as_raw_fd()), Errno::BADF))
         }
-        Ok(_) => Ok(poll::events(one[0].revents()).told(events.allowed())),
+        Ok(_) => Ok(poll::events(one[0].revents()).reported(events.mask())),
         Err(Error::Os { errno: Errno::INTR, .. }) => Ok(Events::empty()),
         Err(error) => Err(error),
     }
@@ -67,8 +67,8 @@ const LONGEST: u64 = 2_000_000;
 #[inline]
 pub fn in_steps(
     timeout: Option<Duration>,
-    mut wait: impl FnMut(Option<&Timespec>) -> Result<usize, Error>,
-) -> Result<usize, Error> {
+    mut wait: impl FnMut(Option<&Timespec>) -> rustix::io::Result<usize>,
+) -> rustix::io::Result<usize> {
     // Never fails, as LONGEST is not long.
     let step = |time: Duration| Timespec::try_from(time).ok();
     let mut beyond = timeout.map_or(0, |time| time.as_secs().saturating_sub(LONGEST));

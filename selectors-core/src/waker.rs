@@ -122,8 +122,8 @@ impl WakeCell {
 
     /// Marks the wakes so far as seen; those that come after need a system call again.
     #[inline]
-    pub(crate) fn seen(&self) {
-        self.state.seen();
+    pub(crate) fn seen(&self) -> bool {
+        self.state.seen()
     }
 
     /// Empties the descriptor, so that a level-triggered wait is not ended by it again.

@@ -21,7 +21,9 @@ use selectors_core::storage::{Index, List, Storage};
 #[derive(Clone, Copy, Debug)]
 pub enum Growable {}
 
-impl Storage for Growable {
+#[allow(unsafe_code)]
+// SAFETY: the containers are below, and an `Arc` and its clones lead to one cell for as long as any of them lives.
+unsafe impl Storage for Growable {
     type List<T> = GrowableList<T>;
     type Index = HashIndex;
     type Wake = Arc<WakeCell>;
@@ -61,7 +63,10 @@ impl<T> DerefMut for GrowableList<T> {
     }
 }
 
-impl<T> List<T> for GrowableList<T> {
+#[allow(unsafe_code)]
+// SAFETY: a `Vec` that refuses a push when there is no memory; `try_reserve_exact` makes room before the push, so
+// nothing panics.
+unsafe impl<T> List<T> for GrowableList<T> {
     fn push(&mut self, item: T) -> Result<(), T> {
         let (len, room) = (self.0.len(), self.0.capacity());
         if len == room && self.0.try_reserve_exact(len / 8 + 8).is_err() {
@@ -94,7 +99,9 @@ pub struct HashIndex {
     most: usize,
 }
 
-impl Index for HashIndex {
+#[allow(unsafe_code)]
+// SAFETY: a hash map of integers, whose hash and comparison don't panic. `insert` finds the room that `reserve` has made.
+unsafe impl Index for HashIndex {
     fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
         self.slots.get(&fd).copied()
     }

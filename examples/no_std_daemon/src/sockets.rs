@@ -14,7 +14,7 @@ use crate::Error;
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 pub(crate) fn error(call: &'static str) -> impl Fn(Errno) -> Error {
-    move |errno| Error::Os { call, fd: None, errno }
+    move |errno| Error::Os { call, fd: None, errno, file: None }
 }
 
 pub(crate) fn tcp_listener(address: SocketAddr) -> Result<OwnedFd, Error> {

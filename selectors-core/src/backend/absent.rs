@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 
 use rustix::event::Timespec;
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io;
 
 use super::{Backend, Kind};
 use crate::error::Error;
@@ -16,10 +17,12 @@ pub(crate) struct Absent<M, const BATCH: usize>(Infallible, PhantomData<M>);
 pub(crate) type AbsentQueue<const BATCH: usize> = Absent<(), BATCH>;
 pub(crate) type AbsentSets<M> = Absent<M, 0>;
 
-impl<M, const BATCH: usize> Backend for Absent<M, BATCH> {
+#[allow(unsafe_code)]
+// SAFETY: there is no value of this type.
+unsafe impl<M, const BATCH: usize> Backend for Absent<M, BATCH> {
     const KIND: Option<Kind> = None;
 
-    fn new() -> Result<Self, Error> {
+    unsafe fn new() -> Result<Self, Error> {
         Err(Error::UnknownBackend)
     }
 
@@ -27,11 +30,11 @@ impl<M, const BATCH: usize> Backend for Absent<M, BATCH> {
         match self.0 {}
     }
 
-    fn add(&mut self, _fd: BorrowedFd<'_>, _token: Token, _interest: Interest) -> Result<(), Error> {
+    unsafe fn add(&mut self, _fd: BorrowedFd<'_>, _token: Token, _interest: Interest) -> Result<(), Error> {
         match self.0 {}
     }
 
-    fn modify(&mut self, _old: &Watched<'_>, _new: Interest) -> Result<(), Error> {
+    unsafe fn modify(&mut self, _old: &Watched<'_>, _new: Interest) -> Result<(), Error> {
         match self.0 {}
     }
 
@@ -43,7 +46,7 @@ impl<M, const BATCH: usize> Backend for Absent<M, BATCH> {
         match self.0 {}
     }
 
-    fn wait(&mut self, _timeout: Option<&Timespec>) -> Result<usize, Error> {
+    fn wait(&mut self, _timeout: Option<&Timespec>) -> io::Result<usize> {
         match self.0 {}
     }
 

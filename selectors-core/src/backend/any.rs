@@ -3,9 +3,9 @@ use core::str::FromStr;
 
 use rustix::event::Timespec;
 use rustix::fd::BorrowedFd;
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
-use super::{Backend, Poll, Queue, Sets};
+use super::{Backend, Poll, Queue, Rebuilt, Sets};
 use crate::error::Error;
 use crate::events::{Events, Interest};
 use crate::storage::{Fixed, Storage};
@@ -57,6 +57,16 @@ impl Kind {
         match self {
             Self::Epoll => "epoll",
             Self::Kqueue => "kqueue",
+            Self::Poll => "poll",
+            Self::Select => "select",
+        }
+    }
+
+    /// Returns the name of the call that waits, as in errors.
+    pub(crate) const fn call(self) -> &'static str {
+        match self {
+            Self::Epoll => "epoll_wait",
+            Self::Kqueue => "kevent",
             Self::Poll => "poll",
             Self::Select => "select",
         }
@@ -132,21 +142,23 @@ impl FromStr for Kind {
     }
 }
 
-/// A backend chosen when the program runs: by probing, as Python does, or by name.
+/// A backend that is chosen when the program runs.
 ///
-/// [`Selector::new`](crate::Selector::new) takes the first of [`Kind::ALL`] that the kernel grants: epoll may be
-/// forbidden by a seccomp filter, or unknown to an emulator. [`Selector::of_kind`](crate::Selector::of_kind) takes the one
-/// that is named. [`Selector::kind`](crate::Selector::kind) says which one it is.
+/// [`Selector::new`](crate::Selector::new) chooses the first of [`Kind::ALL`] whose system calls the kernel permits, as
+/// Python does: to create it, to add to it and to wait. A seccomp filter may forbid any of them, and an emulator or an old
+/// kernel may lack them. [`Selector::of_kind`](crate::Selector::of_kind) opens the named one.
+/// [`Selector::kind`](crate::Selector::kind) returns which one it is.
+///
+/// # Examples
 ///
 /// ```
 /// let selector = selectors_core::AnySelector::<rustix::fd::OwnedFd, (), 4>::new()?;
-/// println!("the kernel grants {}", selector.kind());
+/// println!("the kernel permits {}", selector.kind());
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
 pub struct Any<M: Storage, const BATCH: usize = 64>(Inner<M, BATCH>);
 
-// The one with the batch is the one that is nearly always taken; without an allocator there is no
-// box to put it into anyway.
+// The one with the batch is nearly always used. Without an allocator there is no box for it anyway.
 #[allow(clippy::large_enum_variant)]
 enum Inner<M: Storage, const BATCH: usize> {
     Queue(Queue<BATCH>),
@@ -155,25 +167,27 @@ enum Inner<M: Storage, const BATCH: usize> {
 }
 
 impl<M: Storage, const BATCH: usize> Any<M, BATCH> {
-    /// The backend of this kind.
-    pub(crate) fn of_kind(kind: Kind) -> Result<Self, Error> {
+    /// Opens the backend of this kind.
+    ///
+    /// # Safety
+    ///
+    /// As [`Backend::new`].
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn of_kind(kind: Kind) -> Result<Self, Error> {
         let kind = Some(kind);
-        Ok(Self(if kind == Queue::<BATCH>::KIND {
-            Inner::Queue(Queue::new()?)
-        } else if kind == Poll::<M>::KIND {
-            Inner::Poll(Poll::new()?)
-        } else if kind == Sets::<M>::KIND {
-            Inner::Select(Sets::new()?)
-        } else {
-            return Err(Error::UnknownBackend);
-        }))
-    }
-
-    /// As `of_kind`, and asks the kernel whether it may be used.
-    fn probe(kind: Kind) -> Result<Self, Error> {
-        let mut backend = Self::of_kind(kind)?;
-        backend.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
-        Ok(backend)
+        // SAFETY: the caller keeps the promises, which are the same for each of them.
+        let inner = unsafe {
+            if kind == Queue::<BATCH>::KIND {
+                Inner::Queue(Queue::new()?)
+            } else if kind == Poll::<M>::KIND {
+                Inner::Poll(Poll::new()?)
+            } else if kind == Sets::<M>::KIND {
+                Inner::Select(Sets::new()?)
+            } else {
+                return Err(Error::UnknownBackend);
+            }
+        };
+        Ok(Self(inner))
     }
 
     pub(crate) fn fileno(&self) -> Option<BorrowedFd<'_>> {
@@ -184,16 +198,20 @@ impl<M: Storage, const BATCH: usize> Any<M, BATCH> {
     }
 }
 
-impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
+#[allow(unsafe_code)]
+// SAFETY: each method is that of the backend inside.
+unsafe impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
     const KIND: Option<Kind> = None;
 
-    fn new() -> Result<Self, Error> {
+    unsafe fn new() -> Result<Self, Error> {
         let mut refusal = Error::UnknownBackend;
         for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
-            let probed = Self::probe(kind);
+            // SAFETY: the caller keeps the promises.
+            let opened = unsafe { Self::of_kind(kind) };
+            let probed = opened.and_then(|mut backend| backend.probe().map(|()| backend));
             match probed {
-                // Too little of something is no reason to take the next, which would be slower
-                // for as long as the program runs.
+                // A shortage is no reason to use the next one, which would be slower for as long as the program
+                // runs.
                 Ok(_) | Err(Error::Os { errno: Errno::MFILE | Errno::NFILE | Errno::NOMEM, .. }) => {
                     return probed;
                 }
@@ -211,19 +229,41 @@ impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
         }
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    fn probe(&mut self) -> Result<(), Error> {
         match &mut self.0 {
-            Inner::Queue(queue) => queue.add(fd, token, interest),
-            Inner::Poll(poll) => poll.add(fd, token, interest),
-            Inner::Select(select) => select.add(fd, token, interest),
+            Inner::Queue(queue) => queue.probe(),
+            Inner::Poll(poll) => poll.probe(),
+            Inner::Select(select) => select.probe(),
         }
     }
 
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        match &mut self.0 {
-            Inner::Queue(queue) => queue.modify(old, new),
-            Inner::Poll(poll) => poll.modify(old, new),
-            Inner::Select(select) => select.modify(old, new),
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+        // SAFETY: the caller keeps the promise.
+        unsafe {
+            match &mut self.0 {
+                Inner::Queue(queue) => queue.add(fd, token, interest),
+                Inner::Poll(poll) => poll.add(fd, token, interest),
+                Inner::Select(select) => select.add(fd, token, interest),
+            }
+        }
+    }
+
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        // SAFETY: the caller keeps the promise.
+        unsafe {
+            match &mut self.0 {
+                Inner::Queue(queue) => queue.modify(old, new),
+                Inner::Poll(poll) => poll.modify(old, new),
+                Inner::Select(select) => select.modify(old, new),
+            }
+        }
+    }
+
+    fn is_watched(&self, registration: &Watched<'_>) -> bool {
+        match &self.0 {
+            Inner::Queue(queue) => queue.is_watched(registration),
+            Inner::Poll(poll) => poll.is_watched(registration),
+            Inner::Select(select) => select.is_watched(registration),
         }
     }
 
@@ -243,7 +283,7 @@ impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
         }
     }
 
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+    fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         match &mut self.0 {
             Inner::Queue(queue) => queue.wait(timeout),
             Inner::Poll(poll) => poll.wait(timeout),
@@ -283,10 +323,11 @@ impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
         }
     }
 
-    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
+    unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
         match &mut self.0 {
-            Inner::Queue(queue) => queue.rebuild(watched),
-            Inner::Poll(_) | Inner::Select(_) => Ok(false),
+            // SAFETY: the caller keeps the promise.
+            Inner::Queue(queue) => unsafe { queue.rebuild(watched) },
+            Inner::Poll(_) | Inner::Select(_) => Rebuilt::Unneeded,
         }
     }
 }

@@ -3,24 +3,37 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{Nsecs, PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
-use super::{Backend, Kind};
-use crate::error::{Error, os};
+use super::{Backend, Kind, NOW, Rebuilt};
+use crate::error::{Error, os, os_about};
 use crate::events::{Events, Interest, Mode};
 use crate::table::{Token, Watched};
 
-/// Linux's epoll: the time of a wait does not grow with the number of descriptors.
+/// Linux's epoll.
 ///
-/// A wait brings at most `BATCH` events, for which the selector has twelve to sixteen bytes each; with more
-/// ready the kernel takes turns. Regular files are refused (`EPERM`).
+/// The time of a wait does not grow with the number of descriptors. A wait returns at most `BATCH` events. The selector
+/// stores twelve to sixteen bytes for each of them. If more descriptors are ready, the kernel takes turns. Regular files
+/// are refused (`EPERM`).
 ///
-/// One wait is one system call, `epoll_wait`; a timeout below a millisecond makes it two, because
-/// `epoll_wait` counts in milliseconds and its successor is not on every kernel.
+/// One wait is one system call, `epoll_wait`, if something is ready. `epoll_wait` counts in milliseconds. So a wait
+/// whose timeout has a fraction of a millisecond makes a second call, `ppoll`, for that fraction, if nothing is ready
+/// before, and a third one to fetch what becomes ready in it. Such a wait is as exact as the kernel's timers. If the
+/// kernel refuses `ppoll`, the timeout is rounded up to a whole millisecond.
+///
+/// **Note:** rustix has a feature `linux_5_11`. If any crate of the program turns it on, each wait is an `epoll_pwait2`,
+/// which kernels before 5.11 do not have: then every wait fails with `ENOSYS`.
+/// [`AnySelector`](crate::AnySelector) notices that when it is opened and uses poll.
+///
+/// **Note:** in a program that was started with descriptors 0 to 2 closed, the epoll instance may get one of these
+/// numbers. Code that replaces the standard streams, such as `rustix::stdio::dup2_stdin`, then replaces the epoll
+/// instance, and every wait fails with `EINVAL`. Open `/dev/null` for such a stream first.
 ///
 /// Only this backend and kqueue have a descriptor of their own: see [`Selector`]'s `AsFd`.
+///
+/// # Examples
 ///
 /// A selector with another batch is one line:
 ///
@@ -36,14 +49,14 @@ use crate::table::{Token, Watched};
 /// [`Selector`]: crate::Selector
 pub struct Epoll<const BATCH: usize = 64> {
     fd: OwnedFd,
-    /// Whether somebody outside may be watching `fd`.
-    lent: AtomicBool,
+    /// Whether `fd` was handed out, so that another instance may watch it.
+    shared: AtomicBool,
     ready: Batch<BATCH>,
-    /// What is left of it to be taken.
-    left: Range<usize>,
+    /// The part of it that is pending.
+    pending: Range<usize>,
 }
 
-/// What a wait brought, as the kernel wrote it: an event is decoded when it is taken.
+/// The events of a wait as the kernel wrote them. An event is decoded when it is consumed.
 struct Batch<const N: usize>([Event; N]);
 
 #[allow(unsafe_code)]
@@ -59,35 +72,57 @@ impl<const BATCH: usize> Epoll<BATCH> {
     const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
 
     #[inline]
-    fn ask(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
-        match epoll::wait(lend(&self.fd), &mut self.ready.0, timeout) {
-            Ok(ready) => {
-                self.left = 0..ready;
-                Ok(ready)
-            }
-            Err(errno) => Err(os("epoll_wait", None, errno)),
-        }
+    fn wait_once(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
+        let ready = epoll::wait(borrow(&self.fd), &mut self.ready.0, timeout)?;
+        self.pending = 0..ready;
+        Ok(ready)
     }
 
-    /// What epoll's own wait can't: less than a millisecond.
+    /// Waits for a time that is no whole number of milliseconds.
     #[cold]
-    fn is_ready_within(&self, time: &Timespec) -> Result<bool, Error> {
-        let mut own = [PollFd::from_borrowed_fd(lend(&self.fd), PollFlags::IN)];
-        match rustix::event::poll(&mut own, Some(time)) {
-            Ok(ready) => Ok(ready > 0),
-            Err(errno) => Err(os("poll", None, errno)),
+    fn wait_finely(&mut self, time: &Timespec) -> io::Result<usize> {
+        let fraction = Timespec { tv_sec: 0, tv_nsec: time.tv_nsec % MILLISECOND };
+        let whole = Timespec { tv_nsec: time.tv_nsec - fraction.tv_nsec, ..*time };
+        let ready = self.wait_once(Some(&whole))?;
+        if ready > 0 {
+            return Ok(ready);
         }
+        let mut own = [PollFd::from_borrowed_fd(borrow(&self.fd), PollFlags::IN)];
+        match rustix::event::poll(&mut own, Some(&fraction)) {
+            Ok(0) => return Ok(0),
+            Ok(_) => {
+                let ready = self.wait_once(Some(&NOW))?;
+                if ready > 0 {
+                    return Ok(ready);
+                }
+                // Another reader was faster. How much time is left is not known.
+            }
+            Err(Errno::INTR) => return Err(Errno::INTR),
+            // Only the refinement is refused, by a limit or a sandbox.
+            Err(_) => {}
+        }
+        self.wait_once(Some(&Timespec { tv_sec: 0, tv_nsec: MILLISECOND }))
     }
 
-    fn control(result: rustix::io::Result<()>, fd: BorrowedFd<'_>) -> Result<(), Error> {
-        result.map_err(|errno| os("epoll_ctl", Some(fd.as_raw_fd()), errno))
+    fn control(result: io::Result<()>, fd: BorrowedFd<'_>) -> Result<(), Error> {
+        result.map_err(|errno| os_about("epoll_ctl", fd, errno))
     }
+}
+
+/// The unit of `epoll_wait`, in nanoseconds.
+const MILLISECOND: Nsecs = 1_000_000;
+
+/// Returns whether `epoll_ctl` is permitted.
+///
+/// The kernel refuses to add an instance to itself (`EINVAL`). Every other refusal is that of a sandbox.
+fn may_control(fd: &OwnedFd) -> bool {
+    epoll::add(borrow(fd), borrow(fd), data(Token::NONE), EventFlags::empty()) == Err(Errno::INVAL)
 }
 
 // Not inlined: the test that looks for ways to panic knows it by name.
 #[inline(never)]
-fn create() -> Result<OwnedFd, Error> {
-    epoll::create(CreateFlags::CLOEXEC).map_err(|errno| os("epoll_create1", None, errno))
+fn create() -> io::Result<OwnedFd> {
+    epoll::create(CreateFlags::CLOEXEC)
 }
 
 fn flags(interest: Interest) -> EventFlags {
@@ -124,44 +159,57 @@ fn data(token: Token) -> EventData {
 /// As `as_fd`, without its check for -1, which would bring all of the panic machinery into a small program.
 #[inline]
 #[allow(unsafe_code)]
-fn lend(fd: &OwnedFd) -> BorrowedFd<'_> {
+fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
     // SAFETY: an `OwnedFd` is never -1, as its constructors demand.
     unsafe { core::hint::assert_unchecked(fd.as_raw_fd() != -1) };
     fd.as_fd()
 }
 
-impl<const BATCH: usize> Backend for Epoll<BATCH> {
+#[allow(unsafe_code)]
+// SAFETY: `add`, `modify` and `remove` use the descriptor that they get, `rebuild` those that it gets. Nothing is closed
+// but instances that were created here. No index, addition or unwrap can fail.
+unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
     const KIND: Option<Kind> = Some(Kind::Epoll);
 
-    fn new() -> Result<Self, Error> {
+    unsafe fn new() -> Result<Self, Error> {
         const { Self::HAS_ROOM };
         let none = Event { flags: EventFlags::empty(), data: data(Token::NONE) };
-        Ok(Self { fd: create()?, lent: AtomicBool::new(false), ready: Batch([none; BATCH]), left: 0..0 })
+        let fd = create().map_err(|errno| os("epoll_create1", None, errno))?;
+        let shared = AtomicBool::new(false);
+        Ok(Self { fd, shared, ready: Batch([none; BATCH]), pending: 0..0 })
     }
 
     fn kind(&self) -> Kind {
         Kind::Epoll
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        let added = match epoll::add(lend(&self.fd), fd, data(token), flags(interest)) {
-            // Nobody has this number in the table. So the entry is of a registration that was forgotten
+    fn probe(&mut self) -> Result<(), Error> {
+        if !may_control(&self.fd) {
+            return Err(os("epoll_ctl", None, Errno::PERM));
+        }
+        self.wait_once(Some(&NOW)).map_err(|errno| os(Kind::Epoll.call(), None, errno))?;
+        Ok(())
+    }
+
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+        let added = match epoll::add(borrow(&self.fd), fd, data(token), flags(interest)) {
+            // No key has this number. So the entry is that of a registration that was removed
             // while its descriptor was closed, and a duplicate has brought the same file back there.
-            Err(Errno::EXIST) => epoll::modify(lend(&self.fd), fd, data(token), flags(interest)),
+            Err(Errno::EXIST) => epoll::modify(borrow(&self.fd), fd, data(token), flags(interest)),
             added => added,
         };
         Self::control(added, fd)
     }
 
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        Self::control(epoll::modify(lend(&self.fd), old.fd, data(old.token), flags(new)), old.fd)
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        Self::control(epoll::modify(borrow(&self.fd), old.fd, data(old.token), flags(new)), old.fd)
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
         // A closed descriptor has left by itself (EBADF), or its number belongs to a file that was
         // never added (ENOENT). What a duplicate keeps alive is met as a stale event.
-        let _ = epoll::delete(lend(&self.fd), old.fd);
-        for event in self.ready.0.get_mut(self.left.clone()).into_iter().flatten() {
+        let _ = epoll::delete(borrow(&self.fd), old.fd);
+        for event in self.ready.0.get_mut(self.pending.clone()).into_iter().flatten() {
             if event.data.u64() == old.token.to_u64() {
                 event.data = data(Token::NONE);
             }
@@ -171,68 +219,68 @@ impl<const BATCH: usize> Backend for Epoll<BATCH> {
     fn disarm(&mut self, _fired: &Watched<'_>) {} // the kernel has done it
 
     #[inline]
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+    fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         match timeout {
-            Some(time) if time.tv_sec == 0 && time.tv_nsec < 1_000_000 => {
-                if time.tv_nsec > 0 && !self.is_ready_within(time)? {
-                    return Ok(0);
-                }
-                self.ask(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
-            }
-            _ => self.ask(timeout),
+            Some(time) if time.tv_nsec % MILLISECOND != 0 => self.wait_finely(time),
+            _ => self.wait_once(timeout),
         }
     }
 
     #[inline]
     fn peek(&mut self) -> Option<(Token, Events)> {
-        if self.left.is_empty() {
+        if self.pending.is_empty() {
             return None;
         }
-        let event = self.ready.0.get(self.left.start)?;
+        let event = self.ready.0.get(self.pending.start)?;
         Some((Token::from_u64(event.data.u64()), events(event.flags)))
     }
 
     #[inline]
     fn advance(&mut self) {
-        self.left.start += 1;
+        self.pending.start += 1;
     }
 
     #[inline]
     fn pending(&self) -> usize {
-        self.left.len()
+        self.pending.len()
     }
 
     fn take_wake(&mut self, _token: Token) -> bool {
         false // edge-triggered: `EventFlags::ET` tells each write once, nothing needs to be drained
     }
 
-    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
-        let fresh = create()?;
+    unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
+        let Ok(fresh) = create() else { return Rebuilt::Refused };
+        if !may_control(&fresh) {
+            return Rebuilt::Refused;
+        }
         for entry in watched {
             // After a one-shot fired, the kernel keeps the entry but no events.
             let flags = if entry.armed { flags(entry.interest) } else { EventFlags::ONESHOT };
-            match epoll::add(lend(&fresh), entry.fd, data(entry.token), flags) {
-                // Closed behind our back, or a number that has a new file which epoll refuses:
-                // nothing could be told of it, and its owner finds out by using it.
-                Ok(()) | Err(Errno::BADF | Errno::PERM) => {}
-                Err(errno) => return Err(os("epoll_ctl", Some(entry.fd.as_raw_fd()), errno)),
+            let added = epoll::add(borrow(&fresh), entry.fd, data(entry.token), flags);
+            if let Err(Errno::NOMEM | Errno::NOSPC) = added {
+                return Rebuilt::Refused;
             }
+            // Another refusal means that the descriptor was closed without the selector's knowledge, or that its number
+            // has a new file that can't be watched. There is nothing to report then, and the program finds out by using
+            // it.
         }
-        // The same number, so that whoever remembers it finds the new instance there.
-        let fresh = lend(&fresh);
-        let _ = lend(&self.fd); // is not -1, which dup3 checks
-        rustix::io::dup3(fresh, &mut self.fd, rustix::io::DupFlags::CLOEXEC)
-            .map_err(|errno| os("dup3", None, errno))?;
-        if self.lent.swap(false, Ordering::Relaxed) {
-            return Err(Error::Replaced { fd: self.fd.as_raw_fd() });
+        // The same number, so that the new instance is where the old one was known.
+        let fresh = borrow(&fresh);
+        let _ = borrow(&self.fd); // is not -1, which dup3 checks
+        if io::dup3(fresh, &mut self.fd, io::DupFlags::CLOEXEC).is_err() {
+            return Rebuilt::Refused;
         }
-        Ok(true)
+        if self.shared.swap(false, Ordering::Relaxed) {
+            return Rebuilt::Replaced(self.fd.as_raw_fd());
+        }
+        Rebuilt::Done
     }
 }
 
 impl<const BATCH: usize> AsFd for Epoll<BATCH> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.lent.store(true, Ordering::Relaxed);
+        self.shared.store(true, Ordering::Relaxed);
         self.fd.as_fd()
     }
 }

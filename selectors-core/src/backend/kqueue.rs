@@ -3,12 +3,12 @@ use core::mem::MaybeUninit;
 
 use rustix::event::Timespec;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
 // Everything that is ours comes through the module above, and so do the system calls: the tests
 // compile this file once more, below a module where the calls are an emulation.
 use super::kqueue_sys::{self as sys, Event, EventFilter, EventFlags};
-use super::{Backend, Error, Events, Interest, Kind, Mode, Token, Watched, os};
+use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watched, os};
 
 /// The kqueue of the BSDs and Apple's systems: the time of a wait does not grow with the number of descriptors.
 ///
@@ -102,8 +102,8 @@ impl<const BATCH: usize> Kqueue<BATCH> {
         let change = [Event::new(filter, flags | EventFlags::RECEIPT, to_udata(token))];
         loop {
             let mut receipt = [MaybeUninit::uninit(); 1];
-            // SAFETY: what is added is open now; its key owns the source, and takes the filters out
-            // before it lets go of it. A descriptor closed all the same leaves the kqueue by itself.
+            // SAFETY: the descriptor in `change` is open, as the caller of `add` promises, until its filters are deleted. If
+            // it is closed all the same, the kernel deletes them. `receipt` has the length that the kernel is given.
             let answer = unsafe { sys::kevent_timespec(&self.fd, &change, &mut receipt, Some(&NOW)) };
             let receipts = match answer {
                 Ok((receipts, _)) => receipts,
@@ -203,14 +203,18 @@ fn tell<const BATCH: usize>(batch: &mut heapless::Vec<Ready, BATCH>, item: Ready
     }
 }
 
-impl<const BATCH: usize> Backend for Kqueue<BATCH> {
+#[allow(unsafe_code)]
+// SAFETY: `add`, `modify`, `remove`, `disarm` and `rebuild` use the descriptors that they get. `rebuild` also deletes filters
+// of a closed number, which has no effect on the file there. Nothing is closed but the kqueue itself. No index, addition
+// or unwrap can fail.
+unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     const KIND: Option<Kind> = Some(Kind::Kqueue);
 
-    fn new() -> Result<Self, Error> {
+    unsafe fn new() -> Result<Self, Error> {
         const { Self::HAS_ROOM };
         let fd = sys::kqueue().map_err(|errno| os("kqueue", None, errno))?;
         // Not too late: no child inherits it across a fork that comes between the two.
-        rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
+        io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
             .map_err(|errno| os("fcntl", Some(fd.as_raw_fd()), errno))?;
         Ok(Self { fd, ready: heapless::Vec::new(), next: 0, broken: heapless::Vec::new() })
     }
@@ -219,7 +223,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         Kind::Kqueue
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
         let fd = fd.as_raw_fd();
         self.arm(fd, token, interest).map_err(|errno| {
             let _ = self.silence(fd, token, interest.events, EventFlags::DELETE);
@@ -227,7 +231,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         })
     }
 
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
         self.try_modify(old, new).map_err(|errno| os("kevent", Some(old.fd.as_raw_fd()), errno))
     }
 
@@ -250,14 +254,14 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     #[allow(unsafe_code)]
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+    fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         self.ready.clear();
         self.next = 0;
         let timeout = if self.broken.is_empty() { timeout } else { Some(&NOW) };
         let mut buffer = [MaybeUninit::uninit(); BATCH];
-        // SAFETY: no changes; what is watched already was added under the promise there.
-        let (events, _) = unsafe { sys::kevent_timespec(&self.fd, &[], &mut buffer, timeout) }
-            .map_err(|errno| os("kevent", None, errno))?;
+        // SAFETY: there are no changes, and what is watched was added under the promise of `add`. `buffer` has the length
+        // that the kernel is given.
+        let (events, _) = unsafe { sys::kevent_timespec(&self.fd, &[], &mut buffer, timeout)? };
         for event in events.iter() {
             self.collect(event);
         }
@@ -283,7 +287,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
 
     /// A closed descriptor takes its filters with it. What can be told of a registration that is gone
     /// is a filter whose deletion was refused: it is among the last batch, and deleted again.
-    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
+    unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
         let mut stale: heapless::Vec<_, BATCH> = self.ready.iter().map(|ready| (ready.fd, BOTH)).collect();
         for Watched { fd, interest, .. } in watched {
             for (_, events) in stale.iter_mut().filter(|(stale, _)| *stale == fd.as_raw_fd()) {
@@ -293,7 +297,7 @@ impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         for (fd, events) in stale {
             let _ = self.silence(fd, Token::NONE, events, EventFlags::DELETE);
         }
-        Ok(true)
+        Rebuilt::Done
     }
 }
 

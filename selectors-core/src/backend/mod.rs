@@ -1,11 +1,12 @@
-//! How the kernel is asked: one file per system call, each behind the same trait.
+//! The system calls that wait, one file for each, behind one trait.
 //!
-//! Which of them a platform has is told by `platform.rs`.
+//! `platform.rs` says which of them a platform has.
 
-use rustix::event::Timespec;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::{BorrowedFd, RawFd};
+use rustix::io::Errno;
 
-use crate::error::{Error, os};
+use crate::error::{Error, os, os_about};
 use crate::events::{Events, Interest, Mode};
 pub use crate::table::{Token, Watched};
 use crate::{if_epoll, if_kqueue, if_no_queue, if_no_select, if_select};
@@ -40,13 +41,18 @@ if_no_select! {
     pub(crate) use absent::AbsentSets as Sets;
 }
 
-/// How a selector asks the kernel.
+/// A system call that waits for many descriptors.
 ///
-/// Implemented by [`Poll`] and, where the platform has them, `Epoll`, `Kqueue` and `Select`, and by
-/// [`Any`], which is one of them chosen at run time. A selector calls it so that its table and
-/// the kernel agree: every `add` has a token of its own, which comes back with the events.
+/// Implemented by [`Poll`] and, where the platform has them, `Epoll`, `Kqueue` and `Select`, and by [`Any`], which is
+/// one of them chosen at run time. A program names this trait in bounds and has no reason to implement it. Safe code
+/// can't call it, because it can't make a backend outside of a selector.
 ///
-/// Programs name it only where they are to work with any:
+/// # Safety
+///
+/// The implementer must ensure that a backend passes a descriptor to the kernel only between the `add` and the `remove` of
+/// its registration, and closes none but its own. No method panics.
+///
+/// # Examples
 ///
 /// ```
 /// use rustix::fd::OwnedFd;
@@ -63,71 +69,129 @@ if_no_select! {
 /// println!("{}", describe(&Sixteen::<Any<Fixed<16>>>::new()?));
 /// # Ok::<(), Error>(())
 /// ```
-pub trait Backend: Sized {
-    /// Which one this is, unless that is found out at run time.
+///
+/// ```compile_fail,E0133
+/// use selectors_core::backend::{Backend, Poll};
+/// use selectors_core::storage::Fixed;
+///
+/// let backend = Poll::<Fixed<4>>::new(); // call to unsafe function
+/// ```
+#[allow(unsafe_code, reason = "unsafe to implement, and to call where a descriptor is kept")]
+pub unsafe trait Backend: Sized {
+    /// The kind of this backend, unless it is chosen at run time.
     const KIND: Option<Kind>;
 
     /// Opens the kernel object, if there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] when the kernel refuses.
-    fn new() -> Result<Self, Error>;
+    /// Returns [`Error::Os`] if the kernel refuses.
+    ///
+    /// # Safety
+    ///
+    /// The caller must ensure that no value of this type reaches code that does not keep the promises of `add`,
+    /// `modify` and `rebuild`.
+    unsafe fn new() -> Result<Self, Error>;
 
-    /// Which one this is, and with it what it can.
+    /// Returns the kind of this backend.
     fn kind(&self) -> Kind;
+
+    /// Makes the system calls that a selector will need, without an effect.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Os`] if the kernel refuses one of them.
+    fn probe(&mut self) -> Result<(), Error> {
+        match self.wait(Some(&NOW)) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(os(self.kind().call(), None, errno)),
+        }
+    }
 
     /// Begins to watch `fd`.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] when the kernel refuses, [`Error::FdOutOfRange`]; then nothing is watched.
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error>;
+    /// Returns [`Error::Os`] if the kernel refuses, and [`Error::FdOutOfRange`] if `fd` is too large. Then nothing is
+    /// watched.
+    ///
+    /// # Safety
+    ///
+    /// The caller must ensure that `fd` stays open, and its number belongs to the same file, until the registration is
+    /// removed or the backend dropped. (A raw registration passes this duty on to the program.)
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error>;
 
-    /// Watches for something else; also re-arms after a one-shot has fired.
+    /// Changes the interest of a registration, and re-arms a one-shot that has fired.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] when the kernel refuses; then all is as before.
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error>;
+    /// Returns [`Error::Os`] if the kernel refuses. Then nothing has changed.
+    ///
+    /// # Safety
+    ///
+    /// The caller must ensure that `old` describes a registration that was added and not removed.
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error>;
 
-    /// Ends watching, of a closed descriptor, too, and withdraws events that wait to be taken.
+    /// Returns whether an armed registration is still watched.
+    ///
+    /// poll and select stop watching a number that they find closed.
+    fn is_watched(&self, _registration: &Watched<'_>) -> bool {
+        true
+    }
+
+    /// Ends a registration, also that of a closed descriptor, and withdraws its pending events.
     fn remove(&mut self, old: &Watched<'_>);
 
-    /// A one-shot has been delivered: nothing more until `modify`.
+    /// Stops reporting a one-shot that was delivered, until `modify`.
     fn disarm(&mut self, fired: &Watched<'_>);
 
-    /// Waits. Answers how many descriptors are ready.
+    /// Waits, and returns how many descriptors are ready.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`], `EINTR` included.
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error>;
+    /// Returns the kernel's error number, that of an interruption by a signal (`EINTR`) included.
+    fn wait(&mut self, timeout: Option<&Timespec>) -> rustix::io::Result<usize>;
 
-    /// One of the events that the wait brought, the same until [`advance`](Self::advance).
+    /// Returns a pending event, the same one until [`advance`](Self::advance).
     fn peek(&mut self) -> Option<(Token, Events)>;
 
-    /// Takes the event that `peek` shows.
+    /// Consumes the event that `peek` returned.
     fn advance(&mut self);
 
-    /// How many are left to take.
+    /// Returns how many events are pending.
     fn pending(&self) -> usize;
 
-    /// Whether the wait brought an event of `token`, a level-triggered waker's. It has no taker, and may
-    /// as well be taken here.
+    /// Consumes the event of `token`, a level-triggered waker's, and returns whether there was one.
     fn take_wake(&mut self, token: Token) -> bool;
 
-    /// Makes the kernel's set anew from what should be in it. Answers whether it could and did.
+    /// Recreates the kernel's set, with nothing in it but `watched`.
     ///
-    /// # Errors
+    /// # Safety
     ///
-    /// [`Error::Os`]: nothing has changed. [`Error::Replaced`]: done, see there.
-    fn rebuild<'a>(&mut self, _watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
-        Ok(false)
+    /// The caller must ensure that each of `watched` was added and not removed.
+    unsafe fn rebuild<'a>(&mut self, _watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
+        Rebuilt::Unneeded
     }
 }
 
-/// The answer when a backend can't do what is asked.
+/// The result of [`Backend::rebuild`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rebuilt {
+    /// The set needs no rebuild.
+    Unneeded,
+    /// The kernel has refused. The old set is still in use.
+    Refused,
+    /// The set was recreated.
+    Done,
+    /// The set was recreated while its descriptor may be watched elsewhere.
+    Replaced(RawFd),
+}
+
+/// A timeout that does not wait.
+pub(crate) const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// Refuses an interest that a backend does not support.
 pub(crate) fn check_support(kind: Kind, interest: Interest) -> Result<(), Error> {
     let Interest { events, mode } = interest;
     let supported = (mode != Mode::Edge || kind.supports_edge())
@@ -135,10 +199,18 @@ pub(crate) fn check_support(kind: Kind, interest: Interest) -> Result<(), Error>
     if supported { Ok(()) } else { Err(Error::Unsupported { backend: kind.name(), events, mode }) }
 }
 
-/// poll and select accept closed descriptors silently; so that all backends answer alike, ask.
-pub(crate) fn check_open(fd: BorrowedFd<'_>) -> Result<(), Error> {
-    match rustix::io::fcntl_getfd(fd) {
+/// Refuses a descriptor that is closed, or that the kernel can't poll.
+///
+/// poll reports such a descriptor in every wait, and select reports it as ready, or fails. So ask before it is watched.
+pub(crate) fn check_pollable(fd: BorrowedFd<'_>) -> Result<(), Error> {
+    let mut one = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+    match rustix::event::poll(&mut one, Some(&NOW)) {
+        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),
         Ok(_) => Ok(()),
-        Err(errno) => Err(os("fcntl", Some(fd.as_raw_fd()), errno)),
+        // Refused for a reason of its own, as under a limit of no descriptors.
+        Err(_) => match rustix::io::fcntl_getfd(fd) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err(os_about("fcntl", fd, errno)),
+        },
     }
 }

@@ -2,20 +2,22 @@ use core::fmt;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::io;
 
-use super::{Backend, Kind, check_open};
+use super::{Backend, Kind, check_pollable};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest};
 use crate::platform::HALF_CLOSE;
 use crate::storage::{List, Storage};
 use crate::table::{Token, Watched};
 
-/// POSIX's poll: everywhere, for any descriptor, in time that grows with the number of them.
+/// POSIX's poll, on every platform.
 ///
-/// The array that the kernel reads is kept between waits. Regular files are always ready; edge mode is
-/// [`Error::Unsupported`]. One wait is one system call, `poll` (on Linux `ppoll`, exact to the
-/// nanosecond), and brings every descriptor that is ready. A registration from another thread would not be
-/// noticed by a wait under way, but needs the selector's `&mut` anyway.
+/// The time of a wait grows with the number of descriptors. The array that the kernel reads is kept between waits.
+/// Regular files are always ready. Edge mode is [`Error::Unsupported`]. One wait is one system call, `poll`, and returns
+/// every descriptor that is ready. On Linux and FreeBSD that is `ppoll`, whose timeout has nanoseconds.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -29,21 +31,21 @@ use crate::table::{Token, Watched};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Poll<M: Storage> {
-    /// The kernel's array: dense, in no order. Its answers stay in it until they are taken.
+    /// The kernel's array: dense, in no order. Its results stay in it until they are consumed.
     fds: M::List<PollFd<'static>>,
-    /// Whose the entries of `fds` are, and the answer for one that was made anew by `modify`.
+    /// The registration of each entry of `fds`, and the result of an entry that `modify` replaced.
     owners: M::List<(Token, Events)>,
     /// Where the entry of a slot is, by the slot's number.
     places: M::List<u32>,
-    /// How many entries have an answer.
+    /// How many entries have a result.
     ready: usize,
     /// How many of them have it in `owners`.
     kept: usize,
-    /// Where to look for the next of them.
+    /// Where to look for the next result.
     cursor: usize,
 }
 
-/// The place of a slot that has no entry: free, disarmed, or found closed.
+/// The place of a slot without an entry: it is free, disarmed, or its descriptor was found closed.
 const PARKED: u32 = u32::MAX;
 
 pub(crate) fn flags(events: Events) -> PollFlags {
@@ -60,7 +62,7 @@ pub(crate) fn flags(events: Events) -> PollFlags {
     flags
 }
 
-/// What poll's bits are called here.
+/// poll's bits and ours.
 const NAMES: [(PollFlags, Events); 6] = [
     (PollFlags::IN, Events::READ),
     (PollFlags::OUT, Events::WRITE),
@@ -90,13 +92,13 @@ const SAME: bool = {
 #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "as above")]
 pub(crate) fn events(flags: PollFlags) -> Events {
     if SAME {
-        return Events::from_bits_retain(flags.bits() as u16); // `told` drops what is not ours
+        return Events::from_bits_retain(flags.bits() as u16); // `reported` drops the other bits
     }
     let told = NAMES.iter().filter(|(flag, _)| flags.intersects(*flag));
     told.fold(Events::empty(), |events, (_, event)| events | *event)
 }
 
-/// Takes one out of a list; the last one fills the gap.
+/// Removes an item from a list. The last one fills the gap.
 fn swap_remove<T>(list: &mut impl List<T>, place: usize) {
     if let (Some(last), Some(gap)) = (list.pop(), list.get_mut(place)) {
         *gap = last;
@@ -106,10 +108,8 @@ fn swap_remove<T>(list: &mut impl List<T>, place: usize) {
 /// One descriptor's entry.
 #[allow(unsafe_code)]
 fn entry(fd: BorrowedFd<'_>, events: Events) -> PollFd<'static> {
-    // SAFETY: the number is open now. The entry is used for one thing only, poll(2), which answers
-    // POLLNVAL for a descriptor closed meanwhile and touches nothing; it leaves the array at the
-    // latest when its key, which owns the source, leaves the table.
-    // A borrowed descriptor is never -1, which the compiler forgets.
+    // SAFETY: `assert_unchecked`: a borrowed descriptor is never -1. `borrow_raw`: the same; and the descriptor stays
+    // open as long as the entry is in the array, as the caller of `add` promises, because `remove` takes it out.
     let fd = unsafe {
         core::hint::assert_unchecked(fd.as_raw_fd() != -1);
         BorrowedFd::borrow_raw(fd.as_raw_fd())
@@ -144,7 +144,7 @@ impl<M: Storage> Poll<M> {
         }
     }
 
-    /// Takes the entry out of the array; the last one fills the gap.
+    /// Removes the entry from the array. The last one fills the gap.
     fn park(&mut self, token: Token) {
         let Some(place) = self.place(token) else { return };
         self.set_place(token, PARKED);
@@ -156,25 +156,38 @@ impl<M: Storage> Poll<M> {
         }
     }
 
-    /// Moves the cursor to the next answer.
+    /// Moves the cursor to the next result.
     #[inline]
     fn seek(&mut self) {
-        let rest = self.fds.get(self.cursor..).unwrap_or_default();
-        self.cursor = match rest.iter().position(|entry| !entry.revents().is_empty()) {
-            Some(ahead) => self.cursor + ahead,
-            // In the place of an entry that was removed, which had been passed, there is now the last one.
-            None => 0,
+        // The last entry moves into the gap of a removed one, which may be behind the cursor: hence twice.
+        match self.next_result(self.cursor).or_else(|| self.next_result(0)) {
+            Some(place) => self.cursor = place,
+            // The kernel has counted more than it has marked.
+            None => (self.ready, self.kept) = (0, 0),
+        }
+    }
+
+    /// Returns the first place with a result, from `start` on.
+    #[inline]
+    fn next_result(&self, start: usize) -> Option<usize> {
+        let fds = self.fds.get(start..)?;
+        let marked = |entry: &PollFd<'_>| !entry.revents().is_empty();
+        let ahead = if self.kept == 0 {
+            fds.iter().position(marked)
+        } else {
+            let both = fds.iter().zip(self.owners.get(start..)?);
+            both.into_iter().position(|(entry, (_, kept))| marked(entry) || !kept.is_empty())
         };
+        ahead.map(|ahead| start + ahead)
     }
 
-    /// `peek`, when a modified entry is among those that have an answer: it is told before further ones are sought.
+    /// Returns the result that `modify` kept for the entry at the cursor.
     #[cold]
-    fn peek_kept(&mut self) -> Option<(Token, Events)> {
-        self.cursor = self.owners.iter().position(|(_, kept)| !kept.is_empty())?;
-        self.owners.get(self.cursor).copied()
+    fn peek_kept(&self) -> Option<(Token, Events)> {
+        self.owners.get(self.cursor).copied().filter(|(_, kept)| !kept.is_empty())
     }
 
-    /// What was answered for the entry at `place`, once.
+    /// Removes and returns the result of the entry at `place`.
     fn take(&mut self, place: usize) -> Events {
         let (Some(entry), Some((_, kept))) = (self.fds.get_mut(place), self.owners.get_mut(place)) else {
             return Events::empty();
@@ -193,10 +206,13 @@ impl<M: Storage> Poll<M> {
     }
 }
 
-impl<M: Storage> Backend for Poll<M> {
+#[allow(unsafe_code)]
+// SAFETY: the array has the descriptors that were added and not removed, and nothing is closed. No index, addition or
+// unwrap can fail.
+unsafe impl<M: Storage> Backend for Poll<M> {
     const KIND: Option<Kind> = Some(Kind::Poll);
 
-    fn new() -> Result<Self, Error> {
+    unsafe fn new() -> Result<Self, Error> {
         let (fds, owners, places) = Default::default();
         Ok(Self { fds, owners, places, ready: 0, kept: 0, cursor: 0 })
     }
@@ -205,21 +221,21 @@ impl<M: Storage> Backend for Poll<M> {
         Kind::Poll
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        check_open(fd)?;
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+        check_pollable(fd)?;
         self.insert(fd, token, interest.events)
     }
 
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        check_open(old.fd)?;
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        check_pollable(old.fd)?;
         let Some(place) = self.place(old.token) else {
             return self.insert(old.fd, old.token, new.events);
         };
-        let answer = self.take(place);
+        let result = self.take(place);
         if let (Some(slot), Some((_, kept))) = (self.fds.get_mut(place), self.owners.get_mut(place)) {
             *slot = entry(old.fd, new.events);
-            if !answer.is_empty() {
-                *kept = answer;
+            if !result.is_empty() {
+                *kept = result;
                 self.kept += 1;
                 self.ready += 1;
             }
@@ -235,16 +251,21 @@ impl<M: Storage> Backend for Poll<M> {
         self.park(fired.token);
     }
 
+    fn is_watched(&self, registration: &Watched<'_>) -> bool {
+        self.place(registration.token).is_some()
+    }
+
     #[inline]
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+    fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         loop {
             match rustix::event::poll(&mut self.fds, timeout) {
                 Ok(0) => return Ok(0),
-                Ok(answers) => (self.ready, self.cursor) = (answers, 0),
-                Err(errno) => return Err(os("poll", None, errno)),
+                Ok(results) => (self.ready, self.cursor) = (results, 0),
+                Err(errno) => return Err(errno),
             }
-            // Unless all were descriptors closed behind our back, which are out of the array now.
-            if self.peek().is_some() {
+            let before = self.fds.len();
+            // If all of them were closed descriptors, these are out of the array now.
+            if self.peek().is_some() || self.fds.len() == before {
                 return Ok(self.ready);
             }
         }
@@ -256,7 +277,9 @@ impl<M: Storage> Backend for Poll<M> {
             let flags = self.fds.get(self.cursor).map_or(PollFlags::empty(), PollFd::revents);
             if flags.is_empty() {
                 if self.kept > 0 {
-                    return self.peek_kept();
+                    if let kept @ Some(_) = self.peek_kept() {
+                        return kept;
+                    }
                 }
                 self.seek();
                 continue;
@@ -265,7 +288,7 @@ impl<M: Storage> Backend for Poll<M> {
             if !flags.contains(PollFlags::NVAL) {
                 return Some((token, events(flags)));
             }
-            // Closed behind our back. Silent from now on, or every wait would return at once.
+            // Closed without the selector's knowledge. Every further wait would return immediately.
             self.park(token);
         }
         None
@@ -273,7 +296,7 @@ impl<M: Storage> Backend for Poll<M> {
 
     #[inline]
     fn advance(&mut self) {
-        // As `take` alone would, which looks at both arrays: most answers are in the kernel's.
+        // `take` alone would do, but looks at both arrays. Most results are in the kernel's.
         match self.fds.get_mut(self.cursor) {
             Some(entry) if !entry.revents().is_empty() => {
                 entry.clear_revents();

@@ -2,27 +2,29 @@ use core::fmt;
 
 use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_bound, fd_set_insert, fd_set_remove};
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
-use super::{Backend, Kind, check_open};
+use super::{Backend, Kind, check_pollable};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest};
 use crate::storage::{List, Storage};
 use crate::table::{Token, Watched};
 
-/// The oldest of the calls: descriptors below 1024 only, and hang-ups told as plain readiness.
+/// The `select` call, for descriptors below 1024.
 ///
-/// Registering a descriptor from 1024 on is [`Error::FdOutOfRange`]; edge mode is
-/// [`Error::Unsupported`]; [`Events::HANGUP`], [`Events::READ_HANGUP`] and [`Events::ERROR`] are never told. One wait is
-/// one system call, `select` (on Linux `pselect6`, exact to the nanosecond), and brings every descriptor that is ready.
-/// Not on illumos and Solaris, whose libraries have it only with a limit that rustix does not take upon itself.
+/// To register a descriptor from 1024 on is [`Error::FdOutOfRange`]. Edge mode is [`Error::Unsupported`].
+/// [`Events::HANGUP`], [`Events::READ_HANGUP`] and [`Events::ERROR`] are never reported: they are plain readiness. One wait
+/// is one system call, `select`, and returns every descriptor that is ready. On Linux it is `pselect6`, whose timeout has
+/// nanoseconds. illumos and Solaris are left out: their libraries limit the call in a way that rustix does not support.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
 /// use selectors_core::{Error, Events, SelectSelector};
 ///
 /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
-/// let large = rustix::io::fcntl_dupfd_cloexec(ours, 1024);
+/// let large = io::fcntl_dupfd_cloexec(ours, 1024);
 /// let mut selector = SelectSelector::<_, _, 4>::new()?;
 /// if let Ok(large) = large {
 ///     let refused = selector.register(large, Events::READ, ()).unwrap_err();
@@ -32,11 +34,11 @@ use crate::table::{Token, Watched};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Select<M: Storage> {
-    /// What is asked, and kept between waits: the sets to read, to write, and exceptional.
-    asked: [Set; 3],
-    /// Who asked, by ascending descriptor, as the kernel's sets are read.
+    /// The interest, kept between waits: the sets to read, to write, and exceptional.
+    interest: [Set; 3],
+    /// The registrations, by ascending descriptor, as the kernel's sets are read.
     entries: M::List<Entry>,
-    /// How many entries have an answer that was not taken yet.
+    /// How many entries have a pending result.
     ready: usize,
     /// Where to look for the next of them.
     cursor: usize,
@@ -67,11 +69,11 @@ impl<M: Storage> Select<M> {
         self.entries.binary_search_by_key(&fd, |entry| entry.fd)
     }
 
-    fn ask(&mut self, fd: RawFd, events: Events) {
+    fn set_interest(&mut self, fd: RawFd, events: Events) {
         if !(0..LIMIT).contains(&fd) {
-            return; // refused at registration; said again, so that nothing here can panic
+            return; // refused at registration; checked again, so that nothing here can panic
         }
-        for (set, meaning) in self.asked.iter_mut().zip(MEANING) {
+        for (set, meaning) in self.interest.iter_mut().zip(MEANING) {
             if events.contains(meaning) {
                 fd_set_insert(set, fd);
             } else {
@@ -87,14 +89,15 @@ impl<M: Storage> Select<M> {
         events
     }
 
-    /// Descriptors closed behind our back: silent from now on, as one of them makes the kernel
-    /// refuse the whole call (or, beyond its table, is answered as ready for ever).
-    fn silence_closed(&mut self) -> bool {
+    /// Stops watching the descriptors that were closed without the selector's knowledge, and returns whether there were any.
+    ///
+    /// One of them makes the kernel refuse the whole call. Beyond the kernel's table it counts as ready in every wait.
+    fn disarm_closed(&mut self) -> bool {
         let mut any = false;
         for position in 0..self.entries.len() {
             let Some(&Entry { fd, .. }) = self.entries.get(position) else { break };
-            if self.is_asked(fd) && number_is_closed(fd) {
-                self.ask(fd, Events::empty());
+            if self.is_in_sets(fd) && number_is_closed(fd) {
+                self.set_interest(fd, Events::empty());
                 self.take(position);
                 any = true;
             }
@@ -102,18 +105,18 @@ impl<M: Storage> Select<M> {
         any
     }
 
-    fn is_asked(&self, fd: RawFd) -> bool {
+    fn is_in_sets(&self, fd: RawFd) -> bool {
         let mut found = false;
-        for set in &self.asked {
-            for_each_descriptor(set, |asked| found |= asked == fd);
+        for set in &self.interest {
+            for_each_descriptor(set, |member| found |= member == fd);
         }
         found
     }
 
-    /// Takes over what the kernel answered. Says whether there were more bits than it counted.
-    fn collect(&mut self, answers: &[Set; 3], counted: usize) -> bool {
+    /// Stores the kernel's results, and returns whether there were more bits than it counted.
+    fn collect(&mut self, results: &[Set; 3], counted: usize) -> bool {
         let mut bits = 0;
-        for (set, meaning) in answers.iter().zip(MEANING) {
+        for (set, meaning) in results.iter().zip(MEANING) {
             let mut entries = self.entries.iter_mut();
             for_each_descriptor(set, |fd| {
                 bits += 1;
@@ -132,7 +135,7 @@ impl<M: Storage> Select<M> {
 fn for_each_descriptor(set: &Set, mut visit: impl FnMut(RawFd)) {
     for (word, first) in set.iter().zip((0..LIMIT).step_by(BITS as usize)) {
         let word = core::slice::from_ref(word);
-        // Nearly all are empty, and starting an iterator costs more than the look.
+        // Nearly all words are empty, and to start an iterator costs more than this check.
         if fd_set_bound(word) > 0 {
             for bit in FdSetIter::new(word) {
                 visit(first + bit);
@@ -141,29 +144,29 @@ fn for_each_descriptor(set: &Set, mut visit: impl FnMut(RawFd)) {
     }
 }
 
-/// Whether a descriptor has been closed behind the selector's back.
+/// Returns whether a descriptor has been closed without the selector's knowledge.
 #[allow(unsafe_code)]
 fn number_is_closed(fd: RawFd) -> bool {
-    // SAFETY: not negative, as registration has checked. Whether it is open is the question, which
-    // fcntl(F_GETFD) answers without doing anything to the file.
+    // SAFETY: `assert_unchecked`: registration has refused negative numbers. `borrow_raw`: the same; and the descriptor is
+    // open, as the caller of `add` promises. If it is closed all the same, fcntl(F_GETFD) has no effect but to say so.
     let fd = unsafe {
         core::hint::assert_unchecked(fd >= 0);
         BorrowedFd::borrow_raw(fd)
     };
-    rustix::io::fcntl_getfd(fd) == Err(Errno::BADF)
+    io::fcntl_getfd(fd) == Err(Errno::BADF)
 }
 
 #[allow(unsafe_code)]
-fn call(last: RawFd, sets: &mut [Set; 3], timeout: Option<&Timespec>) -> rustix::io::Result<usize> {
+fn call(last: RawFd, sets: &mut [Set; 3], timeout: Option<&Timespec>) -> io::Result<usize> {
     // How far the kernel looks costs time. Few steps, so that the compiler sees that rustix's check of it can't fail.
     let bound = if last < 256 { 256 } else { LIMIT };
     let [read, write, priority] = sets.each_mut().map(|set| {
-        // A set in which nobody is asked for is cheaper left out.
+        // An empty set is cheaper left out.
         (fd_set_bound(set) > 0).then_some(set)
     });
-    // SAFETY: the descriptors in the sets belong to keys, which own their sources, or whose raw
-    // registration promised that they stay open. Should one be closed all the same, select answers
-    // EBADF, or ignores it, and touches nothing.
+    // SAFETY: each descriptor in the sets was added and not removed, so that it is open, as the caller of `add` promises.
+    // If one is closed all the same, select returns EBADF or ignores it, and changes no file. Each set has `LIMIT` bits,
+    // and `bound` is no larger.
     let counted = unsafe {
         rustix::event::select(
             bound,
@@ -176,24 +179,27 @@ fn call(last: RawFd, sets: &mut [Set; 3], timeout: Option<&Timespec>) -> rustix:
     Ok(usize::try_from(counted).unwrap_or(0))
 }
 
-impl<M: Storage> Backend for Select<M> {
+#[allow(unsafe_code)]
+// SAFETY: the sets have descriptors that were added and not removed, and nothing is closed. No index, addition or unwrap
+// can fail.
+unsafe impl<M: Storage> Backend for Select<M> {
     const KIND: Option<Kind> = Some(Kind::Select);
 
-    fn new() -> Result<Self, Error> {
-        let asked = [[FdSetElement::default(); WORDS]; 3];
-        Ok(Self { asked, entries: Default::default(), ready: 0, cursor: 0 })
+    unsafe fn new() -> Result<Self, Error> {
+        let interest = [[FdSetElement::default(); WORDS]; 3];
+        Ok(Self { interest, entries: Default::default(), ready: 0, cursor: 0 })
     }
 
     fn kind(&self) -> Kind {
         Kind::Select
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
         let number = fd.as_raw_fd();
         if number >= LIMIT {
             return Err(Error::FdOutOfRange { fd: number, limit: LIMIT });
         }
-        check_open(fd)?;
+        check_pollable(fd)?;
         let entry = Entry { fd: number, token, ready: Events::empty() };
         let (Ok(position) | Err(position)) = self.position(number);
         let full = Error::Full { capacity: self.entries.len() };
@@ -201,20 +207,20 @@ impl<M: Storage> Backend for Select<M> {
         if let Some(tail) = self.entries.get_mut(position..).filter(|tail| !tail.is_empty()) {
             tail.rotate_right(1);
         }
-        self.ask(number, interest.events);
+        self.set_interest(number, interest.events);
         Ok(())
     }
 
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        check_open(old.fd)?;
-        self.ask(old.fd.as_raw_fd(), new.events);
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+        check_pollable(old.fd)?;
+        self.set_interest(old.fd.as_raw_fd(), new.events);
         Ok(())
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
         let fd = old.fd.as_raw_fd();
         let Ok(position) = self.position(fd) else { return };
-        self.ask(fd, Events::empty());
+        self.set_interest(fd, Events::empty());
         self.take(position);
         if let Some(tail) = self.entries.get_mut(position..).filter(|tail| !tail.is_empty()) {
             tail.rotate_left(1);
@@ -223,24 +229,27 @@ impl<M: Storage> Backend for Select<M> {
     }
 
     fn disarm(&mut self, fired: &Watched<'_>) {
-        self.ask(fired.fd.as_raw_fd(), Events::empty());
+        self.set_interest(fired.fd.as_raw_fd(), Events::empty());
     }
 
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
+    fn is_watched(&self, registration: &Watched<'_>) -> bool {
+        self.is_in_sets(registration.fd.as_raw_fd())
+    }
+
+    fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         loop {
-            let mut sets = self.asked;
+            let mut sets = self.interest;
             let last = self.entries.last().map_or(0, |last| last.fd);
             match call(last, &mut sets, timeout) {
                 Ok(counted) => {
-                    if self.collect(&sets, counted) {
-                        self.silence_closed();
-                    }
-                    if self.ready > 0 || counted == 0 {
+                    let disarmed = self.collect(&sets, counted) && self.disarm_closed();
+                    // If all of them were closed descriptors, these are out of the sets now.
+                    if self.ready > 0 || counted == 0 || !disarmed {
                         return Ok(self.ready);
                     }
                 }
-                Err(Errno::BADF) if self.silence_closed() => {}
-                Err(errno) => return Err(os("select", None, errno)),
+                Err(Errno::BADF) if self.disarm_closed() => {}
+                Err(errno) => return Err(errno),
             }
         }
     }

@@ -46,10 +46,12 @@ impl State {
 
     /// Marks the wakes so far as seen; those that come after need a system call again.
     #[inline]
-    pub(crate) fn seen(&self) {
-        if self.0.load(Ordering::Acquire) & PENDING != 0 {
+    pub(crate) fn seen(&self) -> bool {
+        let pending = self.0.load(Ordering::Acquire) & PENDING != 0;
+        if pending {
             self.0.fetch_and(!PENDING, Ordering::AcqRel);
         }
+        pending
     }
 
     /// Whether the caller has the cell now, because nobody had it.
