@@ -229,21 +229,23 @@ fn waiting_for_one_descriptor_allocates_nothing() {
     assert_eq!(calls, 0);
 }
 
-/// The three lists are built anew by each call: the array that the kernel reads, at once, and each
-/// list of the answer that is not empty.
+/// The three lists are built by each call: what is watched, what the kernel
+/// reads, and each list of the result that is not empty. std may build the
+/// second of these in two steps.
 #[test]
 fn three_lists_are_allocated_by_each_call() {
+    const ARRAYS: std::ops::RangeInclusive<u64> = 4..=6;
     let pairs = pairs();
-    let (silent, _theirs) = pair();
-    let silent = vec![&silent; 100];
+    let (quiet, _theirs) = pair();
+    let quiet = vec![&quiet; 100];
     let told: Vec<_> = pairs.iter().map(|(ours, _)| ours).take(4).collect();
     for _ in 0..2 {
-        let (calls, answer) = calls(|| selectors_std::select(&silent, &[], &silent, NOW));
-        assert_eq!(calls, 2, "the array, there and gone");
+        let (calls, answer) = calls(|| selectors_std::select(&quiet, &[], &quiet, NOW));
+        assert!(ARRAYS.contains(&calls), "{calls}: each array, allocated and freed");
         let (readable, writable, exceptional) = answer.unwrap();
         assert_eq!((readable.len(), writable.len(), exceptional.len()), (0, 0, 0));
-        let (calls, answer) = self::calls(|| selectors_std::select(&told, &told, &[], SOON));
-        assert_eq!(calls, 2 + 2, "and two answers");
+        let (more, answer) = self::calls(|| selectors_std::select(&told, &told, &[], SOON));
+        assert_eq!(more, calls + 2, "and two results");
         let (readable, writable, exceptional) = answer.unwrap();
         assert_eq!((readable.len(), writable.len(), exceptional.len()), (4, 4, 0));
     }

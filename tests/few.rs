@@ -6,6 +6,7 @@ mod common;
 #[path = "contract/signals.rs"]
 mod signals;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write, pipe};
 use std::net::{TcpListener, TcpStream};
@@ -100,21 +101,92 @@ fn one_is_told_ends_and_hang_ups() {
     assert!(wait(&reader, PRIORITY, SOON).unwrap().contains(Events::HANGUP));
 }
 
-/// As Python's `select` says `ValueError` or `EBADF`, and never "ready".
+/// As in Python, which says `ValueError` or `EBADF`, and never "ready".
 #[test]
-fn a_closed_one_is_an_error() {
-    let fd = closed();
+fn what_cannot_be_polled_is_an_error() {
+    is_refused(closed());
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Mode, OFlags, open};
+        let path = open("/dev/null", OFlags::PATH, Mode::empty()).unwrap();
+        is_refused(path.as_fd());
+    }
+}
+
+/// `poll` says `POLLNVAL` to it.
+fn is_refused(fd: BorrowedFd<'_>) {
     let refused = Error::Os { call: "poll", fd: Some(fd.as_raw_fd()), errno: Errno::BADF };
-    for events in [READ, WRITE, PRIORITY] {
+    for events in [READ, WRITE, PRIORITY, READ | WRITE | PRIORITY] {
         assert_eq!(wait(fd, events, SOON), Err(refused));
     }
     let (ours, _theirs) = pair();
     let (ours, none) = (ours.as_fd(), [].as_slice());
-    for lists in [[&[&ours, &fd], none, none], [none, &[&fd, &ours], none], [none, none, &[&fd]]] {
-        let error = select(lists[0], lists[1], lists[2], SOON).unwrap_err();
+    // Also where another source is ready, and where it is the same entry of the kernel's.
+    let lists = [
+        [&[&ours, &fd], none, none],
+        [none, &[&fd, &ours], none],
+        [none, none, &[&fd]],
+        [&[&fd], &[&ours, &fd], &[&fd, &fd]],
+    ];
+    for [readable, writable, exceptional] in lists {
+        let error = select(readable, writable, exceptional, SOON).unwrap_err();
+        assert_eq!(inner(&error), refused);
         assert_eq!(error.kind(), std::io::Error::from(refused).kind());
         assert!(error.to_string().contains(&fd.as_raw_fd().to_string()), "{error}");
     }
+}
+
+/// The error that says more than `std::io` can.
+fn inner(error: &std::io::Error) -> Error {
+    *error.get_ref().unwrap().downcast_ref().unwrap()
+}
+
+/// `poll` ignores negative numbers, and safe code has one: the number that
+/// stands for the working directory.
+#[test]
+fn negative_descriptors_are_refused() {
+    let cwd = rustix::fs::CWD;
+    let refused = Error::InvalidFd { fd: cwd.as_raw_fd() };
+    assert!(cwd.as_raw_fd() < 0);
+    for timeout in [SOON, NOW] {
+        for events in [READ, WRITE, PRIORITY] {
+            assert_eq!(wait(cwd, events, timeout), Err(refused));
+        }
+        // What is wrong with the events is said first, as by `register`.
+        let events = Events::empty();
+        assert_eq!(wait(cwd, events, timeout), Err(Error::InvalidEvents { events }));
+
+        let (ours, _theirs) = pair();
+        let (ours, closed, none) = (ours.as_fd(), closed(), [].as_slice());
+        // Found before the kernel is called, so before what it would refuse.
+        for lists in [[&[&ours, &cwd], none, none], [&[&closed], &[&cwd, &ours], none], [none, none, &[&cwd]]]
+        {
+            let error = select(lists[0], lists[1], lists[2], timeout).unwrap_err();
+            assert_eq!((inner(&error), error.kind()), (refused, ErrorKind::InvalidInput));
+        }
+    }
+}
+
+/// Another descriptor each time, which a safe `as_fd` may return.
+struct Changing<'a>([BorrowedFd<'a>; 2], Cell<usize>);
+
+impl AsFd for Changing<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.1.set(self.1.get() + 1);
+        self.0[(self.1.get() - 1) % 2]
+    }
+}
+
+#[test]
+fn a_source_is_asked_once() {
+    let (ours, theirs) = pair();
+    send(&theirs, b"!", SendFlags::empty()).unwrap();
+    let source = Changing([ours.as_fd(), theirs.as_fd()], Cell::new(0));
+    assert_eq!(wait(&source, READ, SOON), Ok(READ));
+    assert_eq!(source.1.replace(0), 1);
+    // Here it is two descriptors, of which the first has something to read.
+    let (readable, writable, _) = select(&[&source, &source], &[&source], &[], SOON).unwrap();
+    assert_eq!((readable.len(), writable.len(), source.1.get()), (1, 1, 3));
 }
 
 #[test]

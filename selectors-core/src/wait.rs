@@ -8,17 +8,28 @@ use crate::backend::poll;
 use crate::error::{Error, os};
 use crate::events::Events;
 
-/// Waits until this one descriptor is ready, without a selector.
+/// Waits until one descriptor is ready, without a selector.
 ///
-/// Answers what it is ready for; empty when the timeout has passed or a signal arrived. `None` waits for
-/// ever. Level-triggered, exact below a millisecond, and hang-ups and errors are told as a selector on poll does. One
-/// system call, `poll` (on Linux `ppoll`). For a handful of descriptors once in a while this is all one needs; what
-/// is waited for again and again belongs into a selector.
+/// Returns what it is ready for, or nothing if the timeout has passed or a
+/// signal arrived. `None` waits indefinitely. This is level-triggered, and
+/// reports hang-ups and errors as [`PollSelector`](crate::PollSelector) does.
+/// The timeout is never cut short. The page on
+/// [portability](crate::portability#waits) says how exact it is.
+///
+/// This makes one system call, `poll` (on Linux `ppoll`). Use a selector for
+/// several descriptors, or to wait for the same one often.
 ///
 /// # Errors
 ///
-/// - [`Error::InvalidEvents`]: `events` is empty or has bits that are only told.
-/// - [`Error::Os`]: the descriptor is closed (`EBADF`), or the kernel refused, for want of memory.
+/// - [`Error::InvalidEvents`] if `events` is empty or has an output-only flag.
+/// - [`Error::InvalidFd`] if the descriptor is negative, such as
+///   `rustix::fs::CWD`.
+/// - [`Error::Os`] with `EBADF` if the descriptor is closed, or is open and
+///   can't be polled (`O_PATH` on Linux).
+/// - [`Error::Os`] with `ENOMEM` if the kernel has no memory, or with `EINVAL`
+///   if `RLIMIT_NOFILE` is 0.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -39,12 +50,17 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
         return Err(Error::InvalidEvents { events });
     }
     let fd = fd.as_fd();
+    if fd.as_raw_fd() < 0 {
+        // `poll` would ignore it, and wait for the whole timeout.
+        return Err(Error::InvalidFd { fd: fd.as_raw_fd() });
+    }
     let mut one = [PollFd::from_borrowed_fd(fd, poll::flags(events))];
     let answered = in_steps(timeout, |time| {
         rustix::event::poll(&mut one, time).map_err(|errno| os("poll", Some(fd.as_raw_fd()), errno))
     });
     match answered {
-        // A closed one: nothing to tell, but told at once, so a loop would spin on it.
+        // Closed, or `O_PATH`: `poll` returns immediately and nothing is ready, so
+        // a loop would spin.
         Ok(_) if one[0].revents().contains(PollFlags::NVAL) => {
             Err(os("poll", Some(fd.as_raw_fd()), Errno::BADF))
         }

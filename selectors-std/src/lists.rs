@@ -1,22 +1,38 @@
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use selectors_core::{Error, in_steps};
 
-/// Waits until something of three lists is ready, and answers with what is: Python's `select.select`.
+/// Waits until a source in one of three lists is ready, like Python's
+/// `select.select`.
 ///
-/// Sources of different types go together as `&dyn AsFd`. Who is in the first list waits to read (a hang-up or error counts), in the second to write, in the third for
-/// urgent data. The same source may be in several lists. All three are empty when the timeout has passed or a signal
-/// arrived; `None` waits for ever. One system call, `poll` (on Linux `ppoll`), so there is no limit of 1024; the arrays
-/// are built anew by each call, which is why a program that does this again and again wants a selector.
+/// Sources in the first list wait to read, those in the second to write, those
+/// in the third for urgent data. Hang-ups and errors count as readable and as
+/// writable, never as exceptional. Returns the ready sources of each list in
+/// their order. A source that is in a list twice is returned twice.
+///
+/// All three are empty if the timeout has passed or a signal arrived. `None`
+/// waits indefinitely. Sources of different types go together as `&dyn AsFd`.
+///
+/// This makes one system call, `poll` (on Linux `ppoll`), which has no limit of
+/// 1024. The kernel sees each descriptor once, in however many lists it is. The
+/// arrays are allocated by each call. Use a selector in a loop that waits often.
 ///
 /// # Errors
 ///
-/// The kernel's: `EBADF` when a descriptor is closed, `ENOMEM`, or `EINVAL` for more descriptors than
-/// `RLIMIT_NOFILE`.
+/// The `io::Error` has an [`Error`] inside:
+///
+/// - [`Error::InvalidFd`] if a source's descriptor is negative, such as
+///   `rustix::fs::CWD`.
+/// - [`Error::Os`] with `EBADF` if a descriptor is closed, or is open and can't
+///   be polled (`O_PATH` on Linux).
+/// - [`Error::Os`] with `EINVAL` if there are more descriptors than
+///   `RLIMIT_NOFILE`, or with `ENOMEM` if the kernel has no memory.
+///
+/// # Examples
 ///
 /// ```
 /// use std::{io::Write, os::unix::net::UnixStream, time::Duration};
@@ -37,34 +53,64 @@ pub fn select<'a, S: AsFd + ?Sized>(
 ) -> io::Result<(Vec<&'a S>, Vec<&'a S>, Vec<&'a S>)> {
     const LISTS: [PollFlags; 3] = [PollFlags::IN, PollFlags::OUT, PollFlags::PRI];
     let gone = PollFlags::HUP | PollFlags::ERR;
-    let wakes = [LISTS[0] | gone, LISTS[1] | gone, LISTS[2]];
+    let counts_as = [LISTS[0] | gone, LISTS[1] | gone, LISTS[2]];
 
     let sources = [readable, writable, exceptional];
-    let mut fds = Vec::with_capacity(sources.iter().map(|list| list.len()).sum());
+    // A source's `as_fd` may return another descriptor each time, so it is called once.
+    let mut asked = Vec::with_capacity(sources.iter().map(|list| list.len()).sum());
     for (list, flag) in sources.iter().zip(LISTS) {
-        fds.extend(list.iter().map(|one| PollFd::new(one, flag)));
+        for source in *list {
+            let fd = source.as_fd();
+            if fd.as_raw_fd() < 0 {
+                // `poll` would ignore it, and wait for the whole timeout.
+                return Err(Error::InvalidFd { fd: fd.as_raw_fd() }.into());
+            }
+            asked.push((fd, flag));
+        }
     }
-    let answered = in_steps(timeout, |time| {
+    let mut fds = entries(asked.clone());
+    let waited = in_steps(timeout, |time| {
         poll(&mut fds, time).map_err(|errno| Error::Os { call: "poll", fd: None, errno })
     });
-    match answered {
+    match waited {
         Ok(_) => {}
         Err(Error::Os { errno: Errno::INTR, .. }) => fds.iter_mut().for_each(PollFd::clear_revents),
         Err(error) => return Err(error.into()),
     }
 
-    let mut answers = fds.iter();
+    let mut asked = asked.into_iter();
     let mut ready = [const { Vec::new() }; 3];
-    for ((list, wakes), ready) in sources.into_iter().zip(wakes).zip(&mut ready) {
-        for (one, answer) in list.iter().zip(&mut answers) {
-            if answer.revents().contains(PollFlags::NVAL) {
-                let fd = Some(answer.as_fd().as_raw_fd());
+    for ((list, counts_as), ready) in sources.into_iter().zip(counts_as).zip(&mut ready) {
+        for (source, (fd, _)) in list.iter().zip(&mut asked) {
+            let flags = reported(&fds, fd);
+            if flags.contains(PollFlags::NVAL) {
+                let fd = Some(fd.as_raw_fd());
                 return Err(Error::Os { call: "poll", fd, errno: Errno::BADF }.into());
             }
-            if answer.revents().intersects(wakes) {
-                ready.push(*one);
+            if flags.intersects(counts_as) {
+                ready.push(*source);
             }
         }
     }
     Ok(ready.into())
+}
+
+/// One entry for each descriptor, by ascending number. The kernel compares the
+/// number of entries, not of descriptors, with `RLIMIT_NOFILE`.
+fn entries<'a>(mut asked: Vec<(BorrowedFd<'a>, PollFlags)>) -> Vec<PollFd<'a>> {
+    asked.sort_unstable_by_key(|(fd, _)| fd.as_raw_fd());
+    asked.dedup_by(|(fd, flags), (kept, all)| {
+        let same = fd.as_raw_fd() == kept.as_raw_fd();
+        if same {
+            *all |= *flags;
+        }
+        same
+    });
+    asked.into_iter().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect()
+}
+
+/// What the kernel reported for `fd`, which has an entry.
+fn reported(fds: &[PollFd<'_>], fd: BorrowedFd<'_>) -> PollFlags {
+    let place = fds.binary_search_by_key(&fd.as_raw_fd(), |entry| entry.as_fd().as_raw_fd());
+    place.ok().and_then(|place| fds.get(place)).map_or(PollFlags::empty(), PollFd::revents)
 }

@@ -55,6 +55,22 @@ pub fn refuses_negative_numbers<B: Kernel, M: Table>() {
         assert!(refused.to_string().contains(&fd.to_string()));
     }
     agree(&selector);
+
+    // Safe code has one: the number that stands for the working directory.
+    let (one, _two) = pair();
+    let cwd = rustix::fs::CWD;
+    let fd = cwd.as_raw_fd();
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    for events in [Events::READ, Events::WRITE, Events::READ | Events::WRITE] {
+        let refused = selector.register(cwd, events, "cwd").unwrap_err();
+        assert_eq!((refused.error, refused.data), (Error::InvalidFd { fd }, "cwd"));
+        assert_eq!(refused.fileobj.as_raw_fd(), fd);
+    }
+    assert!(selector.get_map().is_empty() && selector.get_key(&cwd).is_none());
+    assert_eq!(selector.modify(&cwd, Events::READ), Err(Error::NotRegistered { fd }));
+    selector.register(one.as_fd(), Events::WRITE, "one").unwrap();
+    assert_eq!(selector.select(SOON), Ok(1));
+    agree(&selector);
 }
 
 /// One descriptor, seen in two ways.

@@ -20,7 +20,7 @@ use super::{Cells, ERRNOS, NOW, Table, Watching, agree, opened, pair, ready};
 
 /// A system call, and its second argument where only some of them are to fail.
 #[derive(Clone, Copy)]
-struct Call(i64, Option<u64>);
+pub(super) struct Call(i64, Option<u64>);
 
 const CREATE: Call = Call(libc::SYS_epoll_create1, None);
 const ADD: Call = Call(libc::SYS_epoll_ctl, Some(libc::EPOLL_CTL_ADD as u64));
@@ -28,7 +28,7 @@ const MOD: Call = Call(libc::SYS_epoll_ctl, Some(libc::EPOLL_CTL_MOD as u64));
 const DEL: Call = Call(libc::SYS_epoll_ctl, Some(libc::EPOLL_CTL_DEL as u64));
 const GETFD: Call = Call(libc::SYS_fcntl, Some(libc::F_GETFD as u64));
 const EPOLL: Call = Call(libc::SYS_epoll_pwait, None);
-const POLL: Call = Call(libc::SYS_ppoll, None);
+pub(super) const POLL: Call = Call(libc::SYS_ppoll, None);
 const SELECT: Call = Call(libc::SYS_pselect6, None);
 const EVENTFD: Call = Call(libc::SYS_eventfd2, None);
 const WRITE: Call = Call(libc::SYS_write, None);
@@ -36,7 +36,7 @@ const READ: Call = Call(libc::SYS_read, None);
 const DUP: Call = Call(libc::SYS_dup3, None);
 
 /// Runs something in a thread in which this call answers with this error.
-fn under<T: Send>(call: Call, errno: Errno, run: impl FnOnce() -> T + Send) -> T {
+pub(super) fn under<T: Send>(call: Call, errno: Errno, run: impl FnOnce() -> T + Send) -> T {
     let rules = call.1.map(|argument| {
         let same = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, argument).unwrap();
         SeccompRule::new(vec![same]).unwrap()
@@ -57,7 +57,7 @@ fn under<T: Send>(call: Call, errno: Errno, run: impl FnOnce() -> T + Send) -> T
     })
 }
 
-fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
+pub(super) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
     Error::Os { call, fd, errno }
 }
 

@@ -1,0 +1,52 @@
+//! Waiting without a selector under a limit of descriptors. A process of its
+//! own, as the limit holds for all threads.
+#![cfg(target_os = "linux")]
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use selectors_core::{Error, Events};
+use selectors_std::{select, wait};
+
+const NOW: Option<Duration> = Some(Duration::ZERO);
+
+fn limit(most: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }).unwrap();
+}
+
+fn refused(fd: Option<i32>) -> Error {
+    Error::Os { call: "poll", fd, errno: Errno::INVAL }
+}
+
+#[test]
+fn the_limit_counts_descriptors_and_not_entries() {
+    let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
+    let all: Vec<&UnixStream> = pairs.iter().flat_map(|(one, two)| [one, two]).collect();
+    limit(64);
+    for lists in [[&[][..], &all, &[]], [&all, &all, &all]] {
+        let (readable, writable, exceptional) = select(lists[0], lists[1], lists[2], NOW).unwrap();
+        assert_eq!((readable.len(), writable.len(), exceptional.len()), (0, all.len(), 0));
+    }
+    let twice = [&all[..], &all[..]].concat();
+    assert_eq!(select(&[], &twice, &all, NOW).unwrap().1.len(), twice.len());
+
+    // As many as there may be, and one more.
+    limit(all.len() as u64);
+    assert_eq!(select(&all, &twice, &[], NOW).unwrap().1.len(), twice.len());
+    limit(all.len() as u64 - 1);
+    let error = select(&[], &all, &[], NOW).unwrap_err();
+    assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&refused(None)));
+    assert!(error.to_string().contains("RLIMIT_NOFILE"), "{error}");
+    assert_eq!(select(&all[1..], &twice[1..all.len()], &[], NOW).unwrap().1.len(), all.len() - 1);
+
+    limit(1);
+    let fd = std::os::fd::AsRawFd::as_raw_fd(all[0]);
+    assert_eq!(wait(all[0], Events::WRITE, NOW), Ok(Events::WRITE));
+    assert_eq!(select(&[all[0]], &[all[0]; 9], &[all[0]], NOW).unwrap().1.len(), 9);
+    limit(0);
+    assert_eq!(wait(all[0], Events::WRITE, NOW), Err(refused(Some(fd))));
+    assert!(select::<UnixStream>(&[], &[], &[], NOW).unwrap().1.is_empty());
+}
