@@ -10,10 +10,13 @@ use std::cell::Cell;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
-use selectors_core::backend::Backend;
-use selectors_core::{Error, Events, Selector, Waker};
+use selectors_core::backend::{Backend, Poll};
+use selectors_core::storage::{Fixed, Scan, Storage};
+use selectors_core::{Error, Events, Selector, WakeCell, Waker};
+use selectors_std::{Growable, GrowableList};
 
 use common::support::{NOW, SOON, Table, pair};
 use common::{Check, every_pair};
@@ -22,43 +25,49 @@ struct Counting;
 
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
+    /// How many bytes this thread has allocated and not freed.
+    static BYTES: Cell<isize> = const { Cell::new(0) };
     /// There is no more memory for this thread.
     static EMPTY: Cell<bool> = const { Cell::new(false) };
 }
 
-fn count() {
+/// Counts a call, by which so many bytes more are allocated.
+fn count(more: usize, fewer: usize) {
     CALLS.set(CALLS.get() + 1);
+    BYTES.set(BYTES.get().wrapping_add_unsigned(more).wrapping_sub_unsigned(fewer));
 }
 
 // SAFETY: each call is handed on as it came; counting touches a thread-local number, which needs
 // neither an allocation nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
         if EMPTY.get() {
+            count(0, 0);
             return std::ptr::null_mut();
         }
+        count(layout.size(), 0);
         // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size(), 0);
         // SAFETY: as the caller promised.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
         if EMPTY.get() {
+            count(0, 0);
             return std::ptr::null_mut();
         }
+        count(size, layout.size());
         // SAFETY: as the caller promised.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
+        count(0, layout.size());
         // SAFETY: as the caller promised.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -83,6 +92,9 @@ fn the_allocator_counts() {
         vector
     });
     assert_eq!((calls, vector.len()), (4, 10));
+    let before = BYTES.get();
+    drop(vector);
+    assert_eq!(BYTES.get(), before - 1010);
 }
 
 /// How many are registered at a time: all of them are the first half of the sources, then others.
@@ -291,4 +303,48 @@ fn a_table_without_memory_is_full() {
     let pairs: Vec<_> = (0..SOURCES / 2).map(|_| pair()).collect();
     let sources: Vec<_> = pairs.iter().flat_map(|(one, two)| [one.as_fd(), two.as_fd()]).collect();
     every_pair(&mut WithoutMemory { sources: &sources });
+}
+
+/// The lists of a growing table without its hash map.
+enum WithoutIndex {}
+
+impl Storage for WithoutIndex {
+    type List<T> = GrowableList<T>;
+    type Index = Scan;
+    type Wake = Arc<WakeCell>;
+}
+
+/// How many bytes a growing selector has allocated after each registration.
+fn bytes<'a, M: Storage>(sources: &[BorrowedFd<'a>]) -> Vec<usize> {
+    let mut bytes = Vec::with_capacity(sources.len());
+    let before = BYTES.get();
+    let mut selector = Selector::<Poll<M>, BorrowedFd<'a>, u32, M>::new().unwrap();
+    for (number, source) in (0..).zip(sources) {
+        selector.register(*source, Events::READ, number).unwrap();
+        bytes.push(usize::try_from(BYTES.get() - before).unwrap());
+    }
+    bytes
+}
+
+/// Memory per key is what a server with ten thousand connections pays for.
+#[test]
+fn a_growing_table_takes_little_more_than_its_keys() {
+    type Bounded<const N: usize> = Selector<Poll<Fixed<N>>, BorrowedFd<'static>, u32, Fixed<N>>;
+    const KEY: usize = (size_of::<Bounded<1024>>() - size_of::<Bounded<512>>()) / 512;
+    let (one, _two) = pair();
+    let sources: Vec<_> = (0..400).map(|_| rustix::io::dup(&one).unwrap()).collect();
+    let sources: Vec<_> = sources.iter().map(AsFd::as_fd).collect();
+    let lists = bytes::<WithoutIndex>(&sources);
+    let both = bytes::<Growable>(&sources);
+    for (number, (lists, both)) in (1..).zip(lists.into_iter().zip(both)) {
+        // An eighth to spare, and at least eight.
+        let room = number + number / 8 + 8;
+        assert!((KEY * number..=KEY * room).contains(&lists), "{lists} bytes in lists for {number} keys");
+        // Nine bytes for each place of the map. It doubles, and does so with a fifth of its room to spare.
+        let index = both - lists;
+        assert!(
+            (9 * number..=26 * number + 100).contains(&index),
+            "{index} bytes of index for {number} keys"
+        );
+    }
 }

@@ -60,8 +60,13 @@ fn stack_use<F: FnMut()>(mut function: F) -> usize {
         let (function, top) = unsafe { &mut *job.cast::<(&mut F, usize)>() };
         let here = 0_u8;
         *top = ptr::from_ref(&here).addr();
-        function();
+        call(function);
         ptr::null_mut()
+    }
+    /// Has a frame of its own, so that all of `function` is below `here`.
+    #[inline(never)]
+    fn call<F: FnMut()>(function: &mut F) {
+        function();
     }
     let mut stack = vec![PAINT; 16 * 1024];
     let mut job = (&mut function, 0_usize);

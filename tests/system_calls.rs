@@ -181,3 +181,40 @@ fn what_each_operation_costs() {
     }
     assert_eq!(pairs, 8, "every backend with both tables");
 }
+
+/// A signal may interrupt the write of a wake, before it has written.
+#[test]
+fn an_interrupted_wake_is_tried_again() {
+    // strace interrupts the first, third, fifth write of each thread, and so on. All writes here are tried again,
+    // those of the test harness too, so each is interrupted once.
+    let interrupt = ["-e", "inject=write:error=EINTR:when=1+2"];
+    let log = traced::log_with(&interrupt, "an_interrupted_wake_is_tried_again", || {
+        struct Wakes;
+        impl Check for Wakes {
+            fn check<B: Backend, M: Table>(&mut self, pair_name: &str) {
+                let mut selector = Selector::<B, &UnixStream, (), M>::new().unwrap();
+                let waker = selector.waker_in(M::cell()).unwrap();
+                for _ in 0..2 {
+                    marked("wake", || waker.wake()).unwrap();
+                    // The state says that a wake is under way, as it is.
+                    marked("again", || waker.wake()).unwrap();
+                    assert_eq!(selector.select(SOON), Ok(1), "{pair_name}");
+                    assert_eq!(selector.select(NOW), Ok(0), "{pair_name}");
+                }
+            }
+        }
+        every_pair(&mut Wakes);
+    });
+    let Some(log) = log else { return };
+    let mut wakes = 0;
+    let mut lines = log.iter();
+    while let Some(line) = lines.next() {
+        let Some(mark @ ("wake(" | "again(")) = line.path() else { continue };
+        let calls = lines.by_ref().take_while(|line| line.path() != Some(")"));
+        let writes: Vec<_> = calls.map(|call| (call.name.as_str(), call.failed_with("EINTR"))).collect();
+        let expected: &[_] = if mark == "wake(" { &[("write", true), ("write", false)] } else { &[] };
+        assert_eq!(writes, expected);
+        wakes += usize::from(mark == "wake(");
+    }
+    assert_eq!(wakes, 16, "two with each backend and table");
+}

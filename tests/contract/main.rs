@@ -87,7 +87,7 @@ macro_rules! pair {
                 zombies: a_duplicate_that_lives_on_does_not_spin, many_are_one_rebuild,
                     its_place_is_used_again, its_number_is_used_again, closed_with_its_event_in_hand,
                     another_file_takes_a_registered_number, the_others_work_on,
-                    closed_ones_do_not_break_the_others, the_same_file_comes_back;
+                    closed_ones_do_not_break_the_others, closed_after_it_fired, the_same_file_comes_back;
                 rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_told, the_modes_survive,
                     a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild,
                     a_rebuild_that_fails_is_tried_again;

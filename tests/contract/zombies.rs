@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, dup2};
 use selectors_core::{Events, Interest, Kind, Selector};
@@ -221,6 +221,37 @@ pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
         assert_eq!(selector.unregister(fd).unwrap().data, "one-shot");
     }
     assert_eq!(ready(&mut selector, SOON), [(last.as_raw_fd(), READ | WRITE)].into());
+    agree(&selector);
+}
+
+/// A key that is disarmed is not looked at any more. To close it breaks nothing, neither then nor when another key is
+/// found closed.
+pub fn closed_after_it_fired<B: Kernel, M: Table>() {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let (fired, armed) = (apart(pair().0), pair());
+    let (armed, _peer) = (apart(armed.0), armed.1);
+    let (other, mut peer) = pair();
+    let closed = [fired.as_raw_fd(), armed.as_raw_fd()];
+    watch(&mut selector, &fired, WRITE.one_shot(), "fired");
+    watch(&mut selector, &armed, READ, "armed");
+    watch(&mut selector, &other, READ, "other");
+    assert!(ready(&mut selector, SOON).contains_key(&fired.as_raw_fd()));
+    for fd in [fired, armed] {
+        drop(fd);
+        for _ in 0..2 {
+            let (begun, timeout) = (Instant::now(), Duration::from_millis(5));
+            assert_eq!(selector.select(Some(timeout)), Ok(0));
+            assert!(begun.elapsed() >= timeout, "the wait ends early");
+            peer.write_all(b"!").unwrap();
+            assert_eq!(ready(&mut selector, SOON), [(other.as_raw_fd(), READ)].into());
+            rustix::io::read(&other, &mut [0; 8]).unwrap();
+        }
+    }
+    assert_eq!(selector.modify(closed[0], WRITE).unwrap_err().errno(), Some(Errno::BADF));
+    for (fd, data) in closed.into_iter().zip(["fired", "armed"]) {
+        assert_eq!(selector.unregister(fd).unwrap().data, data);
+    }
+    assert_eq!(empty_returns(&mut selector), 0);
     agree(&selector);
 }
 

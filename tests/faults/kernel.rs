@@ -61,18 +61,18 @@ pub(super) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
     Error::Os { call, fd, errno }
 }
 
-const LEVEL: Mode = Mode::Level;
-const IN: Events = Events::READ;
-const OUT: Events = Events::WRITE;
+pub(super) const LEVEL: Mode = Mode::Level;
+pub(super) const IN: Events = Events::READ;
+pub(super) const OUT: Events = Events::WRITE;
 
 /// One backend's calls: those of a registration, of a change, and of a wait.
-struct Names {
+pub(super) struct Names {
     add: (Call, &'static str),
     change: (Call, &'static str),
-    wait: (Call, &'static str),
+    pub(super) wait: (Call, &'static str),
 }
 
-fn names(kind: Kind) -> Names {
+pub(super) fn names(kind: Kind) -> Names {
     let check = (GETFD, "fcntl");
     match kind {
         Kind::Epoll => {

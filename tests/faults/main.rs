@@ -5,6 +5,7 @@
 //! kernel that refuses. After each failure the source has come back, table and kernel agree, and the next call works.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
+mod closed;
 mod few;
 mod kernel;
 mod seam;
@@ -132,6 +133,7 @@ fn every_call_fails_with_every_errno() {
     let mut cells = Cells::default();
     kernel::all(&mut cells);
     seam::all(&mut cells);
+    closed::all(&mut cells);
     few::all(&mut cells);
     for ((backend, call), count) in &cells.0 {
         println!("{backend:24} {call:36} {count:3} error numbers");

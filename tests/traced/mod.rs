@@ -26,18 +26,29 @@ impl Call {
         let marks = matches!(self.name.as_str(), "access" | "faccessat" | "faccessat2");
         marks.then(|| self.rest.split('"').nth(1)).flatten()
     }
+
+    /// Whether it returned this error, named as `EINTR`.
+    pub fn failed_with(&self, errno: &str) -> bool {
+        let result = self.rest.rsplit_once(" = ").map(|(_, result)| result);
+        result.is_some_and(|result| result.split_whitespace().nth(1) == Some(errno))
+    }
 }
 
 /// Runs `work` in a process of its own under strace; answers what the thread that did it called.
 ///
 /// `None` in that process itself, and where strace is not installed, which is said.
 pub fn log(test: &str, work: impl FnOnce()) -> Option<Vec<Call>> {
+    log_with(&[], test, work)
+}
+
+/// As `log`, with further options for strace.
+pub fn log_with(options: &[&str], test: &str, work: impl FnOnce()) -> Option<Vec<Call>> {
     if env::var_os(INSIDE).is_some() {
         work();
         return None;
     }
     let file = env::temp_dir().join(format!("selectors-{test}-{}", std::process::id()));
-    let ran = run(&["-s", "200", "-o"], Some(&file), test)?;
+    let ran = run(&[options, &["-s", "200", "-o"]].concat(), Some(&file), test)?;
     let text = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
     assert!(ran.contains("1 passed"), "{ran}");
