@@ -50,10 +50,9 @@ pub struct Stats {
 pub(crate) struct Engine<B> {
     pub(crate) backend: B,
     pub(crate) stats: Stats,
-    /// The kernel has reported a registration that does not exist. It will do so in every wait.
-    pub(crate) zombie: bool,
-    /// After so many waits the kernel is asked again to recreate its set.
-    patience: u8,
+    /// Not zero if the kernel has reported a registration that does not exist, as it will do in every wait. Then the
+    /// kernel's set is to be recreated, at the latest after so many waits.
+    zombie: u8,
 }
 
 /// The waits between two attempts to recreate the kernel's set. If nothing but stale events is reported, each of them takes
@@ -87,14 +86,13 @@ impl<B: Backend> Engine<B> {
         unsafe {
             (&raw mut (*engine).backend).write(B::new()?);
             (&raw mut (*engine).stats).write(Stats::default());
-            (&raw mut (*engine).zombie).write(false);
-            (&raw mut (*engine).patience).write(0);
+            (&raw mut (*engine).zombie).write(0);
             Ok(&mut *engine)
         }
     }
 
     pub(crate) fn with_backend(backend: B) -> Self {
-        Self { backend, stats: Stats::default(), zombie: false, patience: 0 }
+        Self { backend, stats: Stats::default(), zombie: 0 }
     }
 
     fn check(&self, interest: Interest) -> Result<(), Error> {
@@ -137,7 +135,7 @@ impl<B: Backend> Engine<B> {
         };
         vacancy.claim(key.fd);
         // SAFETY: the key owns the source of the descriptor, or the caller of `register_raw` has promised that it stays
-        // open. Nothing drops the key before it is in the table, and whatever takes it out there calls `remove` first.
+        // open. Nothing drops the key before it is in the table, and what takes it out there calls `remove` first.
         match unsafe { self.backend.add(key.borrow(), vacancy.token, key.interest()) } {
             Ok(()) => Ok(vacancy.fill(key)),
             Err(error) => {
@@ -209,7 +207,13 @@ impl<B: Backend> Engine<B> {
     /// Returns whether there is something to do before the kernel is asked, which is rare.
     #[inline]
     pub(crate) fn has_backlog(&self) -> bool {
-        self.zombie || self.backend.pending() > 0
+        self.has_zombie() || self.backend.pending() > 0
+    }
+
+    /// Returns whether the kernel reports a registration that does not exist.
+    #[inline]
+    pub(crate) fn has_zombie(&self) -> bool {
+        self.zombie > 0
     }
 
     /// Makes the system call.
@@ -261,7 +265,7 @@ impl<B: Backend> Engine<B> {
         if self.peek(keys.slots).is_some() {
             return Ok(self.backend.pending());
         }
-        if self.zombie {
+        if self.has_zombie() {
             self.rebuild(keys, wake)?;
         }
         Ok(0)
@@ -290,8 +294,8 @@ impl<B: Backend> Engine<B> {
         keys: &Keys<'_, S, D, I>,
         wake: Option<Wake<'_>>,
     ) -> Result<(), Error> {
-        if self.patience > 0 {
-            self.patience -= 1;
+        self.zombie -= 1;
+        if self.has_zombie() {
             return Ok(());
         }
         let interest = self.wake_interest();
@@ -303,10 +307,9 @@ impl<B: Backend> Engine<B> {
         let rebuilt = unsafe { self.backend.rebuild(keys.watched().chain(waker)) };
         if rebuilt == Rebuilt::Refused {
             self.stats.failed_rebuilds += 1;
-            self.patience = PATIENCE;
+            self.zombie = PATIENCE;
             return Ok(());
         }
-        self.zombie = false;
         self.stats.rebuilds += u64::from(rebuilt != Rebuilt::Unneeded);
         match rebuilt {
             Rebuilt::Replaced(fd) => Err(Error::Replaced { fd }),
@@ -329,7 +332,7 @@ impl<B: Backend> Engine<B> {
                     self.stats.stale += u64::from(slot.key.is_some());
                 }
                 dropped => {
-                    self.zombie |= dropped.is_some();
+                    self.zombie = self.zombie.max(u8::from(dropped.is_some()));
                     self.stats.stale += 1;
                 }
             }

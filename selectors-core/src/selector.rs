@@ -395,7 +395,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
             }
             let wake = self.waker.as_ref().map(Attached::wake);
             let woken = wake.is_some_and(|wake| self.engine.take_wake(wake));
-            if woken || !self.engine.zombie {
+            if woken || !self.engine.has_zombie() {
                 return Ok(count);
             }
             match self.engine.pause_if_stale(self.table.slots()) {

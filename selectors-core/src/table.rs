@@ -198,6 +198,8 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
         self.head.free = self.slot.mask_or_next;
         self.head.live += 1;
         self.slot.mask_or_next = key.events.mask().bits().into();
+        // The slot is empty. This spares the code that would drop another key.
+        core::mem::forget(self.slot.key.take());
         self.slot.key.insert(key)
     }
 

@@ -5,7 +5,7 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
 use crate::backend::poll;
-use crate::error::{Error, os};
+use crate::error::{Error, os, os_about};
 use crate::events::Events;
 
 /// Waits until one descriptor is ready, without a selector.
@@ -55,18 +55,13 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
         return Err(Error::InvalidFd { fd: fd.as_raw_fd() });
     }
     let mut one = [PollFd::from_borrowed_fd(fd, poll::flags(events))];
-    let answered = in_steps(timeout, |time| {
-        rustix::event::poll(&mut one, time).map_err(|errno| os("poll", Some(fd.as_raw_fd()), errno))
-    });
-    match answered {
+    match in_steps(timeout, |time| rustix::event::poll(&mut one, time)) {
         // Closed, or `O_PATH`: `poll` returns immediately and nothing is ready, so
         // a loop would spin.
-        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => {
-            Err(os("poll", Some(fd.as_raw_fd()), Errno::BADF))
-        }
+        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),
         Ok(_) => Ok(poll::events(one[0].revents()).reported(events.mask())),
-        Err(Error::Os { errno: Errno::INTR, .. }) => Ok(Events::empty()),
-        Err(error) => Err(error),
+        Err(Errno::INTR) => Ok(Events::empty()),
+        Err(errno) => Err(os("poll", Some(fd.as_raw_fd()), errno)),
     }
 }
 

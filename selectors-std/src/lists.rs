@@ -69,13 +69,10 @@ pub fn select<'a, S: AsFd + ?Sized>(
         }
     }
     let mut fds = entries(asked.clone());
-    let waited = in_steps(timeout, |time| {
-        poll(&mut fds, time).map_err(|errno| Error::Os { call: "poll", fd: None, errno })
-    });
-    match waited {
+    match in_steps(timeout, |time| poll(&mut fds, time)) {
         Ok(_) => {}
-        Err(Error::Os { errno: Errno::INTR, .. }) => fds.iter_mut().for_each(PollFd::clear_revents),
-        Err(error) => return Err(error.into()),
+        Err(Errno::INTR) => fds.iter_mut().for_each(PollFd::clear_revents),
+        Err(errno) => return Err(Error::Os { call: "poll", fd: None, errno, file: None }.into()),
     }
 
     let mut asked = asked.into_iter();
@@ -85,7 +82,7 @@ pub fn select<'a, S: AsFd + ?Sized>(
             let flags = reported(&fds, fd);
             if flags.contains(PollFlags::NVAL) {
                 let fd = Some(fd.as_raw_fd());
-                return Err(Error::Os { call: "poll", fd, errno: Errno::BADF }.into());
+                return Err(Error::Os { call: "poll", fd, errno: Errno::BADF, file: None }.into());
             }
             if flags.intersects(counts_as) {
                 ready.push(*source);

@@ -5,7 +5,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io;
 
 use super::{Backend, Kind, check_pollable};
-use crate::error::{Error, os};
+use crate::error::Error;
 use crate::events::{Events, Interest};
 use crate::platform::HALF_CLOSE;
 use crate::storage::{List, Storage};

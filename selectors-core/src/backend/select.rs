@@ -5,7 +5,7 @@ use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::{self, Errno};
 
 use super::{Backend, Kind, check_pollable};
-use crate::error::{Error, os};
+use crate::error::Error;
 use crate::events::{Events, Interest};
 use crate::storage::{List, Storage};
 use crate::table::{Token, Watched};
