@@ -308,7 +308,8 @@ fn a_table_without_memory_is_full() {
 /// The lists of a growing table without its hash map.
 enum WithoutIndex {}
 
-impl Storage for WithoutIndex {
+// SAFETY: containers of the two crates, and an `Arc` leads to one cell.
+unsafe impl Storage for WithoutIndex {
     type List<T> = GrowableList<T>;
     type Index = Scan;
     type Wake = Arc<WakeCell>;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
-use selectors_core::{Error, Events, WakeCell};
+use selectors_core::{Error, Events, FileKind, WakeCell};
 use selectors_std::{select, wait};
 
 use common::support::{NOW, SOON, apart, beyond_select, pair};
@@ -115,7 +115,9 @@ fn what_cannot_be_polled_is_an_error() {
 
 /// `poll` says `POLLNVAL` to it.
 fn is_refused(fd: BorrowedFd<'_>) {
-    let refused = Error::Os { call: "poll", fd: Some(fd.as_raw_fd()), errno: Errno::BADF };
+    // Only an open one has a kind.
+    let file = rustix::io::fcntl_getfd(fd).is_ok().then_some(FileKind::Device);
+    let refused = Error::Os { call: "poll", fd: Some(fd.as_raw_fd()), errno: Errno::BADF, file };
     for events in [READ, WRITE, PRIORITY, READ | WRITE | PRIORITY] {
         assert_eq!(wait(fd, events, SOON), Err(refused));
     }

@@ -18,7 +18,7 @@ fn limit(most: u64) {
 }
 
 fn refused(fd: Option<i32>) -> Error {
-    Error::Os { call: "poll", fd, errno: Errno::INVAL }
+    Error::Os { call: "poll", fd, errno: Errno::INVAL, file: None }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A storage whose lists refuse to grow at any of the places where a selector
 //! makes them grow: what was pushed before must be taken back.
 
+#![allow(unsafe_code, reason = "a storage of its own")]
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -44,7 +46,8 @@ impl<T> DerefMut for Limited<T> {
     }
 }
 
-impl<T> List<T> for Limited<T> {
+// SAFETY: the list inside, which may also refuse a push.
+unsafe impl<T> List<T> for Limited<T> {
     fn push(&mut self, item: T) -> Result<(), T> {
         match LEFT.get() {
             Some(0) => return Err(item),
@@ -61,7 +64,8 @@ impl<T> List<T> for Limited<T> {
 
 enum Refusing {}
 
-impl Storage for Refusing {
+// SAFETY: the containers are as their traits demand, and an `Arc` leads to one cell.
+unsafe impl Storage for Refusing {
     type List<T> = Limited<T>;
     type Index = HashIndex;
     type Wake = Arc<WakeCell>;

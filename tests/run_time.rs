@@ -260,7 +260,7 @@ mod forbidden {
     const REFUSALS: [i32; 2] = [EPERM, ENOSYS];
 
     fn refused(call: &'static str, errno: i32) -> Error {
-        Error::Os { call, fd: None, errno: Errno::from_raw_os_error(errno) }
+        Error::Os { call, fd: None, errno: Errno::from_raw_os_error(errno), file: None }
     }
 
     #[test]
@@ -322,6 +322,6 @@ mod forbidden {
     fn a_wait_for_one_that_is_refused() {
         let wait = || wait(std::io::stdout(), Events::WRITE, NOW);
         let Some(answer) = without(ENOMEM, &[SYS_ppoll], wait) else { return };
-        assert_eq!(answer, Err(Error::Os { call: "poll", fd: Some(1), errno: Errno::NOMEM }));
+        assert_eq!(answer, Err(Error::Os { call: "poll", fd: Some(1), errno: Errno::NOMEM, file: None }));
     }
 }

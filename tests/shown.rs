@@ -1,4 +1,5 @@
 //! What people are shown: the messages of errors, and `Debug` of everything.
+#![allow(unsafe_code, reason = "a backend by itself")]
 
 mod common;
 
@@ -87,9 +88,9 @@ fn refusals_of_the_kernel_come_with_advice() {
         ("epoll_ctl", Errno::NOMEM, ""),
     ];
     for (call, errno, advice) in shown {
-        let with = Error::Os { call, fd: Some(7), errno };
+        let with = Error::Os { call, fd: Some(7), errno, file: None };
         assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
-        let without = Error::Os { call, fd: None, errno };
+        let without = Error::Os { call, fd: None, errno, file: None };
         assert_eq!(without.to_string(), format!("{call}: {errno}{advice}"));
         assert_eq!((without.errno(), std::io::Error::from(without).kind()), (Some(errno), errno.kind()));
     }
@@ -136,8 +137,10 @@ fn cells() {
 
 /// How a backend is shown that watches this descriptor.
 fn shown<B: Backend + Debug>(fd: BorrowedFd<'_>) -> String {
-    let mut backend = B::new().unwrap();
-    backend.add(fd, Token::from_u64(1 << 32), Events::WRITE.into()).unwrap();
+    // SAFETY: what is added stays open as long as the backend.
+    let mut backend = unsafe { B::new() }.unwrap();
+    // SAFETY: as above.
+    unsafe { backend.add(fd, Token::from_u64(1 << 32), Events::WRITE.into()) }.unwrap();
     format!("{backend:?}")
 }
 

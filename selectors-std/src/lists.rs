@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use selectors_core::{Error, in_steps};
+use selectors_core::{Error, Events, in_steps, wait};
 
 /// Waits until a source in one of three lists is ready, like Python's
 /// `select.select`.
@@ -81,8 +81,8 @@ pub fn select<'a, S: AsFd + ?Sized>(
         for (source, (fd, _)) in list.iter().zip(&mut asked) {
             let flags = reported(&fds, fd);
             if flags.contains(PollFlags::NVAL) {
-                let fd = Some(fd.as_raw_fd());
-                return Err(Error::Os { call: "poll", fd, errno: Errno::BADF, file: None }.into());
+                // Closed, or not to be polled: this says which.
+                wait(fd, Events::READ, Some(Duration::ZERO))?;
             }
             if flags.intersects(counts_as) {
                 ready.push(*source);

@@ -158,7 +158,7 @@ pub fn modify_to_the_same_makes_no_system_call<B: Kernel, M: Table>() {
     assert_eq!(selector.modify(fd, Events::READ.with_mode(Mode::Level)), Ok(()));
     for changed in [Events::WRITE.into(), (Events::READ | Events::WRITE).into(), Events::READ.one_shot()] {
         let error = selector.modify(fd, changed).unwrap_err();
-        let Error::Os { call, fd: about, errno } = error else { panic!("{error}") };
+        let Error::Os { call, fd: about, errno, .. } = error else { panic!("{error}") };
         assert_eq!((about, errno), (Some(fd), Errno::BADF));
         let text = error.to_string();
         assert!(text.contains(call) && text.contains(&fd.to_string()), "{text}");

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::io::{Errno, dup};
-use selectors_core::{Error, Events, Kind, Mode, RegisterError, Selector};
+use selectors_core::{Error, Events, FileKind, Kind, Mode, RegisterError, Selector};
 
 use crate::support::{Kernel, NOW, SOON, Table, agree, agree_beside, apart, beyond_select, pair, ready};
 
@@ -281,7 +281,7 @@ pub fn refuses_a_closed_descriptor<B: Kernel, M: Table>() {
     unsafe {
         selector.register_raw(two.as_raw_fd(), Events::WRITE, "open").unwrap();
         let refused = selector.register_raw(closed, Events::READ, "closed").unwrap_err();
-        let Error::Os { call, fd, errno } = refused.error else { panic!("{refused}") };
+        let Error::Os { call, fd, errno, .. } = refused.error else { panic!("{refused}") };
         assert_eq!((fd, errno, refused.fileobj, refused.data), (Some(closed), Errno::BADF, closed, "closed"));
         let text = refused.to_string();
         assert!(text.contains(call) && text.contains(&closed.to_string()), "{text}");
@@ -303,7 +303,8 @@ pub fn a_regular_file<B: Kernel, M: Table>() {
     if let Err(refused) = answer {
         assert_eq!(selector.kind(), Kind::Epoll);
         let (error, text, data) = why(refused, number, &drops);
-        assert_eq!(error, Error::Os { call: "epoll_ctl", fd: Some(number), errno: Errno::PERM });
+        let file = Some(FileKind::Regular);
+        assert_eq!(error, Error::Os { call: "epoll_ctl", fd: Some(number), errno: Errno::PERM, file });
         assert!(text.contains("epoll_ctl") && text.contains(&number.to_string()), "{text}");
         assert_eq!(data, "file");
         assert!(selector.get_map().is_empty());

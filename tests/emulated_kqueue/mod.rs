@@ -21,10 +21,10 @@ pub use backend::Kqueue;
 // What `backend` finds above itself.
 use rustix::fd::RawFd;
 use rustix::io::Errno;
-use selectors_core::backend::{Backend, Token, Watched};
+use selectors_core::backend::{Backend, Rebuilt, Token, Watched};
 use selectors_core::{Error, Events, Interest, Kind, Mode};
 use sys as kqueue_sys;
 
 fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
-    Error::Os { call, fd, errno }
+    Error::Os { call, fd, errno, file: None }
 }

@@ -58,7 +58,7 @@ pub(super) fn under<T: Send>(call: Call, errno: Errno, run: impl FnOnce() -> T +
 }
 
 pub(super) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
-    Error::Os { call, fd, errno }
+    Error::Os { call, fd, errno, file: None }
 }
 
 pub(super) const LEVEL: Mode = Mode::Level;

@@ -1,4 +1,5 @@
 //! A backend between selector and kernel refuses.
+#![allow(unsafe_code, reason = "a backend of its own")]
 
 use std::cell::Cell;
 use std::io::Write;
@@ -6,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::event::Timespec;
 use rustix::io::Errno;
-use selectors_core::backend::{Backend, Epoll, Poll, Select, Token, Watched};
+use selectors_core::backend::{Backend, Epoll, Poll, Rebuilt, Select, Token, Watched};
 use selectors_core::storage::Fixed;
 use selectors_core::{Error, Events, Interest, Kind, Mode};
 use selectors_std::Growable;
@@ -22,7 +23,7 @@ fn refuse(call: &'static str) -> Result<(), Error> {
     match NEXT.get() {
         Some((one, errno)) if one == call => {
             NEXT.set(None);
-            Err(Error::Os { call, fd: None, errno })
+            Err(Error::Os { call, fd: None, errno, file: None })
         }
         _ => Ok(()),
     }
@@ -30,26 +31,30 @@ fn refuse(call: &'static str) -> Result<(), Error> {
 
 struct Refusing<B>(B);
 
-impl<B: Backend> Backend for Refusing<B> {
+// SAFETY: each method that does not refuse is that of the backend inside.
+unsafe impl<B: Backend> Backend for Refusing<B> {
     const KIND: Option<Kind> = B::KIND;
 
-    fn new() -> Result<Self, Error> {
+    unsafe fn new() -> Result<Self, Error> {
         refuse("new")?;
-        B::new().map(Self)
+        // SAFETY: the caller's promise.
+        unsafe { B::new() }.map(Self)
     }
 
     fn kind(&self) -> Kind {
         self.0.kind()
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
         refuse("add")?;
-        self.0.add(fd, token, interest)
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(fd, token, interest) }
     }
 
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
         refuse("modify")?;
-        self.0.modify(old, new)
+        // SAFETY: the caller's promise.
+        unsafe { self.0.modify(old, new) }
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
@@ -60,8 +65,14 @@ impl<B: Backend> Backend for Refusing<B> {
         self.0.disarm(fired);
     }
 
-    fn wait(&mut self, timeout: Option<&Timespec>) -> Result<usize, Error> {
-        refuse("wait")?;
+    fn is_watched(&self, registration: &Watched<'_>) -> bool {
+        self.0.is_watched(registration)
+    }
+
+    fn wait(&mut self, timeout: Option<&Timespec>) -> rustix::io::Result<usize> {
+        if let Err(error) = refuse("wait") {
+            return Err(error.errno().unwrap());
+        }
         self.0.wait(timeout)
     }
 
@@ -81,13 +92,14 @@ impl<B: Backend> Backend for Refusing<B> {
         self.0.take_wake(token)
     }
 
-    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
-        self.0.rebuild(watched)
+    unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.rebuild(watched) }
     }
 }
 
 fn one<B: Backend, M: Table>(errno: Errno) {
-    let error = |call| Error::Os { call, fd: None, errno };
+    let error = |call| Error::Os { call, fd: None, errno, file: None };
     let next = |call| NEXT.set(Some((call, errno)));
     next("new");
     assert_eq!(Watching::<Refusing<B>, M>::new().map(|_| ()), Err(error("new")));

@@ -62,7 +62,7 @@ fn works(selector: &mut KqueueSelector<&UnixStream>, told: &[(&UnixStream, Event
 #[test]
 fn opening_fails() {
     let refused = failing(0, Failure::Call(Errno::MFILE), KqueueSelector::<OwnedFd>::new).0.unwrap_err();
-    assert_eq!(refused, Error::Os { call: "kqueue", fd: None, errno: Errno::MFILE });
+    assert_eq!(refused, Error::Os { call: "kqueue", fd: None, errno: Errno::MFILE, file: None });
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn register_fails_at_each_call() {
                 (Err(refused), Some(errno)) => {
                     assert!(failed);
                     let fd = Some(one.as_raw_fd());
-                    assert_eq!(refused.error, Error::Os { call: "kevent", fd, errno });
+                    assert_eq!(refused.error, Error::Os { call: "kevent", fd, errno, file: None });
                     assert_eq!((refused.fileobj.as_raw_fd(), refused.data), (one.as_raw_fd(), "data"));
                     agree(&selector);
                     selector.register(&one, interest, "again").unwrap();
@@ -233,7 +233,7 @@ fn select_fails() {
         let (answer, _) = failing(0, failure, || selector.select(SOON));
         match (failure, errno(failure)) {
             (Failure::Call(_), Some(errno)) => {
-                assert_eq!(answer, Err(Error::Os { call: "kevent", fd: None, errno }));
+                assert_eq!(answer, Err(Error::Os { call: "kevent", fd: None, errno, file: None }));
             }
             (_, None) => assert_eq!(answer, Ok(0)),
             // A wait makes no changes that could be refused.
@@ -313,8 +313,10 @@ fn is_shown_with_what_is_left() {
     use rustix::fd::AsFd;
     use selectors_core::backend::{Backend, Token};
     let (ours, _theirs) = pair();
-    let mut queue = Kqueue::<4>::new().unwrap();
-    queue.add(ours.as_fd(), Token::from_u64(1 << 32), WRITE.into()).unwrap();
+    // SAFETY: what is added stays open as long as the queue.
+    let mut queue = unsafe { Kqueue::<4>::new() }.unwrap();
+    // SAFETY: as above.
+    unsafe { queue.add(ours.as_fd(), Token::from_u64(1 << 32), WRITE.into()) }.unwrap();
     let own = queue.as_fd().as_raw_fd();
     assert_eq!(format!("{queue:?}"), format!("Kqueue {{ fd: {own}, pending: 0 }}"));
     assert_eq!(queue.wait(None), Ok(1));

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use rustix::event::Timespec;
 use rustix::io::Errno;
-use selectors_core::backend::{Backend, Token, Watched};
+use selectors_core::backend::{Backend, Rebuilt, Token, Watched};
 use selectors_core::{Error, Events, Interest, Kind};
 
 /// One entry of the kernel's set, if there were one.
@@ -45,12 +45,9 @@ pub struct Fake {
 }
 
 impl Kernel {
-    fn call(&mut self, call: &'static str, fd: Option<RawFd>) -> Result<(), Error> {
+    fn call(&mut self) -> Result<(), Errno> {
         self.calls += 1;
-        match self.refusal.take() {
-            Some(errno) => Err(Error::Os { call, fd, errno }),
-            None => Ok(()),
-        }
+        self.refusal.take().map_or(Ok(()), Err)
     }
 
     /// What the selector says of a registration must be what it said before.
@@ -66,10 +63,12 @@ impl Kernel {
     }
 }
 
-impl Backend for Fake {
+#[allow(unsafe_code)]
+// SAFETY: it makes no system call.
+unsafe impl Backend for Fake {
     const KIND: Option<Kind> = Some(Kind::Epoll);
 
-    fn new() -> Result<Self, Error> {
+    unsafe fn new() -> Result<Self, Error> {
         kernel(|kernel| *kernel = Kernel::default());
         Ok(Self { batch: VecDeque::new() })
     }
@@ -78,20 +77,21 @@ impl Backend for Fake {
         Kind::Epoll
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
         let fd = fd.as_raw_fd();
         kernel(|kernel| {
-            kernel.call("add", Some(fd))?;
+            kernel.call().map_err(|errno| Error::Os { call: "add", fd: Some(fd), errno, file: None })?;
             assert!(kernel.set.iter().all(|entry| entry.fd != fd && entry.token != token), "{fd} is there");
             kernel.set.push(Entry { fd, token, interest, armed: true });
             Ok(())
         })
     }
 
-    fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
+    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
         kernel(|kernel| {
             kernel.known(old);
-            kernel.call("modify", Some(old.fd.as_raw_fd()))?;
+            let fd = Some(old.fd.as_raw_fd());
+            kernel.call().map_err(|errno| Error::Os { call: "modify", fd, errno, file: None })?;
             let entry = kernel.known(old);
             (entry.interest, entry.armed) = (new, true);
             Ok(())
@@ -110,10 +110,10 @@ impl Backend for Fake {
         kernel(|kernel| kernel.known(fired).armed = false);
     }
 
-    fn wait(&mut self, _timeout: Option<&Timespec>) -> Result<usize, Error> {
+    fn wait(&mut self, _timeout: Option<&Timespec>) -> rustix::io::Result<usize> {
         assert!(self.batch.is_empty(), "events are lost by this wait");
         kernel(|kernel| {
-            kernel.call("wait", None)?;
+            kernel.call()?;
             self.batch = std::mem::take(&mut kernel.raised);
             Ok(self.batch.len())
         })
@@ -135,9 +135,11 @@ impl Backend for Fake {
         false
     }
 
-    fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Result<bool, Error> {
+    unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
         kernel(|kernel| {
-            kernel.call("rebuild", None)?;
+            if kernel.call().is_err() {
+                return Rebuilt::Refused;
+            }
             let mut count = 0;
             for entry in watched {
                 kernel.known(&entry);
@@ -145,7 +147,7 @@ impl Backend for Fake {
             }
             assert_eq!(count, kernel.set.len(), "not everything is watched again");
             kernel.rebuilds += 1;
-            Ok(true)
+            Rebuilt::Done
         })
     }
 }

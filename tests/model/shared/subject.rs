@@ -150,7 +150,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     }
 
     fn os(&self, fd: RawFd, errno: Errno) -> Error {
-        Error::Os { call: self.kernel.call(), fd: Some(fd), errno }
+        Error::Os { call: self.kernel.call(), fd: Some(fd), errno, file: None }
     }
 
     /// The model of `register`.
