@@ -69,7 +69,7 @@ const COSTS: &[Cost] = &[
     cost("wait for ever, ready", &["wait"], &["wait"]),
     cost("unregister", &["epoll_ctl"], &[]),
     cost("unregister what is not", &[], &[]),
-    cost("waker", &["eventfd2", "read", "epoll_ctl"], &["eventfd2", "read", "fcntl"]),
+    cost("waker", &["getpid", "eventfd2", "epoll_ctl"], &["getpid", "eventfd2", "fcntl"]),
     cost("wake", &["write"], &["write"]),
     cost("wake again", &[], &[]),
     cost("woken", &["wait"], &["wait", "read"]),

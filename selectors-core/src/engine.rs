@@ -14,7 +14,7 @@ use crate::key::{KeyMut, SelectorKey};
 use crate::storage::Index;
 use crate::table::{Keys, Slot, Token, Watched};
 use crate::wait::in_steps;
-use crate::waker::WakeCell;
+use crate::waker::Hold;
 
 /// What a selector has done so far.
 ///
@@ -65,7 +65,7 @@ pub(crate) const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 /// What a wait needs of a waker.
 #[derive(Clone, Copy)]
 pub(crate) struct Wake<'a> {
-    pub(crate) cell: &'a WakeCell,
+    pub(crate) cell: Hold<'a>,
     pub(crate) token: Token,
 }
 

@@ -11,7 +11,7 @@ use crate::events::{Events, Interest};
 use crate::key::{Fileno, KeyMut, SelectorKey};
 use crate::map::KeyMap;
 use crate::storage::Storage;
-use crate::table::{Table, Token};
+use crate::table::Table;
 use crate::waker::{Attached, Waker};
 
 /// Waits until some of many descriptors are ready.
@@ -244,7 +244,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     }
 
     fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, RegisterError<S, D>> {
-        let wakers = self.waker.as_ref().and_then(|held| held.cell.watched()).map(|fd| fd.as_raw_fd());
+        let wakers = self.waker.as_ref().and_then(|held| held.hold().watched()).map(|fd| fd.as_raw_fd());
         self.table.grow();
         self.engine.register(self.table.keys(), key, wakers)
     }
@@ -554,7 +554,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         M::Wake: Default,
     {
         match &self.waker {
-            Some(held) => Ok(Waker(held.cell.clone())),
+            Some(held) => Ok(held.waker()),
             None => self.waker_in(M::Wake::default()),
         }
     }
@@ -585,21 +585,20 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// ```
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
         if let Some(held) = &self.waker {
-            let same = core::ptr::eq(&raw const *held.cell, &raw const *cell);
-            return if same { Ok(Waker(cell)) } else { Err(Error::WakerInUse) };
+            return if held.holds(&cell) { Ok(held.waker()) } else { Err(Error::WakerInUse) };
         }
-        cell.attach()?;
         // From here on dropping it sets the cell free.
-        let mut held = Attached { cell: cell.clone(), token: Token::NONE };
-        let fd = held.cell.watched().ok_or(Error::WakerClosed)?;
+        let mut held = Attached::new(cell)?;
+        let fd = held.hold().watched().ok_or(Error::WakerClosed)?;
         if self.table.get(fd.as_raw_fd()).is_some() {
             // To unregister the closed one would take the waker out of the kernel's set.
             return Err(Error::AlreadyRegistered { fd: fd.as_raw_fd() });
         }
         self.table.grow();
         held.token = self.engine.register_waker(self.table.keys(), fd)?;
+        let waker = held.waker();
         self.waker = Some(held);
-        Ok(Waker(cell))
+        Ok(waker)
     }
 
     /// Ends all: closes the kernel object, then the sources. As dropping it does, so it is seldom needed.

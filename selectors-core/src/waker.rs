@@ -2,17 +2,20 @@
 
 use core::fmt;
 use core::ops::Deref;
-use core::sync::atomic::{self, AtomicI32, AtomicU8, Ordering};
+use core::sync::atomic::{self, AtomicI32, AtomicU32, Ordering};
 
-use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::fd::{BorrowedFd, RawFd};
 use rustix::io::Errno;
+use rustix::process::getpid;
 
-use crate::engine::Wake;
 use crate::error::{Error, os};
-use crate::platform::{if_eventfd, if_no_eventfd};
 
+mod attached;
+mod ends;
 mod state;
-use state::{Errand, State};
+pub(crate) use attached::{Attached, Hold};
+use ends::Ends;
+use state::{Attachment, Errand, State, Writing};
 
 /// What a selector and its [`Waker`]s share: the descriptor that is written to, and a flag that
 /// makes one system call of a burst of wakes.
@@ -37,10 +40,16 @@ use state::{Errand, State};
 /// ```
 pub struct WakeCell {
     state: State,
-    /// The end that is watched, and the end that is written to: the same for an eventfd. Once made
-    /// they stay open as long as the cell lives, because a waker may be about to write.
-    read: AtomicI32,
-    write: AtomicI32,
+    /// Which process attached the cell last, and so made the descriptors; negative while it takes the cell from the process
+    /// that it was forked from. 0 for none.
+    ///
+    /// A process is known by its number. A child with the number of the process that attached the cell, as the
+    /// first ones of two process namespaces both have 1, takes its descriptors for its own: see `reset`.
+    owner: AtomicI32,
+    /// What the attachment uses.
+    ends: Ends,
+    /// What an earlier one used, while a wake is still being written to it.
+    late: Ends,
 }
 
 impl WakeCell {
@@ -51,129 +60,227 @@ impl WakeCell {
     /// ```
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: State(AtomicU8::new(0)), read: AtomicI32::new(-1), write: AtomicI32::new(-1) }
+        Self {
+            state: State { word: AtomicU32::new(0), writing: AtomicU32::new(0) },
+            owner: AtomicI32::new(0),
+            ends: Ends::none(),
+            late: Ends::none(),
+        }
     }
 
-    /// Wakes the selector that holds this cell; see [`Waker::wake`].
+    /// Wakes the selector that holds this cell now.
+    ///
+    /// This is for signal handlers, which find the cell in a `static`. A [`Waker`] wakes only the selector that it was
+    /// made by.
+    ///
+    /// # Errors
+    ///
+    /// As [`Waker::wake`], with [`Error::WakerClosed`] if no selector holds the cell.
     ///
     /// ```
     /// # use selectors_core::{Error, WakeCell};
     /// let cell = WakeCell::new();
     /// assert_eq!(cell.wake(), Err(Error::WakerClosed)); // no selector has it
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`Waker::wake`].
     #[inline]
     pub fn wake(&self) -> Result<(), Error> {
-        match self.state.wake() {
-            Errand::Write => {}
-            Errand::Pending => return Ok(()),
-            Errand::Closed => return Err(Error::WakerClosed),
-        }
-        let Some(fd) = self.borrow(&self.write) else { return Err(Error::WakerClosed) };
-        loop {
-            match rustix::io::write(fd, &1_u64.to_ne_bytes()) {
-                Err(Errno::INTR) => {}
-                // Full: the wait will end all the same.
-                Ok(_) | Err(Errno::AGAIN) => return Ok(()),
-                Err(errno) => {
-                    self.state.forget_wake();
-                    return Err(os("write", None, errno));
-                }
-            }
-        }
+        self.wake_of(None)
     }
 
-    /// Takes the cell for a selector, and answers with the descriptor to watch.
-    pub(crate) fn attach(&self) -> Result<BorrowedFd<'_>, Error> {
-        if !self.state.take() {
-            return Err(Error::WakerInUse);
-        }
-        if self.read.load(Ordering::Acquire) < 0 {
-            match open() {
-                Ok((read, write)) => {
-                    let write = write.map_or(read, |fd| fd);
-                    self.write.store(write, Ordering::Release);
-                    self.read.store(read, Ordering::Release);
-                }
-                Err(error) => {
-                    self.detach();
-                    return Err(error);
-                }
-            }
-        }
-        // Left over from an earlier selector.
-        self.drain();
-        self.state.open();
-        self.borrow(&self.read).ok_or(Error::WakerClosed)
-    }
-
-    /// From now on wakes are told that nobody waits.
-    pub(crate) fn detach(&self) {
-        self.state.close();
-    }
-
-    /// The descriptor to watch.
-    pub(crate) fn watched(&self) -> Option<BorrowedFd<'_>> {
-        self.borrow(&self.read)
-    }
-
-    /// Marks the wakes so far as seen; those that come after need a system call again.
     #[inline]
-    pub(crate) fn seen(&self) -> bool {
-        self.state.seen()
+    fn wake_of(&self, attachment: Option<Attachment>) -> Result<(), Error> {
+        match self.state.try_to_wake(attachment, || self.ends.write()) {
+            Some(errand) => self.run(errand),
+            None => self.keep_waking(attachment),
+        }
     }
 
-    /// Empties the descriptor, so that a level-triggered wait is not ended by it again.
-    pub(crate) fn drain(&self) {
-        let Some(fd) = self.borrow(&self.read) else { return };
-        let mut sink = [0_u8; 64];
-        while let Ok(64) | Err(Errno::INTR) = rustix::io::read(fd, &mut sink) {}
+    #[cold]
+    fn keep_waking(&self, attachment: Option<Attachment>) -> Result<(), Error> {
+        self.run(self.state.wake(attachment, || self.ends.write()))
     }
 
     #[inline]
     #[allow(unsafe_code)]
-    fn borrow(&self, end: &AtomicI32) -> Option<BorrowedFd<'_>> {
-        let fd = end.load(Ordering::Acquire);
-        // SAFETY: the number is not -1, so it was stored by `attach`, which had opened it for this
-        // cell; only `drop` closes it, and that can't run while `self` is borrowed.
-        (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
-    }
-}
-
-if_eventfd! {
-    /// One non-blocking, close-on-exec descriptor that can be written to and watched, or two.
-    fn open() -> Result<(RawFd, Option<RawFd>), Error> {
-        use rustix::event::{EventfdFlags, eventfd};
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| os("eventfd", None, errno))?;
-        Ok((fd.into_raw_fd(), None))
-    }
-}
-if_no_eventfd! {
-    fn open() -> Result<(RawFd, Option<RawFd>), Error> {
-        // Not pipe2, which Apple lacks; not EVFILT_USER, which NetBSD and OpenBSD lack.
-        let (read, write) = rustix::pipe::pipe().map_err(|errno| os("pipe", None, errno))?;
-        for end in [&read, &write] {
-            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)
-                .and_then(|()| rustix::io::ioctl_fionbio(end, true))
-                .map_err(|errno| os("fcntl", None, errno))?;
+    fn run(&self, errand: Errand<RawFd>) -> Result<(), Error> {
+        let (fd, writing) = match errand {
+            Errand::Write(fd, writing) => (fd, writing),
+            Errand::Pending => return Ok(()),
+            Errand::Closed => return Err(Error::WakerClosed),
+        };
+        // SAFETY: it is not -1: the number is that of an open attachment, which has descriptors. This one is open, and stays so
+        // until the end of the wake: `end` and `attach` close none while a wake is counted, and `drop` can't run
+        // while `self` is borrowed.
+        let end = unsafe {
+            // `borrow_raw` would look, for each wake.
+            core::hint::assert_unchecked(fd != -1);
+            BorrowedFd::borrow_raw(fd)
+        };
+        match rustix::io::write(end, &1_u64.to_ne_bytes()) {
+            Ok(_) if self.state.try_to_end(writing) => Ok(()),
+            Ok(_) => self.written(Ok(()), writing),
+            Err(errno) => self.write_again(end, errno, writing),
         }
-        Ok((read.into_raw_fd(), Some(write.into_raw_fd())))
+    }
+
+    /// The end of a wake.
+    #[cold]
+    fn written(&self, done: Result<(), Error>, writing: Writing) -> Result<(), Error> {
+        self.state.written(writing);
+        done
+    }
+
+    /// After a write that failed.
+    #[cold]
+    fn write_again(&self, end: BorrowedFd<'_>, mut errno: Errno, writing: Writing) -> Result<(), Error> {
+        let done = loop {
+            match errno {
+                Errno::INTR => {}
+                // Full: the wait will end all the same.
+                Errno::AGAIN => break Ok(()),
+                _ => {
+                    self.state.forget_wake(writing);
+                    break Err(os("write", None, errno));
+                }
+            }
+            match rustix::io::write(end, &1_u64.to_ne_bytes()) {
+                Ok(_) => break Ok(()),
+                Err(again) => errno = again,
+            }
+        };
+        self.written(done, writing)
+    }
+
+    /// Forgets the cell's descriptors without closing them, and every selector that holds the cell.
+    ///
+    /// This is for a program that closes all descriptors, as daemons do after `fork`, and can't drop its selectors
+    /// before: their sources would be closed with them. It is like a new cell then. Wakers made before
+    /// return [`Error::WakerClosed`].
+    ///
+    /// **A selector that is dropped before needs no reset.**
+    /// ```
+    /// # use selectors_core::{DefaultSelector, Error, WakeCell};
+    /// # use rustix::fd::OwnedFd;
+    /// static WAKE: WakeCell = WakeCell::new();
+    ///
+    /// let mut selector = DefaultSelector::<OwnedFd, (), 4>::new()?;
+    /// let waker = selector.waker_in(&WAKE)?;
+    /// // Here the program forks, and the child calls `closefrom(3)`.
+    /// std::mem::forget(selector); // it owns descriptors which are closed already
+    /// // SAFETY: no selector uses the cell any more, and there is no other thread.
+    /// unsafe { WAKE.reset() };
+    ///
+    /// let mut selector = DefaultSelector::<OwnedFd, (), 4>::new()?;
+    /// let next = selector.waker_in(&WAKE)?;
+    /// assert_eq!(waker.wake(), Err(Error::WakerClosed));
+    /// next.wake()?;
+    /// assert_eq!(selector.select(None)?, 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// The caller must ensure that
+    ///
+    /// - no selector that holds the cell is used again, except that it may be dropped if its own descriptors are still open;
+    /// - no other thread uses the cell or one of its wakers during this call, nor was in the middle of a wake
+    ///   when the descriptors were closed.
+    #[allow(unsafe_code)]
+    pub unsafe fn reset(&self) {
+        self.forget();
+        self.owner.store(0, Ordering::Release);
+        self.state.release();
+    }
+
+    /// Goes on without what another process has, or what is closed already.
+    fn forget(&self) {
+        self.state.take_over();
+        // After the exchange in there: a wake which finds one of these gone finds its attachment gone, too.
+        self.ends.forget();
+        self.late.forget();
+    }
+
+    /// Takes the cell for a selector.
+    fn attach(&self) -> Result<Attachment, Error> {
+        self.take(getpid().as_raw_pid())?;
+        self.close_unused();
+        if self.ends.are_open() {
+            // In use by a wake that is late, and by one before it.
+            self.watched().into_iter().for_each(ends::drain);
+        } else if let Err(error) = self.ends.open() {
+            self.state.release();
+            return Err(error);
+        }
+        Ok(self.state.open())
+    }
+
+    fn take(&self, this: i32) -> Result<(), Error> {
+        let owner = self.owner.load(Ordering::Acquire);
+        if owner == this {
+            return if self.state.take() { Ok(()) } else { Err(Error::WakerInUse) };
+        }
+        // No thread of this process has attached it: it is new, or this process was forked. The descriptors are
+        // shared with the other process then, or even closed. The first thread gets it; there is no other one which could
+        // have made the number negative.
+        let first = owner != -this
+            && self.owner.compare_exchange(owner, -this, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if !first {
+            return Err(Error::WakerInUse);
+        }
+        self.forget();
+        self.owner.store(this, Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends an attachment: its wakers have nothing to wake any more.
+    fn end(&self, attachment: Attachment) {
+        // A child that drops the selector which it has inherited ends nothing: neither its parent's attachment, nor
+        // one that it has made itself since.
+        if self.owner.load(Ordering::Acquire) != getpid().as_raw_pid() || !self.state.close(attachment) {
+            return;
+        }
+        self.close_unused();
+        if self.ends.are_open() && !self.late.are_open() {
+            // A wake is being written to them, and must not wake the next selector.
+            self.ends.move_to(&self.late);
+        }
+        self.state.release();
+    }
+
+    /// Closes the descriptors, unless a wake is still being written. The cell must be taken and not open.
+    ///
+    /// So a wake that is late ends no wait of the next selector, which has other descriptors. Except when one
+    /// thread is in the middle of its write while two attachments end: the next one uses the descriptors of the
+    /// second, and a wait of it may end without a wake if it was to this one that the thread writes. No wake is lost by that.
+    #[allow(unsafe_code)]
+    fn close_unused(&self) {
+        if self.state.writes_are_over() {
+            // SAFETY: nothing borrows them: no write is left, none begins, as the cell is not open, and the selector
+            // which watched them has dropped its backend. And this process has not closed them: they are its own,
+            // as the cell is taken, and `reset` has its caller call it after it closed them.
+            unsafe {
+                self.late.close();
+                self.ends.close();
+            }
+        }
+    }
+
+    /// The descriptor to watch.
+    #[inline]
+    #[allow(unsafe_code)]
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        // SAFETY: it is open, and stays so: the caller has taken the cell, and ends that with no borrow left.
+        self.ends.are_open().then(|| unsafe { BorrowedFd::borrow_raw(self.ends.read()) })
     }
 }
 
 impl Drop for WakeCell {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        let (read, write) = (*self.read.get_mut(), *self.write.get_mut());
-        for fd in [read, write].iter().take(if read == write { 1 } else { 2 }) {
-            if *fd >= 0 {
-                // SAFETY: opened by `attach` for this cell, which nobody borrows any more.
-                drop(unsafe { OwnedFd::from_raw_fd(*fd) });
-            }
+        // SAFETY: nothing borrows them, as nothing borrows the cell. `reset` is for those that were closed in another way.
+        unsafe {
+            self.late.close();
+            self.ends.close();
         }
     }
 }
@@ -209,8 +316,11 @@ impl fmt::Debug for WakeCell {
 /// assert_eq!(waker.wake(), Err(Error::WakerClosed));
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Waker<W>(pub(crate) W);
+#[derive(Clone, Copy)]
+pub struct Waker<W> {
+    cell: W,
+    attachment: Attachment,
+}
 
 impl<W: Deref<Target = WakeCell>> Waker<W> {
     /// Ends the selector's wait, or the next one if it is not waiting: that returns without delay.
@@ -240,96 +350,15 @@ impl<W: Deref<Target = WakeCell>> Waker<W> {
     #[doc(alias = "notify")]
     #[inline]
     pub fn wake(&self) -> Result<(), Error> {
-        self.0.wake()
+        self.cell.wake_of(Some(self.attachment))
     }
 }
 
-/// A selector's hold on its cell.
-pub(crate) struct Attached<W: Deref<Target = WakeCell>> {
-    pub(crate) cell: W,
-    pub(crate) token: crate::table::Token,
-}
-
-impl<W: Deref<Target = WakeCell>> Attached<W> {
-    pub(crate) fn wake(&self) -> Wake<'_> {
-        Wake { cell: &self.cell, token: self.token }
-    }
-}
-
-impl<W: Deref<Target = WakeCell>> Drop for Attached<W> {
-    fn drop(&mut self) {
-        self.cell.detach();
+impl<W: fmt::Debug> fmt::Debug for Waker<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waker").field(&self.cell).finish()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use core::time::Duration;
-
-    use rustix::fd::{AsRawFd, RawFd};
-
-    use super::WakeCell;
-    use crate::backend::{Backend, Poll, Queue, Sets};
-    use crate::error::Error;
-    use crate::events::Events;
-    use crate::selector::Selector;
-    use crate::storage::Fixed;
-
-    #[test]
-    fn a_cell_belongs_to_one_selector_at_a_time() {
-        let cell = WakeCell::new();
-        assert_eq!(cell.wake(), Err(Error::WakerClosed));
-        let first = cell.attach().unwrap().as_raw_fd();
-        assert_eq!(cell.attach().unwrap_err(), Error::WakerInUse);
-        assert_eq!(cell.wake(), Ok(()));
-        cell.detach();
-        assert_eq!(cell.wake(), Err(Error::WakerClosed));
-        let again = cell.attach().unwrap().as_raw_fd();
-        assert_eq!(first, again);
-    }
-
-    #[test]
-    fn a_burst_is_one_write() {
-        let cell = WakeCell::new();
-        let fd = cell.attach().unwrap();
-        for _ in 0..100 {
-            cell.wake().unwrap();
-        }
-        let mut count = [0; 8];
-        assert_eq!(rustix::io::read(fd, &mut count), Ok(8));
-        assert_eq!(u64::from_ne_bytes(count), 1);
-        cell.seen();
-        cell.wake().unwrap();
-        assert_eq!(rustix::io::read(fd, &mut count), Ok(8));
-    }
-
-    #[allow(unsafe_code)]
-    fn a_number_is_the_wakers_or_a_keys<B: Backend>(cell: &'static WakeCell) {
-        let Ok(mut selector) = Selector::<B, RawFd, (), Fixed<4>>::new() else {
-            return assert_eq!(B::KIND, None, "the platform has it");
-        };
-        // As if a key's descriptor had been closed, and its number given to the waker's.
-        let fd = cell.attach().unwrap().as_raw_fd();
-        cell.detach();
-        // SAFETY: the cell keeps it open.
-        unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap();
-        assert_eq!(selector.waker_in(cell).unwrap_err(), Error::AlreadyRegistered { fd });
-        let _ = selector.unregister(fd).unwrap();
-
-        let waker = selector.waker_in(cell).unwrap();
-        // SAFETY: as above.
-        let refused = unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap_err();
-        assert_eq!(refused.error, Error::AlreadyRegistered { fd });
-        waker.wake().unwrap();
-        assert_eq!(selector.select(Some(Duration::from_secs(20))), Ok(1));
-        assert!(selector.next_ready().is_none() && selector.get_map().is_empty());
-    }
-
-    #[test]
-    fn a_number_is_watched_once() {
-        static CELLS: [WakeCell; 3] = [const { WakeCell::new() }; 3];
-        a_number_is_the_wakers_or_a_keys::<Queue<4>>(&CELLS[0]);
-        a_number_is_the_wakers_or_a_keys::<Poll<Fixed<4>>>(&CELLS[1]);
-        a_number_is_the_wakers_or_a_keys::<Sets<Fixed<4>>>(&CELLS[2]);
-    }
-}
+mod tests;

@@ -77,6 +77,7 @@ macro_rules! pair {
                     none_of_many_threads_is_lost, each_wake_is_answered, from_a_signal_handler,
                     between_two_waits, while_events_wait_to_be_taken, is_no_key, with_keys_that_come_and_go,
                     may_be_copied_and_sent, one_cell_for_one_selector, outlives_its_selector,
+                    a_stale_one_swallows_no_wake, a_late_wake_is_not_for_the_next_selector,
                     wakes_while_selectors_come_and_go, never_blocks, is_close_on_exec;
                 time: never_early, never_early_again_and_again, one_descriptor_never_early, zero_does_not_wait,
                     readiness_comes_before_time, huge_ones_saturate, kept_beside_closed_descriptors;

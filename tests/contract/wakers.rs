@@ -248,7 +248,7 @@ pub fn one_cell_for_one_selector<B: Kernel, M: Table>() {
     }
 }
 
-/// The wakers of a selector that is gone say so, and leave nothing for the next one.
+/// The wakers of a selector that was dropped say so. They never wake the next one, and leave nothing for it.
 pub fn outlives_its_selector<B: Kernel, M: Table>() {
     let cell = M::cell();
     for pending in [false, true, false] {
@@ -263,10 +263,66 @@ pub fn outlives_its_selector<B: Kernel, M: Table>() {
             assert_eq!(waker.wake(), Err(Error::WakerClosed));
         }
         let mut next = Selector::<B, OwnedFd, (), M>::new().unwrap();
-        next.waker_in(cell.clone()).unwrap();
+        let own = next.waker_in(cell.clone()).unwrap();
+        for _ in 0..1000 {
+            assert_eq!(waker.wake(), Err(Error::WakerClosed));
+        }
         quiet(&mut next);
-        waker.wake().unwrap();
+        cell.wake().unwrap();
         woken(&mut next);
+        own.wake().unwrap();
+        woken(&mut next);
+    }
+}
+
+/// A waker of an earlier selector neither takes the place of a wake, nor takes one away.
+pub fn a_stale_one_swallows_no_wake<B: Kernel, M: Table>() {
+    let (cell, mut stale) = (M::cell(), Vec::new());
+    for _ in 0..5 {
+        let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
+        let waker = selector.waker_in(cell.clone()).unwrap();
+        let all_are_closed = |stale: &[Waker<M::Wake>]| {
+            assert!(stale.iter().all(|stale| stale.wake() == Err(Error::WakerClosed)));
+        };
+        for _ in 0..3 {
+            all_are_closed(&stale);
+            waker.wake().unwrap();
+            all_are_closed(&stale);
+            woken(&mut selector);
+            all_are_closed(&stale);
+            quiet(&mut selector);
+        }
+        // As a second handle, which the selector makes of what it has.
+        selector.waker_in(cell.clone()).unwrap().wake().unwrap();
+        woken(&mut selector);
+        stale.push(waker);
+    }
+}
+
+/// Also when it is in the middle of a wake while its selector is dropped and the next one attaches the cell.
+pub fn a_late_wake_is_not_for_the_next_selector<B: Kernel, M: Table>() {
+    let cell = M::cell();
+    for _ in 0..200 {
+        let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
+        let waker = selector.waker_in(cell.clone()).unwrap();
+        thread::scope(|scope| {
+            let start = Instant::now();
+            let thread = scope.spawn(move || {
+                while waker.wake() != Err(Error::WakerClosed) {
+                    assert!(start.elapsed() < LATE);
+                }
+            });
+            for _ in 0..3 {
+                assert_eq!(selector.select(SOON), Ok(1));
+            }
+            drop(selector);
+            let mut next = Selector::<B, OwnedFd, (), M>::new().unwrap();
+            let own = next.waker_in(cell.clone()).unwrap();
+            quiet(&mut next);
+            own.wake().unwrap();
+            thread.join().unwrap();
+            woken(&mut next);
+        });
     }
 }
 
