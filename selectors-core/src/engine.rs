@@ -8,9 +8,10 @@ use rustix::fd::{BorrowedFd, RawFd};
 use rustix::io::{self, Errno};
 
 use crate::backend::{Backend, Kind, Rebuilt, check_support};
-use crate::error::{Error, RegisterError, os};
+use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
-use crate::key::{KeyMut, SelectorKey};
+use crate::key::{SelectorKey, State};
+use crate::select_result::SelectResult;
 use crate::storage::Index;
 use crate::table::{Keys, Slot, Token, Watched};
 use crate::wait::in_steps;
@@ -95,7 +96,8 @@ impl<B: Backend> Engine<B> {
         Self { backend, stats: Stats::default(), zombie: 0 }
     }
 
-    fn check(&self, interest: Interest) -> Result<(), Error> {
+    /// Refuses an interest that is invalid or not supported.
+    pub(crate) fn check(&self, interest: Interest) -> Result<(), Error> {
         if !interest.events.can_be_requested() {
             return Err(Error::InvalidEvents { events: interest.events });
         }
@@ -105,7 +107,7 @@ impl<B: Backend> Engine<B> {
     /// Refuses what can be refused without a system call or a free slot.
     fn check_new<S, D, I: Index>(
         &self,
-        keys: &mut Keys<'_, S, D, I>,
+        keys: &Keys<'_, S, D, I>,
         key: &SelectorKey<S, D>,
         wakers: Option<RawFd>,
     ) -> Result<(), Error> {
@@ -113,25 +115,27 @@ impl<B: Backend> Engine<B> {
         if key.fd < 0 {
             return Err(Error::InvalidFd { fd: key.fd });
         }
-        if keys.find(key.fd).is_some() || wakers == Some(key.fd) {
+        if keys.find(key.fd.into()).is_some() || wakers == Some(key.fd) {
             return Err(Error::AlreadyRegistered { fd: key.fd });
         }
         Ok(())
     }
 
-    // Inlined into its one caller: a return fewer behind the system call, see `Selector::select`.
+    /// Registers a key, or gives it back with the error.
+    // Inlined into its callers: a return fewer behind the system call, see `Selector::select`.
     #[inline]
     #[allow(unsafe_code)]
+    #[allow(clippy::type_complexity, reason = "the key that was not registered")]
     pub(crate) fn register<'k, S, D, I: Index>(
         &mut self,
-        mut keys: Keys<'k, S, D, I>,
+        keys: Keys<'k, S, D, I>,
         key: SelectorKey<S, D>,
         wakers: Option<RawFd>,
-    ) -> Result<&'k SelectorKey<S, D>, RegisterError<S, D>> {
-        let vacancy = self.check_new(&mut keys, &key, wakers).and_then(|()| keys.vacancy());
+    ) -> Result<&'k SelectorKey<S, D>, (Error, SelectorKey<S, D>)> {
+        let vacancy = self.check_new(&keys, &key, wakers).and_then(|()| keys.vacancy());
         let mut vacancy = match vacancy {
             Ok(vacancy) => vacancy,
-            Err(error) => return Err(RegisterError::new(error, key)),
+            Err(error) => return Err((error, key)),
         };
         vacancy.claim(key.fd);
         // SAFETY: the key owns the source of the descriptor, or the caller of `register_raw` has promised that it stays
@@ -140,7 +144,7 @@ impl<B: Backend> Engine<B> {
             Ok(()) => Ok(vacancy.fill(key)),
             Err(error) => {
                 vacancy.abandon(key.fd);
-                Err(RegisterError::new(error, key))
+                Err((error, key))
             }
         }
     }
@@ -168,40 +172,75 @@ impl<B: Backend> Engine<B> {
         Ok(token)
     }
 
+    /// Changes the interest of a key that has a number, after `check`.
     #[allow(unsafe_code)]
-    pub(crate) fn modify<S, D, I: Index>(
+    pub(crate) fn modify<S, D>(
         &mut self,
-        mut keys: Keys<'_, S, D, I>,
-        fd: RawFd,
+        slot: &mut Slot<S, D>,
+        number: u32,
         interest: Interest,
     ) -> Result<(), Error> {
-        self.check(interest)?;
-        let (number, slot) = keys.find(fd).ok_or(Error::NotRegistered { fd })?;
-        let old = slot.watched(number).ok_or(Error::NotRegistered { fd })?;
-        // An edge is armed again, so that what is still ready is reported again.
-        let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
-        if unchanged && self.backend.is_watched(&old) {
-            return Ok(());
+        if let Some(old) = slot.watched(number) {
+            // An edge is armed again, so that what is still ready is reported again.
+            let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
+            if unchanged && self.backend.is_watched(&old) {
+                return Ok(());
+            }
+            // SAFETY: `old` is that of a key in the table.
+            unsafe { self.backend.modify(&old, interest)? };
+        } else {
+            self.add(slot, number, interest)?;
         }
-        // SAFETY: `old` is that of a key in the table.
-        unsafe { self.backend.modify(&old, interest)? };
-        slot.set_mask(interest.events.mask());
-        if let Some(key) = &mut slot.key {
-            key.set_interest(interest);
+        slot.arm(interest);
+        Ok(())
+    }
+
+    /// Adds a key to the kernel's set that is in the table already.
+    #[allow(unsafe_code)]
+    fn add<S, D>(&mut self, slot: &Slot<S, D>, number: u32, interest: Interest) -> Result<(), Error> {
+        match &slot.key {
+            // SAFETY: as for `register`.
+            Some(key) => unsafe { self.backend.add(key.borrow(), slot.token(number), interest) },
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a key out of the kernel's set.
+    pub(crate) fn pause<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) {
+        if let Some(old) = slot.watched(number) {
+            let state = if old.armed { State::Paused } else { State::PausedDisarmed };
+            self.backend.remove(&old);
+            slot.leave(state);
+        } else if let Some(key) = slot.key.as_mut().filter(|key| key.state == State::Disarmed) {
+            key.state = State::PausedDisarmed;
+        }
+    }
+
+    /// Watches a paused key again that has a number.
+    pub(crate) fn resume<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) -> Result<(), Error> {
+        let Some(key) = &mut slot.key else { return Ok(()) };
+        match key.state {
+            State::Watched | State::Disarmed => {}
+            State::PausedDisarmed => key.state = State::Disarmed,
+            State::Paused => {
+                let interest = key.interest();
+                self.add(slot, number, interest)?;
+                slot.arm(interest);
+            }
         }
         Ok(())
     }
 
+    /// Ends a registration, and returns its key.
     pub(crate) fn unregister<S, D, I: Index>(
         &mut self,
-        mut keys: Keys<'_, S, D, I>,
-        fd: RawFd,
-    ) -> Result<SelectorKey<S, D>, Error> {
-        let missing = Error::NotRegistered { fd };
-        let (number, slot) = keys.find(fd).ok_or(missing)?;
-        let old = slot.watched(number).ok_or(missing)?;
-        self.backend.remove(&old);
-        keys.remove(number).ok_or(missing)
+        keys: &mut Keys<'_, S, D, I>,
+        number: u32,
+    ) -> Option<SelectorKey<S, D>> {
+        if let Some(old) = keys.slots.get(number as usize).and_then(|slot| slot.watched(number)) {
+            self.backend.remove(&old);
+        }
+        keys.remove(number)
     }
 
     /// Returns whether there is something to do before the kernel is asked, which is rare.
@@ -219,40 +258,41 @@ impl<B: Backend> Engine<B> {
     /// Makes the system call.
     // Inlined, so that a timeout known where it is called costs nothing.
     #[inline]
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
-        match in_steps(timeout, |time| self.backend.wait(time)) {
-            Ok(count) => {
-                self.stats.waits += 1;
-                self.stats.events += count as u64;
-                Ok(count)
-            }
-            Err(errno) => self.end_wait(errno, self.backend.kind().call()),
-        }
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let count = in_steps(timeout, |time| self.backend.wait(time))?;
+        self.stats.waits += 1;
+        self.stats.events += count as u64;
+        Ok(count)
     }
 
     /// Distinguishes a signal from a failure.
     #[cold]
-    pub(crate) fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<usize, Error> {
+    pub(crate) fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<SelectResult, Error> {
         if errno != Errno::INTR {
             return Err(os(call, None, errno));
         }
         self.stats.waits += 1;
         self.stats.interrupted += 1;
-        Ok(0)
+        Ok(SelectResult::INTERRUPTED)
     }
 
-    /// After a wait, consumes a wake, so that later wakes are for the next wait. Returns whether there was one.
+    /// After a wait, consumes the wake's event, so that later wakes are for the next wait. Returns whether there was one.
+    #[inline]
     pub(crate) fn take_wake(&mut self, Wake { cell, token }: Wake<'_>) -> bool {
+        if !self.backend.take_wake(token) {
+            return false;
+        }
         // In this order: a wake between the two is part of this wait.
-        if self.backend.take_wake(token) {
+        if self.wake_interest().mode == Mode::Level {
             cell.drain();
         }
-        let woken = cell.seen();
-        self.stats.wakes += u64::from(woken);
-        woken
+        cell.seen();
+        self.stats.events -= 1;
+        self.stats.wakes += 1;
+        true
     }
 
-    /// Does what has to be done before the kernel is asked, and returns how many events are pending then.
+    /// Does what has to be done before the kernel is asked. Returns a result if there is one already.
     ///
     /// Pending events come first, as the kernel would not report edges and one-shots again. Then the kernel's set is
     /// recreated. If that is refused, the selector goes on with the old one.
@@ -261,14 +301,11 @@ impl<B: Backend> Engine<B> {
         &mut self,
         keys: &Keys<'_, S, D, I>,
         wake: Option<Wake<'_>>,
-    ) -> Result<usize, Error> {
+    ) -> Option<SelectResult> {
         if self.peek(keys.slots).is_some() {
-            return Ok(self.backend.pending());
+            return Some(SelectResult::events_only(self.backend.pending()));
         }
-        if self.has_zombie() {
-            self.rebuild(keys, wake)?;
-        }
-        Ok(0)
+        (self.has_zombie() && self.rebuild(keys, wake)).then_some(SelectResult::REPLACED)
     }
 
     /// Returns whether a wait with the old set has found nothing but stale events, and pauses then.
@@ -288,15 +325,13 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Recreates the kernel's set, if that is due and the kernel permits it.
+    ///
+    /// Returns whether the set was recreated while its descriptor may be watched elsewhere.
     #[allow(unsafe_code)]
-    fn rebuild<S, D, I: Index>(
-        &mut self,
-        keys: &Keys<'_, S, D, I>,
-        wake: Option<Wake<'_>>,
-    ) -> Result<(), Error> {
+    fn rebuild<S, D, I: Index>(&mut self, keys: &Keys<'_, S, D, I>, wake: Option<Wake<'_>>) -> bool {
         self.zombie -= 1;
         if self.has_zombie() {
-            return Ok(());
+            return false;
         }
         let interest = self.wake_interest();
         let waker = wake.and_then(|wake| {
@@ -308,13 +343,10 @@ impl<B: Backend> Engine<B> {
         if rebuilt == Rebuilt::Refused {
             self.stats.failed_rebuilds += 1;
             self.zombie = PATIENCE;
-            return Ok(());
+            return false;
         }
         self.stats.rebuilds += u64::from(rebuilt != Rebuilt::Unneeded);
-        match rebuilt {
-            Rebuilt::Replaced(fd) => Err(Error::Replaced { fd }),
-            _ => Ok(()),
-        }
+        rebuilt == Rebuilt::Replaced
     }
 
     /// Finds the next event that has a key, and returns its slot and what is reported. Drops the others before it.
@@ -340,46 +372,38 @@ impl<B: Backend> Engine<B> {
         }
     }
 
+    /// Consumes the next event that has a key, and returns its slot and what is reported.
+    ///
+    /// The slot that it returns exists and has a key.
     #[inline]
-    pub(crate) fn next_ready<'k, S, D>(
-        &mut self,
-        slots: &'k mut [Slot<S, D>],
-    ) -> Option<(KeyMut<'k, S, D>, Events)> {
+    pub(crate) fn next_ready<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(u32, Events)> {
         // `peek` could do all of this, but its loop would make every event pay for those that are dropped.
         let (token, events) = self.backend.peek()?;
-        if let Some(slot) = slots.get(token.slot as usize).filter(|slot| slot.is(token)) {
+        if let Some(slot) = slots.get_mut(token.slot as usize).filter(|slot| slot.is(token)) {
             let reported = events.reported(slot.mask());
             if !reported.is_empty() {
-                return self.deliver(slots, token.slot, reported);
+                self.deliver(slot, token.slot);
+                return Some((token.slot, reported));
             }
         }
         self.next_behind_stale(slots)
     }
 
     #[cold]
-    fn next_behind_stale<'k, S, D>(
-        &mut self,
-        slots: &'k mut [Slot<S, D>],
-    ) -> Option<(KeyMut<'k, S, D>, Events)> {
+    fn next_behind_stale<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(u32, Events)> {
         let (number, reported) = self.peek(slots)?;
-        self.deliver(slots, number, reported)
+        self.deliver(slots.get_mut(number as usize)?, number);
+        Some((number, reported))
     }
 
     #[inline]
-    fn deliver<'k, S, D>(
-        &mut self,
-        slots: &'k mut [Slot<S, D>],
-        number: u32,
-        reported: Events,
-    ) -> Option<(KeyMut<'k, S, D>, Events)> {
+    fn deliver<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) {
         self.backend.advance();
-        let slot = slots.get_mut(number as usize)?;
-        if slot.key.as_ref()?.mode == Mode::OneShot {
+        if slot.key.as_ref().is_some_and(|key| key.mode == Mode::OneShot) {
             if let Some(fired) = slot.watched(number) {
                 self.backend.disarm(&fired);
             }
-            slot.set_mask(Events::empty());
+            slot.disarm();
         }
-        slot.key.as_mut().map(|key| (key.as_key_mut(), reported))
     }
 }

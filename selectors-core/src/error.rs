@@ -4,7 +4,7 @@ use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
 use crate::events::{Events, Mode};
-use crate::key::SelectorKey;
+use crate::key::Lookup;
 
 /// Why a selector could not do what it was asked.
 ///
@@ -22,7 +22,7 @@ use crate::key::SelectorKey;
 /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// selector.register(&ours, Events::READ, ())?;
 /// let refused = selector.register(&ours, Events::WRITE, ()).unwrap_err();
-/// assert!(matches!(refused.error, Error::AlreadyRegistered { .. }));
+/// assert!(matches!(refused, Error::AlreadyRegistered { .. }));
 /// assert!(refused.to_string().contains("modify or unregister it"));
 ///
 /// let error = io::Error::from(refused);
@@ -52,11 +52,11 @@ pub enum Error {
         /// The descriptor.
         fd: RawFd,
     },
-    /// The descriptor is not registered. [Python: `KeyError`]
+    /// There is no such key. [Python: `KeyError`]
     #[doc(alias = "KeyError")]
     NotRegistered {
-        /// The descriptor.
-        fd: RawFd,
+        /// What was looked up.
+        key: Lookup,
     },
     /// The key table is full, or a growing one finds no memory. A waker takes a place in it, too.
     Full {
@@ -88,16 +88,6 @@ pub enum Error {
     WakerClosed,
     /// The cell holds a selector already.
     CellInUse,
-    /// The selector had to replace its epoll instance, whose descriptor had been handed out.
-    ///
-    /// It goes on working under the same descriptor number, with every key. But an epoll or kqueue
-    /// that watches this selector from outside holds on to the old instance: register the selector
-    /// there anew, then go on as before. Told once per replacement. See
-    /// [`Selector::select`](crate::Selector::select).
-    Replaced {
-        /// The selector's own descriptor.
-        fd: RawFd,
-    },
     /// The kernel refused. [Python: `OSError`]
     #[doc(alias = "OSError")]
     #[doc(alias = "POLLNVAL")]
@@ -129,7 +119,7 @@ pub enum Error {
 /// let directory = std::fs::File::open("/")?;
 /// let mut selector = EpollSelector::<_, _, 4>::new()?;
 /// let refused = selector.register(directory, Events::READ, ()).unwrap_err();
-/// assert!(matches!(refused.error, Error::Os { file: Some(FileKind::Directory), .. }));
+/// assert!(matches!(refused, Error::Os { file: Some(FileKind::Directory), .. }));
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -189,7 +179,7 @@ impl Error {
     /// let file = std::fs::File::open("/proc/self/exe")?;
     /// let mut selector = EpollSelector::<_, _, 4>::new()?;
     /// let refused = selector.register(file, Events::READ, ()).unwrap_err();
-    /// assert_eq!(refused.error.errno(), Some(Errno::PERM)); // always ready: just read it
+    /// assert_eq!(refused.errno(), Some(Errno::PERM)); // always ready: just read it
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -216,7 +206,8 @@ impl fmt::Display for Error {
             Self::AlreadyRegistered { fd } => {
                 write!(f, "descriptor {fd} is registered already: modify or unregister it")
             }
-            Self::NotRegistered { fd } => write!(f, "descriptor {fd} is not registered"),
+            Self::NotRegistered { key: Lookup::Fd(fd) } => write!(f, "descriptor {fd} is not registered"),
+            Self::NotRegistered { key: Lookup::Id(_) } => f.write_str("the key is not registered any more"),
             Self::Full { capacity } => {
                 write!(f, "the key table is full: it holds {capacity}, a waker included")
             }
@@ -232,9 +223,6 @@ impl fmt::Display for Error {
             Self::WakerInUse => f.write_str("the waker belongs to another selector"),
             Self::WakerClosed => f.write_str("the selector of this waker is gone"),
             Self::CellInUse => f.write_str("the cell holds a selector already"),
-            Self::Replaced { fd } => {
-                write!(f, "selector {fd} replaced its kernel object: register it anew where it is nested")
-            }
             Self::Os { call, fd, errno, file } => {
                 f.write_str(call)?;
                 if let Some(fd) = fd {
@@ -289,7 +277,7 @@ impl core::error::Error for Error {}
 /// let ((first, _), (second, mut theirs)) = (UnixStream::pair()?, UnixStream::pair()?);
 /// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with room for one
 /// selector.register(first, Events::READ, ())?;
-/// if let Err(mut refused) = selector.register(second, Events::READ, ()) {
+/// if let Err(mut refused) = selector.try_register(second, Events::READ, ()) {
 ///     assert_eq!(refused.error, Error::Full { capacity: 1 });
 ///     refused.fileobj.write_all(b"too many of you")?; // not lost, and closed by being dropped
 /// }
@@ -304,12 +292,6 @@ pub struct RegisterError<S, D> {
     pub fileobj: S,
     /// The data.
     pub data: D,
-}
-
-impl<S, D> RegisterError<S, D> {
-    pub(crate) fn new(error: Error, key: SelectorKey<S, D>) -> Self {
-        Self { error, fileobj: key.fileobj, data: key.data }
-    }
 }
 
 // By hand, so that `?` and `unwrap` need no Debug of sources and data.
@@ -351,7 +333,6 @@ mod std_io {
                 Error::FdOutOfRange { .. } | Error::Unsupported { .. } => io::ErrorKind::Unsupported,
                 Error::WakerInUse | Error::CellInUse => io::ErrorKind::ResourceBusy,
                 Error::WakerClosed => io::ErrorKind::BrokenPipe,
-                Error::Replaced { .. } => io::ErrorKind::StaleNetworkFileHandle,
             };
             io::Error::new(kind, error)
         }

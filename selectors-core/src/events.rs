@@ -91,8 +91,8 @@ bitflags! {
 }
 
 impl Events {
-    /// Everything that can be asked for.
-    const REQUESTABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY);
+    /// Everything that can be requested.
+    const REQUESTABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY).union(Self::READ_HANGUP);
 
     /// Asks for these events once: then the key stays, silent, until it is modified.
     ///
@@ -165,28 +165,65 @@ impl Events {
         Interest { events: self, mode }
     }
 
+    /// Returns whether [`READ`](Self::READ) is among the events.
+    #[must_use]
+    pub const fn is_readable(self) -> bool {
+        self.contains(Self::READ)
+    }
+
+    /// Returns whether [`WRITE`](Self::WRITE) is among the events.
+    #[must_use]
+    pub const fn is_writable(self) -> bool {
+        self.contains(Self::WRITE)
+    }
+
+    /// Returns whether [`PRIORITY`](Self::PRIORITY) is among the events.
+    #[must_use]
+    pub const fn is_priority(self) -> bool {
+        self.contains(Self::PRIORITY)
+    }
+
+    /// Returns whether [`ERROR`](Self::ERROR) is among the events.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        self.contains(Self::ERROR)
+    }
+
+    /// Returns whether [`HANGUP`](Self::HANGUP) is among the events.
+    #[must_use]
+    pub const fn is_hangup(self) -> bool {
+        self.contains(Self::HANGUP)
+    }
+
+    /// Returns whether [`READ_HANGUP`](Self::READ_HANGUP) is among the events.
+    #[must_use]
+    pub const fn is_read_hangup(self) -> bool {
+        self.contains(Self::READ_HANGUP)
+    }
+
     pub(crate) const fn can_be_requested(self) -> bool {
         !self.is_empty() && Self::REQUESTABLE.contains(self)
     }
 
-    /// What somebody who asks for these events may be told.
+    /// Returns the events that may be reported for this interest.
     pub(crate) const fn mask(self) -> Self {
-        let allowed = self.union(Self::HANGUP).union(Self::ERROR);
-        if self.contains(Self::READ) { allowed.union(Self::READ_HANGUP) } else { allowed }
+        let mask = self.union(Self::HANGUP).union(Self::ERROR);
+        if self.contains(Self::READ) { mask.union(Self::READ_HANGUP) } else { mask }
     }
 
-    /// What somebody who may be told `allowed` is told when the kernel says `self`.
+    /// Returns what is reported through a mask when the kernel reports `self`.
     #[inline]
-    pub(crate) const fn reported(self, allowed: Self) -> Self {
+    pub(crate) const fn reported(self, mask: Self) -> Self {
         // The common case costs one branch and one `and`.
         if self.intersects(Self::HANGUP.union(Self::ERROR).union(Self::READ_HANGUP)) {
-            return self.and_who_it_wakes().intersection(allowed);
+            return self.with_readiness().intersection(mask);
         }
-        self.intersection(allowed)
+        self.intersection(mask)
     }
 
+    /// Adds the readiness that a hang-up or an error implies.
     #[cold]
-    const fn and_who_it_wakes(self) -> Self {
+    const fn with_readiness(self) -> Self {
         if self.intersects(Self::HANGUP.union(Self::ERROR)) {
             self.union(Self::READ).union(Self::WRITE)
         } else {
@@ -204,6 +241,7 @@ impl Events {
 /// assert_eq!(Mode::default(), Mode::Level);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Mode {
     /// By every wait, as long as the descriptor is ready. What `Events::READ` alone asks for.
     #[default]
@@ -226,6 +264,7 @@ pub enum Mode {
 /// assert_eq!((Events::READ | Events::WRITE).one_shot().mode, Mode::OneShot);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Interest {
     /// The events, of which at least one must be given.
     pub events: Events,
@@ -247,12 +286,12 @@ mod tests {
     fn only_three_bits_can_be_requested_for() {
         for bits in 0..=u16::MAX {
             let events = Events::from_bits_retain(bits);
-            assert_eq!(events.can_be_requested(), bits != 0 && bits & !0b111 == 0, "{bits:#x}");
+            assert_eq!(events.can_be_requested(), bits != 0 && bits & !0x2007 == 0, "{bits:#x}");
         }
     }
 
     #[test]
-    fn hang_up_and_error_wake_who_asked() {
+    fn hang_up_and_error_count_as_readiness() {
         let (read, write) = (Events::READ, Events::WRITE);
         for gone in [Events::HANGUP, Events::ERROR, Events::HANGUP | Events::ERROR] {
             assert_eq!(gone.reported(read.mask()), gone | read);

@@ -6,10 +6,12 @@ use rustix::io::Errno;
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
 
-/// One registration: the source, its descriptor, what is asked of it, and the caller's data.
+/// One registration: the source, its descriptor, the interest and your data.
 ///
-/// Python's `SelectorKey`. A selector owns its keys; [`unregister`] hands one out for good,
-/// [`register`] and [`get_key`] lend it.
+/// A selector owns its keys. [`register`], [`get_key`] and the map borrow one. [`next_ready`], [`get_key_mut`] and [`walk`]
+/// give a [`KeyMut`](crate::KeyMut), which can act. `unregister` gives the key itself. Python's `SelectorKey`.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -26,31 +28,71 @@ use crate::events::{Events, Interest, Mode};
 /// ```
 ///
 /// [`register`]: crate::Selector::register
-/// [`unregister`]: crate::Selector::unregister
 /// [`get_key`]: crate::Selector::get_key
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// [`get_key_mut`]: crate::Selector::get_key_mut
+/// [`next_ready`]: crate::Selector::next_ready
+/// [`walk`]: crate::Selector::walk
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "the key owns its source, which is closed when the key is dropped"]
 pub struct SelectorKey<S, D> {
     /// The registered source.
     pub fileobj: S,
-    /// The descriptor the source gave when it was registered.
+    /// The file descriptor of the source, or −1.
+    ///
+    /// It is −1 only after the source was replaced through [`KeyMut::with_source`](crate::KeyMut::with_source) and the
+    /// selector could not watch the new one.
     pub fd: RawFd,
-    /// The events asked for.
+    /// The events of interest.
     pub events: Events,
-    /// How long they are told.
+    /// When the events are reported.
     pub mode: Mode,
-    /// The caller's data.
+    pub(crate) state: State,
+    pub(crate) id: KeyId,
+    /// Your data.
     pub data: D,
+}
+
+/// Whether a registration is in the kernel's set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is, though a one-shot that has fired may be disarmed.
+    Watched,
+    /// It is paused.
+    Paused,
+    /// It is paused, and its one-shot had fired.
+    PausedDisarmed,
+    /// It was resumed after that. `modify` arms it again.
+    Disarmed,
 }
 
 impl<S, D> SelectorKey<S, D> {
     pub(crate) fn new(fileobj: S, fd: RawFd, interest: Interest, data: D) -> Self {
         let Interest { events, mode } = interest;
-        Self { fileobj, fd, events, mode, data }
+        Self { fileobj, fd, events, mode, state: State::Watched, id: KeyId::NONE, data }
     }
 
-    /// What is asked: the events and the mode.
+    /// Returns the id of the registration.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let id = selector.register(ours, Events::READ, "data")?.id();
+    /// assert_eq!(selector.get_key(id).map(|key| key.data), Some("data"));
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Returns the interest: the events and the mode.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -66,32 +108,58 @@ impl<S, D> SelectorKey<S, D> {
         self.events.with_mode(self.mode)
     }
 
+    /// Returns whether the key is paused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let id = selector.register(ours, Events::READ, ())?.id();
+    /// selector.pause(id)?;
+    /// assert!(selector.get_key(id).is_some_and(|key| key.is_paused()));
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, State::Paused | State::PausedDisarmed)
+    }
+
     pub(crate) fn set_interest(&mut self, interest: Interest) {
         self.events = interest.events;
         self.mode = interest.mode;
     }
 
-    /// The descriptor, for the kernel calls about this registration.
+    /// Returns the descriptor, for the kernel calls about this registration.
+    ///
+    /// To be called only on a key that has a number.
+    #[inline]
     #[allow(unsafe_code)]
     pub(crate) fn borrow(&self) -> BorrowedFd<'_> {
-        // SAFETY: called only on keys that a table holds or is about to, whose fields nobody outside
-        // can change. `fd` is not negative (checked at registration). It came from `fileobj`, which the key owns
-        // and never lends mutably, so it is open while `self` is borrowed; or, in a raw
-        // registration, the caller has promised as much. The hint saves a check for -1 that would bring all of the panic
-        // machinery into a small program.
+        // SAFETY: `assert_unchecked`: a key that is watched, or about to be, has a number that is not negative:
+        // registration refuses others, and a key that has lost its number is paused. The hint spares a check for -1, which
+        // would bring all of the panic machinery into a small program. `borrow_raw`: the number is that of the source,
+        // which the key owns and nothing can change but `with_source`, which looks at the number afterwards. So it is open
+        // while `self` is borrowed; or, in a raw registration, the caller has promised as much.
         unsafe {
             core::hint::assert_unchecked(self.fd >= 0);
             BorrowedFd::borrow_raw(self.fd)
         }
     }
 
-    /// Takes the socket's pending error, leaving none: the reason behind [`Events::ERROR`].
+    /// Returns the socket's pending error, and clears it.
     ///
-    /// One system call, `getsockopt(SO_ERROR)`. `None` when no error is pending.
+    /// This is the reason of [`Events::ERROR`]. It returns `None` if no error is pending. One system call,
+    /// `getsockopt(SO_ERROR)`.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] with `ENOTSOCK` when the source is no socket.
+    /// Returns [`Error::Os`] with `ENOTSOCK` if the source is no socket.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -112,163 +180,117 @@ impl<S, D> SelectorKey<S, D> {
     where
         S: AsFd,
     {
-        socket_error(self.fileobj.as_fd())
-    }
-
-    pub(crate) fn as_key_mut(&mut self) -> KeyMut<'_, S, D> {
-        let Self { fileobj, fd, events, mode, data } = self;
-        KeyMut { fileobj, fd: *fd, events: *events, mode: *mode, data }
-    }
-}
-
-/// A key whose data can be changed, and nothing else.
-///
-/// What [`next_ready`](crate::Selector::next_ready) and [`get_key_mut`](crate::Selector::get_key_mut) lend. It borrows the
-/// selector: copy `fd` out of it before the selector is used again.
-///
-/// ```
-/// # #[cfg(feature = "std")] {
-/// # use selectors_core::{DefaultSelector, Events};
-/// use std::{io::{Read, Write}, os::unix::net::UnixStream};
-///
-/// let (ours, mut theirs) = UnixStream::pair()?;
-/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
-/// selector.register(ours, Events::READ, 0)?;
-/// theirs.write_all(b"hello")?;
-/// selector.select(None)?;
-/// while let Some((key, _events)) = selector.next_ready() {
-///     let (fd, mut stream) = (key.fd, key.fileobj); // &UnixStream
-///     *key.data += stream.read(&mut [0; 64])?;
-///     selector.modify(fd, Events::READ | Events::WRITE)?; // `key` is not used any more
-/// }
-/// assert!(selector.get_map().iter().all(|key| key.data == 5));
-/// # }
-/// # Ok::<(), std::io::Error>(())
-/// ```
-///
-/// The source is lent by shared reference only: through a mutable one it could be replaced, which
-/// would close a descriptor that is being watched. `&TcpStream`, `&File` and their like read and
-/// write all the same.
-///
-/// ```compile_fail,E0596
-/// # use selectors_core::{DefaultSelector, Events};
-/// use std::net::TcpStream;
-///
-/// fn replace(selector: &mut DefaultSelector<TcpStream, (), 4>, other: TcpStream) {
-///     while let Some((mut key, _events)) = selector.next_ready() {
-///         std::mem::replace(&mut *key.fileobj, other); // cannot borrow as mutable
-///         return;
-///     }
-/// }
-/// ```
-#[non_exhaustive]
-pub struct KeyMut<'a, S, D> {
-    /// The registered source.
-    pub fileobj: &'a S,
-    /// The descriptor the source gave when it was registered.
-    pub fd: RawFd,
-    /// The events asked for.
-    pub events: Events,
-    /// How long they are told.
-    pub mode: Mode,
-    /// The caller's data.
-    pub data: &'a mut D,
-}
-
-impl<S, D> KeyMut<'_, S, D> {
-    /// Takes the socket's pending error; see [`SelectorKey::take_error`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Os`] with `ENOTSOCK` when the source is no socket.
-    ///
-    /// ```
-    /// # #[cfg(feature = "std")] {
-    /// # use selectors_core::{DefaultSelector, Events};
-    /// use std::net::{TcpListener, TcpStream};
-    ///
-    /// let listener = TcpListener::bind("127.0.0.1:0")?;
-    /// let peer = TcpStream::connect(listener.local_addr()?)?;
-    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
-    /// selector.register(peer, Events::WRITE, ())?;
-    /// selector.select(None)?;
-    /// while let Some((key, _events)) = selector.next_ready() {
-    ///     assert_eq!(key.take_error()?, None); // the attempt to connect has ended well
-    /// }
-    /// # }
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn take_error(&self) -> Result<Option<Errno>, Error>
-    where
-        S: AsFd,
-    {
-        socket_error(self.fileobj.as_fd())
+        let fd = self.fileobj.as_fd();
+        match rustix::net::sockopt::socket_error(fd) {
+            Ok(pending) => Ok(pending.err()),
+            Err(errno) => Err(os("getsockopt", Some(fd.as_raw_fd()), errno)),
+        }
     }
 }
 
-impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for KeyMut<'_, S, D> {
+impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for SelectorKey<S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyMut")
-            .field("fileobj", self.fileobj)
+        f.debug_struct("SelectorKey")
+            .field("fileobj", &self.fileobj)
             .field("fd", &self.fd)
             .field("events", &self.events)
             .field("mode", &self.mode)
-            .field("data", self.data)
+            .field("paused", &self.is_paused())
+            .field("id", &self.id)
+            .field("data", &self.data)
             .finish()
     }
 }
 
-fn socket_error(fd: BorrowedFd<'_>) -> Result<Option<Errno>, Error> {
-    match rustix::net::sockopt::socket_error(fd) {
-        Ok(pending) => Ok(pending.err()),
-        Err(errno) => Err(os("getsockopt", Some(fd.as_raw_fd()), errno)),
-    }
-}
-
-/// How a registration is named in look-ups: by descriptor number, or by a reference to the
-/// object that has it.
+/// Names one registration of a selector.
 ///
-/// `modify(key.fd, …)` and `modify(&stream, …)` both read well. A look-up only searches the
-/// selector's table, so a number that was never registered, or is not open, is harmless.
+/// A look-up by id finds that registration or nothing. It never finds a later one, even if its file descriptor has the same
+/// number. The id stays the same when the key is modified, paused or resumed, and when its source is replaced.
 ///
-/// A source behind an `Rc` or `Arc` is named by `&*source`.
+/// **Note:** an id means nothing to another selector. After 2³² registrations an id may be used again.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// # use selectors_core::{DefaultSelector, Events, Fileno};
-/// use std::os::fd::{AsRawFd, RawFd};
+/// # use selectors_core::{DefaultSelector, Events};
+/// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+/// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+/// let id = selector.register(&ours, Events::READ, ())?.id();
+/// let _ = selector.unregister(id)?;
+/// selector.register(&ours, Events::READ, ())?; // the same number
+/// assert!(selector.get_key(id).is_none());
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId {
+    pub(crate) slot: u32,
+    pub(crate) serial: u32,
+}
+
+impl KeyId {
+    /// The id of a key that is not registered yet.
+    pub(crate) const NONE: Self = Self { slot: u32::MAX, serial: u32::MAX };
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({}#{})", self.slot, self.serial)
+    }
+}
+
+/// Names a key in look-ups: by id, by descriptor number or by a reference to its source.
+///
+/// Methods that look up a key take `impl Into<Lookup>`. A look-up by id needs no search. A look-up by number searches the
+/// table, so a number that was never registered, or is not open, is harmless. A reference to anything with a
+/// descriptor stands for its number.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// # use selectors_core::{DefaultSelector, Events, Lookup};
+/// use std::{os::fd::{AsRawFd, RawFd}, rc::Rc};
 ///
 /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
-/// assert_eq!((&ours).fileno(), ours.as_raw_fd().fileno());
+/// let shared = Rc::new(ours);
+/// assert_eq!(Lookup::from(&shared), Lookup::Fd(shared.as_raw_fd()));
 ///
 /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
-/// let fd: RawFd = selector.register(&ours, Events::READ, ())?.fd;
-/// assert!(selector.get_key(fd).is_some() && selector.get_key(&ours).is_some());
+/// let id = selector.register(shared.clone(), Events::READ, ())?.id();
+/// let fd: RawFd = shared.as_raw_fd();
+/// assert!(selector.get_key(id).is_some() && selector.get_key(fd).is_some() && selector.get_key(&shared).is_some());
 /// assert!(selector.get_key(-1).is_none());
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub trait Fileno: sealed::Sealed {
-    /// The descriptor number.
-    fn fileno(&self) -> RawFd;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Lookup {
+    /// By id.
+    Id(KeyId),
+    /// By descriptor number.
+    Fd(RawFd),
 }
 
-impl Fileno for RawFd {
-    fn fileno(&self) -> RawFd {
-        *self
+impl From<KeyId> for Lookup {
+    #[inline]
+    fn from(id: KeyId) -> Self {
+        Self::Id(id)
     }
 }
 
-impl<T: AsRawFd> Fileno for &T {
-    fn fileno(&self) -> RawFd {
-        self.as_raw_fd()
+impl From<RawFd> for Lookup {
+    #[inline]
+    fn from(fd: RawFd) -> Self {
+        Self::Fd(fd)
     }
 }
 
-mod sealed {
-    use rustix::fd::{AsRawFd, RawFd};
-
-    pub trait Sealed {}
-    impl Sealed for RawFd {}
-    impl<T: AsRawFd> Sealed for &T {}
+impl<T: AsFd + ?Sized> From<&T> for Lookup {
+    #[inline]
+    fn from(source: &T) -> Self {
+        Self::Fd(source.as_fd().as_raw_fd())
+    }
 }

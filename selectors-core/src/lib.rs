@@ -100,35 +100,48 @@
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(not(unix))]
+compile_error!(
+    "selectors-core needs epoll, kqueue or poll: it supports Linux, Android, the BSDs, Apple's systems and illumos"
+);
+
 pub mod backend;
 mod cell;
 mod engine;
+mod entry;
 mod error;
 mod events;
 mod key;
 mod map;
 mod platform;
+mod poll_flags;
 #[doc = include_str!("portability.md")]
 pub mod portability {}
+mod select_result;
 mod selector;
 pub mod storage;
 mod table;
 mod wait;
 mod waker;
+mod walk;
 
 #[doc(inline)]
 pub use backend::Kind;
 pub use cell::SelectorCell;
 pub use engine::Stats;
+pub use entry::{KeyMut, SelectorType};
 pub use error::{Error, FileKind, RegisterError};
 pub use events::{Events, Interest, Mode};
-pub use key::{Fileno, KeyMut, SelectorKey};
+pub use key::{KeyId, Lookup, SelectorKey};
 pub use map::{Iter, KeyMap};
+pub use rustix;
+pub use select_result::SelectResult;
 pub use selector::Selector;
 #[doc(hidden)]
 pub use wait::in_steps;
 pub use wait::wait;
 pub use waker::{WakeCell, Waker};
+pub use walk::Walk;
 
 use backend::{Any, Poll};
 use storage::Fixed;

@@ -1,6 +1,6 @@
 use core::fmt;
 
-use crate::key::{Fileno, SelectorKey};
+use crate::key::{Lookup, SelectorKey};
 use crate::storage::Storage;
 use crate::table::{Slot, Table};
 
@@ -64,8 +64,8 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     #[must_use]
-    pub fn contains(&self, fileobj: impl Fileno) -> bool {
-        self.get(fileobj).is_some()
+    pub fn contains(&self, key: impl Into<Lookup>) -> bool {
+        self.get(key).is_some()
     }
 
     /// The key of a descriptor; as [`Selector::get_key`](crate::Selector::get_key).
@@ -76,13 +76,15 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     #[must_use]
-    pub fn get(&self, fileobj: impl Fileno) -> Option<&'a SelectorKey<S, D>> {
-        self.table.get(fileobj.fileno())
+    pub fn get(&self, key: impl Into<Lookup>) -> Option<&'a SelectorKey<S, D>> {
+        self.table.get(key.into())
     }
 
     /// All keys, in no order.
     ///
-    /// To change some of them, remember their numbers first:
+    /// [`Selector::walk`](crate::Selector::walk) visits keys that can be changed.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -91,11 +93,8 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// # selector.register(&one, Events::READ, 1)?;
     /// # selector.register(&two, Events::WRITE, 2)?;
-    /// let idle: Vec<_> = selector.get_map().iter().filter(|key| key.data == 1).map(|key| key.fd).collect();
-    /// for fd in idle {
-    ///     drop(selector.unregister(fd)?);
-    /// }
-    /// assert_eq!(selector.get_map().len(), 1);
+    /// let total: i32 = selector.get_map().iter().map(|key| key.data).sum();
+    /// assert_eq!(total, 3);
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```

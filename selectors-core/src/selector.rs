@@ -5,26 +5,30 @@ use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::backend::{Any, Backend, Kind};
-use crate::engine::{Engine, Stats};
+use crate::engine::{Engine, Stats, Wake};
+use crate::entry::KeyMut;
 use crate::error::{Error, RegisterError};
 use crate::events::{Events, Interest};
-use crate::key::{Fileno, KeyMut, SelectorKey};
+use crate::key::{Lookup, SelectorKey};
 use crate::map::KeyMap;
+use crate::select_result::SelectResult;
 use crate::storage::Storage;
-use crate::table::Table;
-use crate::waker::{Attached, Waker};
+use crate::table::{Table, Token};
+use crate::waker::{Attached, WakeCell, Waker};
+use crate::walk::Walk;
 
 /// Waits until some of many descriptors are ready.
 ///
-/// A selector owns what it watches: [`register`](Self::register) moves a source in, with the caller's data,
-/// [`unregister`](Self::unregister) gives both back. So a watched descriptor can't be closed, nor its number reused,
-/// by safe code, and a program needs no second map. The loop of a program is
+/// A selector owns what it watches. [`register`](Self::register) moves a source in, with your data, and
+/// [`unregister`](Self::unregister) gives both back. So the source stays open while it is watched, and a program needs no
+/// second map. A program runs this loop:
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
 /// # use selectors_core::{DefaultSelector, Events};
-/// # use std::io::{Read, Write};
+/// # use std::io::{self, Read, Write};
 /// # let (ours, mut theirs) = std::os::unix::net::UnixStream::pair()?;
+/// # ours.set_nonblocking(true)?;
 /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// # selector.register(ours, Events::READ, 0_usize)?;
 /// # theirs.write_all(b"hello")?;
@@ -32,11 +36,12 @@ use crate::waker::{Attached, Waker};
 /// # let mut buffer = [0; 64];
 /// while !selector.get_map().is_empty() {
 ///     selector.select(None)?;
-///     while let Some((key, _events)) = selector.next_ready() {
-///         let (fd, mut peer) = (key.fd, key.fileobj); // &UnixStream reads and writes
-///         match peer.read(&mut buffer)? {
-///             0 => drop(selector.unregister(fd)?), // closed here: the key owned it
-///             n => *key.data += n,
+///     while let Some((mut key, _events)) = selector.next_ready() {
+///         match key.read(&mut buffer) {
+///             Ok(0) => drop(key.unregister()), // closed here: the key owns the stream
+///             Ok(n) => *key.data_mut() += n,
+///             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+///             Err(_) => drop(key.unregister()),
 ///         }
 ///     }
 /// }
@@ -44,15 +49,18 @@ use crate::waker::{Attached, Waker};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// Nobody names this type; so never mind its four parameters. [`DefaultSelector`](crate::DefaultSelector) is the best one of the platform; `EpollSelector`,
-/// `KqueueSelector`, [`PollSelector`](crate::PollSelector) and `SelectSelector` name their system call, and
-/// [`AnySelector`](crate::AnySelector) is chosen when the program runs. All have the same methods and keep the same contract. `S` is the
-/// source, often an enum of one's own, and `D` the data; `B` is how the kernel is asked, `M` how keys are stored.
+/// You name this type by one of its aliases, not with its four parameters. [`DefaultSelector`](crate::DefaultSelector) is
+/// the best one of the platform. `EpollSelector`, `KqueueSelector`, [`PollSelector`](crate::PollSelector) and
+/// `SelectSelector` name their system call, and [`AnySelector`](crate::AnySelector) is chosen when the program runs. All have
+/// the same methods and keep the same contract. `S` is the source, often an enum of your own, and `D` is your data. `B` is
+/// the system call, and `M` says how keys are stored.
 ///
-/// The examples leave out how the selector is made: `DefaultSelector::new()?` of selectors-std, or
-/// `DefaultSelector::<_, _, 64>::new()?` of selectors-core, with a capacity.
+/// The examples leave out how the selector is made. It is `DefaultSelector::new()?` with selectors-std, and
+/// `DefaultSelector::<_, _, 64>::new()?` with selectors-core, where 64 is the capacity.
 ///
-/// Dropping a selector closes the kernel object first, then the sources.
+/// A dropped selector closes the kernel object first, then the sources.
+///
+/// # Examples
 ///
 /// A closed selector can't be used:
 ///
@@ -64,7 +72,7 @@ use crate::waker::{Attached, Waker};
 /// # }
 /// ```
 ///
-/// It can go to another thread if its sources and data can:
+/// A selector can be sent to another thread if its sources and data can:
 ///
 /// ```
 /// # use selectors_core::DefaultSelector;
@@ -89,25 +97,27 @@ use crate::waker::{Attached, Waker};
 pub struct Selector<B: Backend, S, D, M: Storage> {
     // Dropped in this order: the kernel object before the sources.
     engine: Engine<B>,
-    waker: Option<Attached<M::Wake>>,
+    waker: Option<(Attached<M::Wake>, Token)>,
     table: Table<S, D, M>,
 }
 
 impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// Opens a selector that watches nothing.
     ///
-    /// Stands for `epoll_create1` or `kqueue`, close-on-exec; poll and select need no kernel object.
+    /// One system call, `epoll_create1` or `kqueue`. The descriptor is close-on-exec. poll and select need no kernel object.
     ///
     /// # Errors
     ///
-    /// [`Error::Os`]: no descriptor is free (`EMFILE`, `ENFILE`), or the call is forbidden or
-    /// unknown (`EPERM`, `ENOSYS`); [`AnySelector`](crate::AnySelector) takes another one then.
+    /// Returns [`Error::Os`] if no descriptor is free (`EMFILE`, `ENFILE`), or if the call is forbidden or unknown (`EPERM`,
+    /// `ENOSYS`). [`AnySelector`](crate::AnySelector) uses another call then.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use rustix::fd::OwnedFd;
     /// # use selectors_core::DefaultSelector;
-    /// // In selectors-core: sources are OwnedFds, there is no data, and room for 64 of them.
-    /// // In selectors-std: DefaultSelector::<OwnedFd>::new(), or DefaultSelector::new(), as register says the rest.
+    /// // In selectors-core: 64 sources, which are OwnedFds, without data.
+    /// // In selectors-std: DefaultSelector::<OwnedFd>::new(), or DefaultSelector::new(), where `register` says the rest.
     /// let selector = DefaultSelector::<OwnedFd, (), 64>::new()?;
     /// assert!(selector.get_map().is_empty());
     /// # Ok::<(), selectors_core::Error>(())
@@ -120,12 +130,12 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         Ok(Self { engine: Engine::new()?, waker: None, table: Table::new() })
     }
 
-    /// As `new`, in the memory where it is going to stay: no part is made elsewhere and moved.
+    /// Does what `new` does, in the memory where the selector is going to stay: no part is made elsewhere and moved.
     #[allow(unsafe_code)]
     pub(crate) fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
         let selector = memory.as_mut_ptr();
-        // SAFETY: the fields of memory that is borrowed for writing, each written before the whole is called a selector. If
-        // there is no engine, none of them needs to be dropped: the other two are not written yet.
+        // SAFETY: the fields are in memory that is borrowed for writing. `&mut *selector`: all of them are written. If there is
+        // no engine, the other two are not written yet, and nothing needs to be dropped.
         unsafe {
             Engine::<B>::new_in(&mut *(&raw mut (*selector).engine).cast())?;
             (&raw mut (*selector).waker).write(None);
@@ -134,7 +144,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         }
     }
 
-    /// Which backend this is, and with it what it supports.
+    /// Returns the kind of the backend, which says what it supports.
     ///
     /// ```
     /// # use selectors_core::{Kind, PollSelector};
@@ -147,34 +157,35 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.backend.kind()
     }
 
-    /// Begins to watch `fileobj` for `events`, and keeps it together with `data`.
+    /// Watches a source.
     ///
-    /// `events` is [`Events::READ`], [`Events::WRITE`], [`Events::PRIORITY`] or several of them; with
-    /// [`edge`](Events::edge) or [`one_shot`](Events::one_shot) behind it not level-triggered. Anything with a descriptor
-    /// is a source: owned, borrowed, shared (`&T`, `Rc`, `Arc`) or boxed, but one number can be registered only once. One
-    /// system call on epoll, one per event on kqueue.
+    /// `events` is [`Events::READ`], [`Events::WRITE`], [`Events::PRIORITY`] or [`Events::READ_HANGUP`], or several of them.
+    /// They are level-triggered, unless [`edge`](Events::edge) or [`one_shot`](Events::one_shot) is called on them. A source is
+    /// anything with a descriptor: owned, borrowed, shared (`&T`, `Rc`, `Arc`) or boxed. A descriptor can be registered
+    /// only once. One system call on epoll, and one for each event on kqueue.
+    ///
+    /// If it fails, the source and the data are dropped. [`try_register`](Self::try_register) returns them.
     ///
     /// # Errors
     ///
-    /// Each gives the source and the data back and leaves the selector as it was.
+    /// - Returns [`Error::InvalidEvents`] if `events` is empty or has an output-only flag.
+    /// - Returns [`Error::Unsupported`] if the backend does not support these events, or not in this mode.
+    /// - Returns [`Error::InvalidFd`] if the number of the descriptor is negative.
+    /// - Returns [`Error::AlreadyRegistered`] if the descriptor is registered, perhaps through another object.
+    /// - Returns [`Error::Full`] if a fixed table is full, or a growing one finds no memory.
+    /// - Returns [`Error::FdOutOfRange`] if the descriptor is too large for `select`.
+    /// - Returns [`Error::Os`] if the kernel refuses, for instance a regular file on epoll (`EPERM`).
     ///
-    /// - [`Error::InvalidEvents`]: `events` is empty or has bits that are only told.
-    /// - [`Error::Unsupported`]: the backend can't tell these events, or not in this mode.
-    /// - [`Error::AlreadyRegistered`]: the descriptor is registered, perhaps through another object.
-    /// - [`Error::Full`]: a fixed table has no room.
-    /// - [`Error::FdOutOfRange`]: the descriptor is too large for `select`.
-    /// - [`Error::Os`]: the kernel refused; for instance a regular file on epoll (`EPERM`).
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// # use selectors_core::{DefaultSelector, Error, Events};
-    /// let (one, two) = std::os::unix::net::UnixStream::pair()?;
-    /// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with room for one
-    /// selector.register(one, Events::READ, "first")?;
-    /// let refused = selector.register(two, Events::READ, "second").unwrap_err();
-    /// assert_eq!(refused.error, Error::Full { capacity: 1 });
-    /// let (_two, data) = (refused.fileobj, refused.data); // nothing is lost
-    /// assert_eq!(data, "second");
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let id = selector.register(ours, Events::READ, "data")?.id();
+    /// assert!(selector.get_key(id).is_some());
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -183,7 +194,45 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "EV_ADD")]
     #[doc(alias = "KQ_EV_ADD")]
     #[doc(alias = "kevent")]
+    #[inline]
     pub fn register(
+        &mut self,
+        fileobj: S,
+        events: impl Into<Interest>,
+        data: D,
+    ) -> Result<&SelectorKey<S, D>, Error>
+    where
+        S: AsFd,
+    {
+        let fd = fileobj.as_fd().as_raw_fd();
+        // The key that was not registered is dropped last, as its `Drop` may panic.
+        self.insert(SelectorKey::new(fileobj, fd, events.into(), data)).map_err(|(error, _key)| error)
+    }
+
+    /// Watches a source, or gives it back.
+    ///
+    /// This does what [`register`](Self::register) does. If it fails, the source and the data are inside the error.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`RegisterError`] with one of the errors of `register`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Error, Events};
+    /// let (one, two) = std::os::unix::net::UnixStream::pair()?;
+    /// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with a capacity of one
+    /// selector.register(one, Events::READ, "first")?;
+    /// let refused = selector.try_register(two, Events::READ, "second").unwrap_err();
+    /// assert_eq!(refused.error, Error::Full { capacity: 1 });
+    /// let (_two, data) = (refused.fileobj, refused.data); // nothing is lost
+    /// assert_eq!(data, "second");
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn try_register(
         &mut self,
         fileobj: S,
         events: impl Into<Interest>,
@@ -194,23 +243,26 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     {
         let fd = fileobj.as_fd().as_raw_fd();
         self.insert(SelectorKey::new(fileobj, fd, events.into(), data))
+            .map_err(|(error, key)| RegisterError { error, fileobj: key.fileobj, data: key.data })
     }
 
-    /// As [`register`](Self::register), for a bare number or whatever else only vouches for one.
+    /// Watches a file descriptor that the source does not own.
     ///
-    /// # Safety
-    ///
-    /// The descriptor stays open, and its number this same file's, until it is unregistered or
-    /// the selector dropped.
-    ///
-    /// (Should it be closed all the same, the selector keeps its head: see the notes on closed
-    /// descriptors at [`select`](Self::select). But code elsewhere that owns the number's next file could find
-    /// it being watched.)
+    /// This does what [`register`](Self::register) does, for a `RawFd` or another source that only names a descriptor.
     ///
     /// # Errors
     ///
-    /// As `register`; a negative number is [`Error::InvalidFd`], a closed one [`Error::Os`] with `EBADF`, on every
-    /// backend.
+    /// As `register`. Returns [`Error::Os`] with `EBADF` if the descriptor is closed, on every backend.
+    ///
+    /// # Safety
+    ///
+    /// The caller must ensure that the descriptor stays open, and its number belongs to the same file, until it is
+    /// unregistered or the selector dropped.
+    ///
+    /// (If it is closed all the same, [`select`](Self::select) says what happens. But code elsewhere that owns the number's
+    /// next file could find it being watched.)
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -223,7 +275,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// // SAFETY: `ours` is closed after it was unregistered.
     /// unsafe { selector.register_raw(ours.as_raw_fd(), Events::READ, ())? };
     /// theirs.write_all(b"!")?;
-    /// assert_eq!(selector.select(None)?, 1);
+    /// assert_eq!(selector.select(None)?.events(), 1);
     /// let _number = selector.unregister(&ours)?.fileobj;
     /// # }
     /// # Ok::<(), std::io::Error>(())
@@ -235,34 +287,39 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         fileobj: S,
         events: impl Into<Interest>,
         data: D,
-    ) -> Result<&SelectorKey<S, D>, RegisterError<S, D>>
+    ) -> Result<&SelectorKey<S, D>, Error>
     where
         S: AsRawFd,
     {
         let fd = fileobj.as_raw_fd();
-        self.insert(SelectorKey::new(fileobj, fd, events.into(), data))
+        self.insert(SelectorKey::new(fileobj, fd, events.into(), data)).map_err(|(error, _key)| error)
     }
 
-    fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, RegisterError<S, D>> {
-        let wakers = self.waker.as_ref().and_then(|held| held.hold().watched()).map(|fd| fd.as_raw_fd());
+    #[inline]
+    #[allow(clippy::type_complexity, reason = "the key that was not registered")]
+    fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, (Error, SelectorKey<S, D>)> {
+        let wakers = self.waker.as_ref().and_then(|(held, _)| held.hold().watched()).map(|fd| fd.as_raw_fd());
         self.table.grow();
         self.engine.register(self.table.keys(), key, wakers)
     }
 
-    /// Watches a registered descriptor for something else from now on, and re-arms a one-shot that fired.
+    /// Changes the interest of a key, re-arms a one-shot that has fired, and resumes a paused key.
     ///
-    /// No system call when that is what is asked already. Events of the last wait that were not taken
-    /// yet are told only as far as they are still asked for. The data is not touched:
-    /// [`get_key_mut`](Self::get_key_mut) changes it.
+    /// If the interest is level-triggered or one-shot and the same as before, this makes no system call. In edge mode
+    /// it always arms the key again, so that what is still ready is reported again. Pending events are reported as far as
+    /// they are part of the new interest. The data is not touched: [`get_key_mut`](Self::get_key_mut) changes it.
+    ///
+    /// **Note:** a one-shot that has been delivered is armed again by every `modify`, and by nothing else.
     ///
     /// # Errors
     ///
-    /// All is then as before.
+    /// - Returns [`Error::InvalidEvents`] or [`Error::Unsupported`] as [`register`](Self::register) does.
+    /// - Returns [`Error::NotRegistered`] if there is no such key.
+    /// - Returns [`Error::Os`] if the kernel refuses: `EBADF` or `ENOENT` if the descriptor was closed without the
+    ///   selector's knowledge. On epoll and kqueue an unchanged interest makes no system call, and can't notice that.
+    /// - If the key is paused, returns what [`resume`](Self::resume) returns. The key stays paused then.
     ///
-    /// - [`Error::InvalidEvents`], [`Error::Unsupported`]: as for `register`.
-    /// - [`Error::NotRegistered`]: the descriptor is not.
-    /// - [`Error::Os`]: the kernel refused; `EBADF` or `ENOENT` when the descriptor was closed behind the
-    ///   selector's back.
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -270,16 +327,16 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
     /// # let (ours, mut theirs) = UnixStream::pair()?;
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
-    /// let fd = selector.register(ours, Events::READ, b"to be sent".to_vec())?.fd;
-    /// selector.modify(fd, Events::READ | Events::WRITE)?; // there is something to write
+    /// let id = selector.register(ours, Events::READ, b"to be sent".to_vec())?.id();
+    /// selector.modify(id, Events::READ | Events::WRITE)?; // there is something to write
     /// selector.select(None)?;
-    /// while let Some((key, events)) = selector.next_ready() {
-    ///     let mut stream = key.fileobj;
-    ///     if events.contains(Events::WRITE) {
-    ///         let sent = stream.write(key.data)?;
-    ///         key.data.drain(..sent);
-    ///         if key.data.is_empty() {
-    ///             selector.modify(fd, Events::READ)?; // or every wait would return at once
+    /// while let Some((mut key, events)) = selector.next_ready() {
+    ///     if events.is_writable() {
+    ///         let (mut stream, unsent) = key.parts();
+    ///         let sent = stream.write(unsent)?;
+    ///         unsent.drain(..sent);
+    ///         if unsent.is_empty() {
+    ///             key.modify(Events::READ)?; // or every wait would return immediately
     ///         }
     ///     }
     /// }
@@ -292,17 +349,25 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "KQ_EV_ENABLE")]
     #[doc(alias = "EV_DISABLE")]
     #[doc(alias = "KQ_EV_DISABLE")]
-    pub fn modify(&mut self, fileobj: impl Fileno, events: impl Into<Interest>) -> Result<(), Error> {
-        self.engine.modify(self.table.keys(), fileobj.fileno(), events.into())
+    #[inline]
+    pub fn modify(&mut self, key: impl Into<Lookup>, events: impl Into<Interest>) -> Result<(), Error> {
+        let interest = events.into();
+        // The mask is checked before the key is looked up.
+        self.engine.check(interest)?;
+        self.entry(key.into())?.modify_checked(interest)
     }
 
-    /// Ends the watching of a descriptor, and gives its source and data back.
+    /// Stops watching a key, until it is resumed or modified.
     ///
-    /// Works, too, when the descriptor was closed meanwhile. Events of it that were not taken yet are dropped.
+    /// The key stays registered, and look-ups find it, but nothing is reported, not even hang-ups or errors. Its pending
+    /// events are dropped. To pause a paused key does nothing. One system call on epoll, one for each event on kqueue,
+    /// and none on poll and select.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRegistered`]: the descriptor is not.
+    /// Returns [`Error::NotRegistered`] if there is no such key. [`KeyMut::pause`] can't fail.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -310,12 +375,64 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
     /// # let (ours, mut theirs) = UnixStream::pair()?;
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
-    /// selector.register(ours, Events::READ, "data")?;
-    /// # let fd = selector.get_map().iter().map(|key| key.fd).next().unwrap();
-    /// let key = selector.unregister(fd)?;
-    /// let (_stream, data) = (key.fileobj, key.data); // to be used elsewhere; a dropped key closes it
+    /// theirs.write_all(b"!")?;
+    /// let id = selector.register(ours, Events::READ, ())?.id();
+    /// selector.pause(id)?;
+    /// assert!(selector.select(Some(Duration::ZERO))?.timed_out());
+    /// selector.resume(id)?;
+    /// assert_eq!(selector.select(None)?.events(), 1);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn pause(&mut self, key: impl Into<Lookup>) -> Result<(), Error> {
+        self.entry(key.into())?.pause();
+        Ok(())
+    }
+
+    /// Watches a paused key again, with the interest that it had.
+    ///
+    /// To resume a key that is not paused does nothing. In edge mode, what is ready is reported again.
+    ///
+    /// **Note:** a one-shot that was delivered before the pause stays disarmed. `modify` arms it again.
+    ///
+    /// # Errors
+    ///
+    /// The key stays paused.
+    ///
+    /// - Returns [`Error::NotRegistered`] if there is no such key.
+    /// - Returns [`Error::Os`] or [`Error::FdOutOfRange`] if the kernel or the backend refuses the descriptor.
+    /// - If the key has no number, because its source was [exchanged](KeyMut::with_source), returns
+    ///   [`Error::AlreadyRegistered`] if the new descriptor is another key's, [`Error::InvalidFd`] if it is negative, and
+    ///   [`Error::Full`] if there is no memory.
+    ///
+    /// # Examples
+    ///
+    /// See [`pause`](Self::pause).
+    pub fn resume(&mut self, key: impl Into<Lookup>) -> Result<(), Error> {
+        self.entry(key.into())?.resume()
+    }
+
+    /// Ends a registration, and returns its source and data.
+    ///
+    /// This also works if the descriptor was closed without the selector's knowledge. Pending events of the key are dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::NotRegistered`] if there is no such key. [`KeyMut::unregister`] can't fail.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let id = selector.register(ours, Events::READ, "data")?.id();
+    /// let key = selector.unregister(id)?;
+    /// let (_stream, data) = (key.fileobj, key.data); // for use elsewhere; a dropped key closes the stream
     /// assert_eq!(data, "data");
-    /// assert!(selector.unregister(fd).is_err());
+    /// assert!(selector.unregister(id).is_err());
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -324,31 +441,35 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "KQ_EV_DELETE")]
     #[doc(alias = "deregister")]
     #[doc(alias = "delete")]
-    pub fn unregister(&mut self, fileobj: impl Fileno) -> Result<SelectorKey<S, D>, Error> {
-        self.engine.unregister(self.table.keys(), fileobj.fileno())
+    #[inline]
+    pub fn unregister(&mut self, key: impl Into<Lookup>) -> Result<SelectorKey<S, D>, Error> {
+        Ok(self.entry(key.into())?.unregister())
     }
 
-    /// Waits until a registered descriptor is ready, a waker wakes, or the timeout has passed.
+    /// Waits until a registered descriptor is ready, a waker wakes, the timeout has passed or a signal arrives.
     ///
-    /// Answers how many there are to take with [`next_ready`](Self::next_ready), at most: 0 when the time has passed or a
-    /// signal arrived; a wake counts as one. `None` waits for ever, zero not at all. The wait never ends before
-    /// its time; it is exact to what the scheduler can do below a millisecond, and on epoll rounded up to whole
-    /// milliseconds above that.
+    /// Then call [`next_ready`](Self::next_ready) until it returns `None`. `None` as the timeout waits indefinitely, zero
+    /// does not wait. The wait never ends before its timeout. On Linux and FreeBSD it is as exact as the kernel's timers.
+    /// Elsewhere it may be rounded up to the kernel's ticks.
     ///
-    /// Events that were not taken after the last wait come first: then there is no waiting and no
-    /// system call. Else the call is one `epoll_wait`, `poll`, `select` or `kevent` (two with epoll and a timeout below a
-    /// millisecond).
+    /// **Pending events come first.** If `next_ready` was not called until it returned `None`, this returns immediately and
+    /// makes no system call. Otherwise it makes one: `epoll_wait`, `poll`, `select` or `kevent`. On epoll, a timeout with
+    /// a fraction of a millisecond may take two or three.
     ///
-    /// **Closed descriptors.** Safe code can't close what is registered. A raw registration can be closed behind
-    /// the selector's back, and a duplicate of it live on; epoll then tells its events for ever, though it was
-    /// unregistered. The selector recognises these by their registration's number, tells nobody, and at the next wait
-    /// makes its epoll instance anew. On poll and select a closed descriptor goes silent.
+    /// # Closed descriptors
+    ///
+    /// A [raw registration](Self::register_raw) can be closed without the selector's knowledge. So can a descriptor below 3
+    /// by `rustix::stdio::dup2_stdin` and its like, which are safe. poll and select then stop watching the key. On epoll,
+    /// a duplicate of the descriptor may live on, and the kernel goes on to report its events, even after the key was
+    /// unregistered. The selector drops them, and recreates its epoll instance at the next wait. If the kernel refuses that, the
+    /// selector works on with the old instance and tries again later. Then a wait that finds nothing but such events
+    /// pauses for a millisecond at a time.
     ///
     /// # Errors
     ///
-    /// - [`Error::Os`]: the kernel refused.
-    /// - [`Error::Replaced`]: the epoll instance was made anew while its descriptor may be watched from
-    ///   outside. The selector works on; this is told once.
+    /// Returns [`Error::Os`] if the kernel refuses.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -357,10 +478,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # let (ours, mut theirs) = UnixStream::pair()?;
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// selector.register(ours, Events::READ, ())?;
-    /// assert_eq!(selector.select(Some(Duration::from_micros(100)))?, 0); // the time has passed
+    /// assert!(selector.select(Some(Duration::from_micros(100)))?.timed_out());
     /// theirs.write_all(b"!")?;
-    /// assert_eq!(selector.select(None)?, 1);
-    /// assert_eq!(selector.select(None)?, 1); // not taken, so still there
+    /// assert_eq!(selector.select(None)?.events(), 1);
+    /// assert_eq!(selector.select(None)?.events(), 1); // still pending
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -374,33 +495,35 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "EVFILT_TIMER")]
     #[doc(alias = "KQ_FILTER_TIMER")]
     #[doc(alias = "wait")]
-    // A program has one call of it, in its loop. Inlined there, most of the work on the timeout, which is known, and on the
-    // result, which is looked at once, goes away; what is rare stays outside. And no `ret` follows the system call: on
-    // kernels that guard their returns against speculation one costs more than all the rest of this, 40 ns when nothing
-    // was ready and 140 ns when something was.
+    // A program has one call of this, in its loop. Inlined there, most of the work on the timeout and on the result goes
+    // away, and what is rare stays outside. And no `ret` follows the system call: on kernels that guard their returns
+    // against speculation one costs more than all the rest of this, 40 ns if nothing was ready and 140 ns if something was.
     #[inline(always)]
-    pub fn select(&mut self, timeout: Option<Duration>) -> Result<usize, Error> {
+    pub fn select(&mut self, timeout: Option<Duration>) -> Result<SelectResult, Error> {
         let mut left = timeout;
         loop {
             if self.engine.has_backlog() {
-                let wake = self.waker.as_ref().map(Attached::wake);
-                let pending = self.engine.clear_backlog(&self.table.keys(), wake)?;
-                if pending > 0 {
-                    return Ok(pending);
+                let wake = self.waker.as_ref().map(wake);
+                if let Some(result) = self.engine.clear_backlog(&self.table.keys(), wake) {
+                    return Ok(result);
                 }
             }
-            let count = self.engine.wait(left)?;
-            if count == 0 {
-                return Ok(0);
+            let count = match self.engine.wait(left) {
+                Ok(0) => return Ok(SelectResult::TIMED_OUT),
+                Ok(count) => count,
+                Err(errno) => return self.engine.end_wait(errno, self.kind().call()),
+            };
+            if let Some(held) = &self.waker {
+                if self.engine.take_wake(wake(held)) {
+                    return Ok(SelectResult::wake_and(count - 1));
+                }
             }
-            let wake = self.waker.as_ref().map(Attached::wake);
-            let woken = wake.is_some_and(|wake| self.engine.take_wake(wake));
-            if woken || !self.engine.has_zombie() {
-                return Ok(count);
+            if !self.engine.has_zombie() {
+                return Ok(SelectResult::events_only(count));
             }
             match self.engine.pause_if_stale(self.table.slots()) {
-                Ok(false) => return Ok(count),
-                Ok(true) if left == Some(Duration::ZERO) => return Ok(0),
+                Ok(false) => return Ok(SelectResult::events_only(count)),
+                Ok(true) if left == Some(Duration::ZERO) => return Ok(SelectResult::TIMED_OUT),
                 Ok(true) => {}
                 Err(errno) => return self.engine.end_wait(errno, "poll"),
             }
@@ -409,12 +532,15 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         }
     }
 
-    /// Takes the next of the ready descriptors: its key, and what it is ready for.
+    /// Waits as [`select`](Self::select) does, until a point in time.
     ///
-    /// `None` when all that the last [`select`](Self::select) found has been taken. Each event is looked at when it is
-    /// taken: one for a key that was unregistered since the wait is dropped, one for a key that was modified is cut down
-    /// to what is asked now. So anything may be registered, modified and unregistered between two calls. No
-    /// system call.
+    /// If the deadline has passed, this does not wait. A signal, a wake or an event ends the wait early.
+    ///
+    /// # Errors
+    ///
+    /// As [`select`](Self::select).
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -422,23 +548,92 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
     /// # let (ours, mut theirs) = UnixStream::pair()?;
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
-    /// selector.register(&ours, Events::READ, ())?;
+    /// use std::time::Instant;
+    ///
+    /// selector.register(ours, Events::READ, ())?;
+    /// let deadline = Instant::now() + Duration::from_millis(5);
+    /// assert!(selector.select_until(deadline)?.timed_out());
+    /// assert!(Instant::now() >= deadline);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn select_until(&mut self, deadline: std::time::Instant) -> Result<SelectResult, Error> {
+        loop {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let result = self.select(Some(left))?;
+            // The clock of the wait may be a little ahead of that of the deadline.
+            if left.is_zero() || !result.timed_out() {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Returns the next ready key, and what it is ready for.
+    ///
+    /// Returns `None` if there is no pending event. Each event is checked when it is returned: one for a key that was
+    /// unregistered or paused since the wait is dropped, and one for a key that was modified is cut down to its interest.
+    /// So anything may be registered, modified and unregistered between two calls. This does not make a system call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(ours, Events::READ, "data")?;
     /// theirs.write_all(b"!")?;
     /// selector.select(None)?;
     /// while let Some((key, events)) = selector.next_ready() {
-    ///     assert_eq!(events, Events::READ);
-    ///     let fd = key.fd; // the key borrows the selector, the number doesn't
-    ///     drop(selector.unregister(fd)?);
+    ///     assert_eq!((key.data, events), ("data", Events::READ));
+    ///     drop(key.unregister());
     /// }
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[inline]
-    pub fn next_ready(&mut self) -> Option<(KeyMut<'_, S, D>, Events)> {
-        self.engine.next_ready(self.table.slots_mut())
+    #[allow(unsafe_code)]
+    pub fn next_ready(&mut self) -> Option<(KeyMut<'_, Self>, Events)> {
+        let keys = self.table.keys();
+        let (number, events) = self.engine.next_ready(keys.slots)?;
+        // SAFETY: `Engine::next_ready` returns a slot that exists and has a key.
+        Some((unsafe { KeyMut::new(&mut self.engine, keys, number) }, events))
     }
 
-    /// The key of a descriptor, or `None`, where Python raises `KeyError`. No system call.
+    /// Returns how many events are pending, at most.
+    ///
+    /// The next [`select`](Self::select) does not wait if any of them has a key. A selector that is registered in another event
+    /// loop must be drained, until this is zero or [`next_ready`](Self::next_ready) returns `None`: the outer loop can't see
+    /// pending events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(ours, Events::WRITE, ())?;
+    /// selector.select(None)?;
+    /// assert_eq!(selector.pending(), 1);
+    /// assert!(selector.next_ready().is_some());
+    /// assert_eq!(selector.pending(), 0);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.engine.backend.pending()
+    }
+
+    /// Returns a key, or `None` if there is no such key. Python raises `KeyError`.
+    ///
+    /// This does not make a system call.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -453,11 +648,15 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
-    pub fn get_key(&self, fileobj: impl Fileno) -> Option<&SelectorKey<S, D>> {
-        self.table.get(fileobj.fileno())
+    pub fn get_key(&self, key: impl Into<Lookup>) -> Option<&SelectorKey<S, D>> {
+        self.table.get(key.into())
     }
 
-    /// The key of a descriptor, with its data to change. No system call.
+    /// Returns a key that can act, or `None` if there is no such key.
+    ///
+    /// This does not make a system call.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -465,20 +664,67 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
     /// # let (ours, mut theirs) = UnixStream::pair()?;
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
-    /// selector.register(&ours, Events::READ, 1)?;
-    /// if let Some(key) = selector.get_key_mut(&ours) {
-    ///     *key.data += 1;
+    /// let id = selector.register(ours, Events::READ, 1)?.id();
+    /// if let Some(mut key) = selector.get_key_mut(id) {
+    ///     *key.data_mut() += 1;
+    ///     key.write_all(b"hello")?;
     /// }
-    /// assert_eq!(selector.unregister(&ours)?.data, 2);
+    /// assert_eq!(selector.unregister(id)?.data, 2);
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
-    pub fn get_key_mut(&mut self, fileobj: impl Fileno) -> Option<KeyMut<'_, S, D>> {
-        self.table.get_mut(fileobj.fileno()).map(SelectorKey::as_key_mut)
+    #[inline]
+    #[allow(unsafe_code)]
+    pub fn get_key_mut(&mut self, key: impl Into<Lookup>) -> Option<KeyMut<'_, Self>> {
+        let keys = self.table.keys();
+        let number = keys.find(key.into())?;
+        keys.slots.get(number as usize)?.key.as_ref()?;
+        // SAFETY: the slot exists and has a key, as was just checked.
+        Some(unsafe { KeyMut::new(&mut self.engine, keys, number) })
     }
 
-    /// All keys: a live, read-only map from descriptors.
+    #[inline]
+    fn entry(&mut self, key: Lookup) -> Result<KeyMut<'_, Self>, Error> {
+        self.get_key_mut(key).ok_or(Error::NotRegistered { key })
+    }
+
+    /// Visits all keys, which may be changed, paused and unregistered.
+    ///
+    /// See [`Walk`] for an example. This does not make a system call.
+    pub fn walk(&mut self) -> Walk<'_, Self> {
+        Walk::new(&mut self.engine, self.table.keys())
+    }
+
+    /// Unregisters and drops all keys for which `keep` returns false.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::{Read, Write}, os::unix::net::UnixStream, time::Duration};
+    /// # let (ours, mut theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(&ours, Events::READ, "idle")?;
+    /// selector.register(&theirs, Events::READ, "busy")?;
+    /// selector.retain(|key| key.data == "busy");
+    /// assert_eq!(selector.get_map().len(), 1);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn retain(&mut self, mut keep: impl FnMut(&mut KeyMut<'_, Self>) -> bool) {
+        let mut walk = self.walk();
+        while let Some(mut key) = walk.next() {
+            if !keep(&mut key) {
+                drop(key.unregister());
+            }
+        }
+    }
+
+    /// Returns a live, read-only map of all keys.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -499,7 +745,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         KeyMap { table: &self.table }
     }
 
-    /// What the selector has done so far.
+    /// Returns counts of what the selector has done so far.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -554,7 +802,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         M::Wake: Default,
     {
         match &self.waker {
-            Some(held) => Ok(held.waker()),
+            Some((held, _)) => Ok(held.waker()),
             None => self.waker_in(M::Wake::default()),
         }
     }
@@ -584,24 +832,24 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
-        if let Some(held) = &self.waker {
+        if let Some((held, _)) = &self.waker {
             return if held.holds(&cell) { Ok(held.waker()) } else { Err(Error::WakerInUse) };
         }
         // From here on dropping it sets the cell free.
-        let mut held = Attached::new(cell)?;
+        let held = Attached::new(cell)?;
         let fd = held.hold().watched().ok_or(Error::WakerClosed)?;
-        if self.table.get(fd.as_raw_fd()).is_some() {
+        if self.table.get(fd.as_raw_fd().into()).is_some() {
             // To unregister the closed one would take the waker out of the kernel's set.
             return Err(Error::AlreadyRegistered { fd: fd.as_raw_fd() });
         }
         self.table.grow();
-        held.token = self.engine.register_waker(self.table.keys(), fd)?;
+        let token = self.engine.register_waker(self.table.keys(), fd)?;
         let waker = held.waker();
-        self.waker = Some(held);
+        self.waker = Some((held, token));
         Ok(waker)
     }
 
-    /// Ends all: closes the kernel object, then the sources. As dropping it does, so it is seldom needed.
+    /// Closes the kernel object, then the sources, as dropping the selector does.
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -617,6 +865,11 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// ```
     #[doc(alias = "__exit__")]
     pub fn close(self) {}
+}
+
+/// What the wait needs of a waker.
+fn wake<W: core::ops::Deref<Target = WakeCell>>((held, token): &(Attached<W>, Token)) -> Wake<'_> {
+    Wake { cell: held.hold(), token: *token }
 }
 
 impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {

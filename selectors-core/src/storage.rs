@@ -23,7 +23,7 @@ use crate::waker::WakeCell;
 /// # Examples
 ///
 /// ```
-/// use selectors_core::storage::{Scan, Storage};
+/// use selectors_core::storage::{FixedList, Scan, Storage};
 /// use selectors_core::{Selector, WakeCell, backend::Poll};
 ///
 /// /// Sixteen keys.
@@ -31,7 +31,7 @@ use crate::waker::WakeCell;
 ///
 /// // SAFETY: the containers are this crate's own, and a reference always leads to the same cell.
 /// unsafe impl Storage for Sixteen {
-///     type List<T> = heapless::Vec<T, 16>;
+///     type List<T> = FixedList<T, 16>;
 ///     type Index = Scan;
 ///     type Wake = &'static WakeCell;
 /// }
@@ -61,13 +61,7 @@ pub unsafe trait Storage {
 ///
 /// # Examples
 ///
-/// ```
-/// use selectors_core::storage::List;
-///
-/// let mut two = heapless::Vec::<_, 2>::default();
-/// assert_eq!([List::push(&mut two, 'a'), List::push(&mut two, 'b')], [Ok(()); 2]);
-/// assert_eq!(List::push(&mut two, 'c'), Err('c')); // given back
-/// ```
+/// See [`FixedList`].
 #[allow(unsafe_code, reason = "unsafe to implement")]
 pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
     /// Appends, or gives the item back when there is no room.
@@ -127,20 +121,58 @@ pub enum Fixed<const N: usize> {}
 #[allow(unsafe_code)]
 // SAFETY: the containers are this crate's own, and a reference always leads to the same cell.
 unsafe impl<const N: usize> Storage for Fixed<N> {
-    type List<T> = heapless::Vec<T, N>;
+    type List<T> = FixedList<T, N>;
     type Index = Scan;
     type Wake = &'static WakeCell;
 }
 
+/// The list of [`Fixed`]: at most `N` items, without an allocator.
+///
+/// # Examples
+///
+/// ```
+/// use selectors_core::storage::{FixedList, List};
+///
+/// let mut two = FixedList::<_, 2>::default();
+/// assert_eq!([two.push('a'), two.push('b')], [Ok(()); 2]);
+/// assert_eq!(two.push('c'), Err('c')); // given back
+/// ```
+#[derive(Debug)]
+pub struct FixedList<T, const N: usize>(heapless::Vec<T, N>);
+
+impl<T, const N: usize> Default for FixedList<T, N> {
+    fn default() -> Self {
+        Self(heapless::Vec::new())
+    }
+}
+
+impl<T, const N: usize> Deref for FixedList<T, N> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T, const N: usize> DerefMut for FixedList<T, N> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
 #[allow(unsafe_code)]
 // SAFETY: heapless's vector behaves as std's does. It refuses a push when it is full, and does not panic.
-unsafe impl<T, const N: usize> List<T> for heapless::Vec<T, N> {
+unsafe impl<T, const N: usize> List<T> for FixedList<T, N> {
+    #[inline]
     fn push(&mut self, item: T) -> Result<(), T> {
-        heapless::Vec::push(self, item)
+        self.0.push(item)
     }
 
+    #[inline]
     fn pop(&mut self) -> Option<T> {
-        heapless::Vec::pop(self)
+        self.0.pop()
     }
 }
 

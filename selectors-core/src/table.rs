@@ -1,16 +1,16 @@
-//! The key table: slots that events find by number, and the descriptor's way to its slot.
+//! The key table: slots, which events find by their token, and the way from a descriptor to its slot.
 
 use rustix::fd::{BorrowedFd, RawFd};
 
 use crate::error::Error;
 use crate::events::{Events, Interest};
-use crate::key::SelectorKey;
+use crate::key::{KeyId, Lookup, SelectorKey, State};
 use crate::platform::USER_DATA_BITS;
 use crate::storage::{Index, List, Storage};
 
-/// Names one registration: the kernel carries it as user data and gives it back with each event.
+/// Names one registration. The kernel carries it as user data and returns it with each event.
 ///
-/// The slot says where the key is, the generation whether it is still the same registration.
+/// The slot says where the key is, and the generation whether it is still the same registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     pub(crate) slot: u32,
@@ -18,10 +18,10 @@ pub struct Token {
 }
 
 impl Token {
-    /// No slot has this number: the mark of an event that was withdrawn.
+    /// The token of an event that was withdrawn. No slot has this number.
     pub const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
 
-    /// As one number: the generation in the upper half, the slot in the lower.
+    /// Packs the token into one number: the generation in the upper half, the slot in the lower.
     ///
     /// Each half fits into half of what the platform's best backend carries with an event.
     #[must_use]
@@ -29,7 +29,7 @@ impl Token {
         (self.generation as u64) << 32 | self.slot as u64
     }
 
-    /// What [`to_u64`](Self::to_u64) has made a number of.
+    /// Unpacks what [`to_u64`](Self::to_u64) has packed.
     #[allow(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
     #[must_use]
     pub const fn from_u64(packed: u64) -> Self {
@@ -53,22 +53,27 @@ pub struct Watched<'a> {
 
 /// A place for one key. An empty slot is in the list of free slots, or it is the waker's.
 pub(crate) struct Slot<S, D> {
-    /// Counts the registrations that this slot has seen.
+    /// Counts what the kernel was given a token for: registrations, and what came after a pause.
     generation: u32,
-    /// With a key, the events that may be reported: none after its one-shot has fired. Without a key, the next free slot.
-    /// One word serves both, because there are as many as keys.
+    /// With a key, the events that may be reported: none after its one-shot has fired, and none while it is paused. Without
+    /// a key, the next free slot. One word serves both, because there are as many as keys.
     mask_or_next: u32,
     pub(crate) key: Option<SelectorKey<S, D>>,
 }
 
 impl<S, D> Slot<S, D> {
+    /// Returns the registration, if it is in the kernel's set.
     pub(crate) fn watched(&self, slot: u32) -> Option<Watched<'_>> {
-        let key = self.key.as_ref()?;
-        let token = Token { slot, generation: self.generation };
-        Some(Watched { fd: key.borrow(), token, interest: key.interest(), armed: !self.mask().is_empty() })
+        let key = self.key.as_ref().filter(|key| key.state == State::Watched)?;
+        let (token, interest) = (self.token(slot), key.interest());
+        Some(Watched { fd: key.borrow(), token, interest, armed: !self.mask().is_empty() })
     }
 
-    /// Returns the events that may be reported: none if there is no key, or its one-shot has fired.
+    pub(crate) fn token(&self, slot: u32) -> Token {
+        Token { slot, generation: self.generation }
+    }
+
+    /// Returns the events that may be reported.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "with a key, the word is made by `set_mask`")]
     pub(crate) fn mask(&self) -> Events {
@@ -78,11 +83,37 @@ impl<S, D> Slot<S, D> {
         Events::from_bits_retain(self.mask_or_next as u16)
     }
 
-    /// Sets the events that may be reported.
-    pub(crate) fn set_mask(&mut self, mask: Events) {
+    fn set_mask(&mut self, mask: Events) {
         if self.key.is_some() {
             self.mask_or_next = mask.bits().into();
         }
+    }
+
+    /// Marks the key as watched with this interest.
+    pub(crate) fn arm(&mut self, interest: Interest) {
+        if let Some(key) = &mut self.key {
+            key.state = State::Watched;
+            key.set_interest(interest);
+            self.set_mask(interest.events.mask());
+        }
+    }
+
+    /// Reports nothing more, after a one-shot has fired.
+    pub(crate) fn disarm(&mut self) {
+        self.set_mask(Events::empty());
+    }
+
+    /// Marks the key as out of the kernel's set. What the kernel still reports of it is stale.
+    pub(crate) fn leave(&mut self, state: State) {
+        self.disarm();
+        self.next_generation();
+        if let Some(key) = &mut self.key {
+            key.state = state;
+        }
+    }
+
+    fn next_generation(&mut self) {
+        self.generation = self.generation.wrapping_add(1) & HALF;
     }
 
     pub(crate) fn is(&self, token: Token) -> bool {
@@ -93,30 +124,34 @@ impl<S, D> Slot<S, D> {
 /// The end of the list of free slots, and no slot's number.
 const END: u32 = u32::MAX;
 
-/// How much of a slot's number and generation fits into half of what the kernel carries.
+/// The largest number of a slot or a generation that fits into half of what the kernel carries.
 const HALF: u32 = u32::MAX >> (u32::BITS - USER_DATA_BITS / 2);
 
-/// What a table knows beside its slots.
-pub(crate) struct Head<I> {
+/// What a table has besides its slots.
+pub(crate) struct Head<S, I> {
     index: I,
     free: u32,
     live: u32,
+    /// Counts the registrations.
+    serial: u32,
+    /// Finds out the descriptor of a source that has lost its number: see `KeyMut::with_source`.
+    pub(crate) number_of: Option<fn(&S) -> RawFd>,
 }
 
 pub(crate) struct Table<S, D, M: Storage> {
-    head: Head<M::Index>,
+    head: Head<S, M::Index>,
     slots: M::List<Slot<S, D>>,
 }
 
 /// A table without its capacity, so that the code behind it is compiled once for all of them.
 pub(crate) struct Keys<'a, S, D, I> {
-    head: &'a mut Head<I>,
+    pub(crate) head: &'a mut Head<S, I>,
     pub(crate) slots: &'a mut [Slot<S, D>],
 }
 
 impl<S, D, M: Storage> Table<S, D, M> {
     pub(crate) fn new() -> Self {
-        let head = Head { index: M::Index::default(), free: END, live: 0 };
+        let head = Head { index: M::Index::default(), free: END, live: 0, serial: 0, number_of: None };
         Self { head, slots: M::List::default() }
     }
 
@@ -125,7 +160,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
         Keys { head: &mut self.head, slots: &mut self.slots }
     }
 
-    /// Makes a free slot if there is none; fails silently, as taking one will tell.
+    /// Makes a free slot if there is none. If that fails, `vacancy` returns the error.
     pub(crate) fn grow(&mut self) {
         if self.head.free != END {
             return;
@@ -139,43 +174,47 @@ impl<S, D, M: Storage> Table<S, D, M> {
         }
     }
 
-    pub(crate) fn get_mut(&mut self, fd: RawFd) -> Option<&mut SelectorKey<S, D>> {
-        self.keys().into_key(fd)
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.head.live as usize
     }
 
-    pub(crate) fn get(&self, fd: RawFd) -> Option<&SelectorKey<S, D>> {
-        self.head.get(&self.slots, fd)
+    pub(crate) fn get(&self, lookup: Lookup) -> Option<&SelectorKey<S, D>> {
+        self.slots.get(self.head.find(&self.slots, lookup)? as usize)?.key.as_ref()
     }
 
     pub(crate) fn slots(&self) -> &[Slot<S, D>] {
         &self.slots
     }
-
-    pub(crate) fn slots_mut(&mut self) -> &mut [Slot<S, D>] {
-        &mut self.slots
-    }
 }
 
-impl<I: Index> Head<I> {
-    fn find<S, D>(&self, slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
+impl<S, I: Index> Head<S, I> {
+    /// Returns the slot of a key.
+    #[inline]
+    pub(crate) fn find<D>(&self, slots: &[Slot<S, D>], lookup: Lookup) -> Option<u32> {
+        match lookup {
+            Lookup::Id(id) => {
+                let key = slots.get(id.slot as usize)?.key.as_ref()?;
+                (key.id == id).then_some(id.slot)
+            }
+            Lookup::Fd(fd) => self.find_fd(slots, fd),
+        }
+    }
+
+    fn find_fd<D>(&self, slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
+        // A key without a number has a negative one.
+        if fd < 0 {
+            return None;
+        }
         self.index.find(fd, || {
             let holds = |slot: &Slot<S, D>| matches!(&slot.key, Some(key) if key.fd == fd);
             slots.iter().position(holds).and_then(|slot| u32::try_from(slot).ok())
         })
     }
-
-    fn get<'s, S, D>(&self, slots: &'s [Slot<S, D>], fd: RawFd) -> Option<&'s SelectorKey<S, D>> {
-        slots.get(self.find(slots, fd)? as usize)?.key.as_ref()
-    }
 }
 
 /// A free slot, and the token of the registration that is going to be in it.
 pub(crate) struct Vacancy<'a, S, D, I> {
-    head: &'a mut Head<I>,
+    head: &'a mut Head<S, I>,
     slot: &'a mut Slot<S, D>,
     pub(crate) token: Token,
 }
@@ -194,7 +233,9 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
     }
 
     /// Stores the key of a claimed descriptor.
-    pub(crate) fn fill(self, key: SelectorKey<S, D>) -> &'a SelectorKey<S, D> {
+    pub(crate) fn fill(self, mut key: SelectorKey<S, D>) -> &'a SelectorKey<S, D> {
+        key.id = KeyId { slot: self.token.slot, serial: self.head.serial };
+        self.head.serial = self.head.serial.wrapping_add(1);
         self.head.free = self.slot.mask_or_next;
         self.head.live += 1;
         self.slot.mask_or_next = key.events.mask().bits().into();
@@ -210,7 +251,7 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
 }
 
 impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
-    /// A free slot.
+    /// Returns a free slot.
     pub(crate) fn vacancy(self) -> Result<Vacancy<'a, S, D, I>, Error> {
         let (number, capacity) = (self.head.free, self.slots.len());
         let slot = self.slots.get_mut(number as usize).filter(|_| self.head.index.reserve());
@@ -219,30 +260,54 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         Ok(Vacancy { head: self.head, slot, token })
     }
 
-    fn into_key(self, fd: RawFd) -> Option<&'a mut SelectorKey<S, D>> {
-        let number = self.head.find(self.slots, fd)?;
-        self.slots.get_mut(number as usize)?.key.as_mut()
+    /// Returns the slot of a key.
+    #[inline]
+    pub(crate) fn find(&self, lookup: Lookup) -> Option<u32> {
+        self.head.find(self.slots, lookup)
     }
 
-    /// The slot of a registered descriptor, and its number.
-    pub(crate) fn find(&mut self, fd: RawFd) -> Option<(u32, &mut Slot<S, D>)> {
-        let number = self.head.find(self.slots, fd)?;
-        self.slots.get_mut(number as usize).map(|slot| (number, slot))
-    }
-
-    /// Empties a slot; events that still bear its token are recognised from now on.
+    /// Empties a slot. Events that still bear its token are stale from now on.
     pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
         let slot = self.slots.get_mut(number as usize)?;
         let key = slot.key.take()?;
-        slot.generation = slot.generation.wrapping_add(1) & HALF;
+        slot.next_generation();
         slot.mask_or_next = self.head.free;
         self.head.free = number;
         self.head.live -= 1;
-        self.head.index.remove(key.fd);
+        if key.fd >= 0 {
+            self.head.index.remove(key.fd);
+        }
         Some(key)
     }
 
-    /// Everything the kernel should be watching, the waker apart.
+    /// Takes the descriptor's number away from a key, which is paused.
+    pub(crate) fn lose_number(&mut self, number: u32) {
+        let key = self.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut());
+        if let Some(key) = key.filter(|key| key.fd >= 0) {
+            self.head.index.remove(key.fd);
+            key.fd = -1;
+        }
+    }
+
+    /// Gives a number to a key that has none.
+    pub(crate) fn set_number(&mut self, number: u32, fd: RawFd) -> Result<(), Error> {
+        if fd < 0 {
+            return Err(Error::InvalidFd { fd });
+        }
+        if self.find(fd.into()).is_some() {
+            return Err(Error::AlreadyRegistered { fd });
+        }
+        if !self.head.index.reserve() {
+            return Err(Error::Full { capacity: self.slots.len() });
+        }
+        if let Some(key) = self.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
+            self.head.index.insert(fd, number);
+            key.fd = fd;
+        }
+        Ok(())
+    }
+
+    /// Returns everything that the kernel should be watching, except the waker.
     pub(crate) fn watched(&self) -> impl Iterator<Item = Watched<'_>> {
         self.slots.iter().zip(0..).filter_map(|(slot, number)| slot.watched(number))
     }

@@ -4,9 +4,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
-use crate::backend::poll;
 use crate::error::{Error, os, os_about};
 use crate::events::Events;
+use crate::poll_flags;
 
 /// Waits until one descriptor is ready, without a selector.
 ///
@@ -54,12 +54,12 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
         // `poll` would ignore it, and wait for the whole timeout.
         return Err(Error::InvalidFd { fd: fd.as_raw_fd() });
     }
-    let mut one = [PollFd::from_borrowed_fd(fd, poll::flags(events))];
+    let mut one = [PollFd::from_borrowed_fd(fd, poll_flags::flags(events))];
     match in_steps(timeout, |time| rustix::event::poll(&mut one, time)) {
         // Closed, or `O_PATH`: `poll` returns immediately and nothing is ready, so
         // a loop would spin.
         Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),
-        Ok(_) => Ok(poll::events(one[0].revents()).reported(events.mask())),
+        Ok(_) => Ok(poll_flags::events(one[0].revents()).reported(events.mask())),
         Err(Errno::INTR) => Ok(Events::empty()),
         Err(errno) => Err(os("poll", Some(fd.as_raw_fd()), errno)),
     }

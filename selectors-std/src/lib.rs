@@ -143,16 +143,22 @@ pub mod guide;
 mod growable;
 mod lists;
 
-pub use selectors_core::*;
+pub use selectors_core::{
+    Error, Events, FileKind, Interest, Iter, KeyId, KeyMap, KeyMut, Kind, Lookup, Mode, RegisterError,
+    SelectResult, Selector, SelectorCell, SelectorKey, SelectorType, Stats, WakeCell, Walk, backend,
+    portability, rustix, storage, wait,
+};
 
 pub use growable::{Growable, GrowableList, HashIndex};
 pub use lists::select;
 
 use selectors_core::backend::{Any, Poll};
+use selectors_core::{if_epoll, if_kqueue, if_no_queue, if_select};
 
-/// How many events one wait can bring: enough that a busy server asks the kernel seldom, and three
-/// kilobytes of stack.
-const BATCH: usize = 256;
+/// The number of events that a wait of the selectors here returns at most, on epoll and kqueue.
+///
+/// The selector has a buffer of twelve to sixteen bytes for each of them.
+pub const BATCH: usize = 256;
 
 /// A waker of one of the selectors here: may be cloned, and sent to any thread.
 ///

@@ -6,12 +6,12 @@ use core::mem::take;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use rustix::fd::{OwnedFd, RawFd};
+use rustix::fd::OwnedFd;
 use rustix::io::{Errno, read};
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
 
 use crate::text::Text;
-use crate::{Error, Events, Selector, sockets};
+use crate::{Error, Events, KeyId, Selector, sockets};
 
 /// How many peers are served at a time; more wait, unharmed, in the backlog of the listener.
 const PEERS: usize = 64;
@@ -81,9 +81,9 @@ fn unless_blocked(moved: Result<usize, Errno>) -> Result<Option<usize>, Errno> {
 
 pub(crate) struct Daemon<'a> {
     selector: &'a mut Selector,
-    listener: RawFd,
+    listener: KeyId,
     /// There is a timer as long as there are peers: without them nothing wakes the daemon up.
-    timer: Option<RawFd>,
+    timer: Option<KeyId>,
     /// A peer is idle when it has seen more than four of these go by.
     tick: Duration,
     now: u32,
@@ -91,7 +91,7 @@ pub(crate) struct Daemon<'a> {
     starved: bool,
     ended: bool,
     accepted: u32,
-    expired: u32,
+    expired: u64,
 }
 
 impl<'a> Daemon<'a> {
@@ -102,7 +102,7 @@ impl<'a> Daemon<'a> {
         idle: Duration,
     ) -> Result<Self, Error> {
         let (listener, control) = (sockets::tcp_listener(address)?, sockets::unix_datagram(control)?);
-        let listener = selector.register(listener, Events::READ.one_shot(), Role::Listener)?.fd;
+        let listener = selector.register(listener, Events::READ, Role::Listener)?.id();
         selector.register(control, Events::READ, Role::Control)?;
         let (starved, ended, now, accepted, expired) = (false, false, 0, 0, 0);
         Ok(Self { selector, listener, timer: None, tick: idle / 4, now, starved, ended, accepted, expired })
@@ -116,21 +116,24 @@ impl<'a> Daemon<'a> {
             if take(&mut self.starved) {
                 self.resume()?;
             }
-            while let Some((key, _ready)) = self.selector.next_ready() {
-                let fd = key.fd;
-                match key.data {
-                    Role::Listener => {
+            while let Some((mut key, _ready)) = self.selector.next_ready() {
+                let id = key.id();
+                match key.parts() {
+                    (_, Role::Listener) => {
                         self.starved = self.accept().is_err();
                         self.resume()?;
                     }
-                    Role::Control => self.command(fd),
-                    Role::Timer => {
-                        let _ = read(key.fileobj, &mut [0; 8]);
+                    (_, Role::Control) => self.command(id),
+                    (timer, Role::Timer) => {
+                        let _ = read(timer, &mut [0; 8]);
                         self.tick()?;
                     }
-                    Role::Peer(peer) => match peer.echo(key.fileobj, self.now) {
-                        Ok(events) if !events.is_empty() => self.selector.modify(fd, events)?,
-                        _ => self.close(fd)?,
+                    (stream, Role::Peer(peer)) => match peer.echo(stream, self.now) {
+                        Ok(events) if !events.is_empty() => key.modify(events)?,
+                        _ => {
+                            drop(key.unregister());
+                            self.closed()?;
+                        }
                     },
                 }
             }
@@ -138,18 +141,18 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// The listener is one-shot, silent until it is asked again: when there is room for a peer.
+    /// Pauses the listener if there is no room for another peer, and resumes it when there is.
     fn resume(&mut self) -> Result<(), Error> {
         if self.starved || self.selector.get_map().len() == KEYS {
-            return Ok(());
+            return self.selector.pause(self.listener);
         }
-        self.selector.modify(self.listener, Events::READ.one_shot())
+        self.selector.resume(self.listener)
     }
 
     fn accept(&mut self) -> Result<(), Error> {
         if self.timer.is_none() {
             let timer = sockets::timer(self.tick)?;
-            self.timer = Some(self.selector.register(timer, Events::READ, Role::Timer)?.fd);
+            self.timer = Some(self.selector.register(timer, Events::READ, Role::Timer)?.id());
         }
         while self.selector.get_map().len() < KEYS {
             let Some(listener) = self.selector.get_key(self.listener) else { break };
@@ -169,16 +172,14 @@ impl<'a> Daemon<'a> {
         self.now = self.now.wrapping_add(1);
         let now = self.now;
         let is_idle = |role: &Role| matches!(role, Role::Peer(peer) if now.wrapping_sub(peer.active) > 4);
-        while let Some(idle) = self.selector.get_map().iter().find(|key| is_idle(&key.data)) {
-            let fd = idle.fd;
-            self.expired += 1;
-            self.close(fd)?;
-        }
-        Ok(())
+        let before = self.selector.get_map().len();
+        self.selector.retain(|key| !is_idle(&key.data));
+        self.expired += (before - self.selector.get_map().len()) as u64;
+        self.closed()
     }
 
-    fn close(&mut self, peer: RawFd) -> Result<(), Error> {
-        drop(self.selector.unregister(peer)?);
+    /// Ends the timer with the last peer, and accepts further ones.
+    fn closed(&mut self) -> Result<(), Error> {
         if let Some(timer) = self.timer.take_if(|_| self.selector.get_map().len() == OWN) {
             drop(self.selector.unregister(timer)?);
         }
@@ -186,7 +187,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Takes one command from the control channel, and answers to where it came from.
-    fn command(&mut self, control: RawFd) {
+    fn command(&mut self, control: KeyId) {
         let map = self.selector.get_map();
         let Some(control) = map.get(control) else { return };
         let mut line = [0; 8];
@@ -197,7 +198,7 @@ impl<'a> Daemon<'a> {
         match line.get(..count).unwrap_or_default().trim_ascii_end() {
             b"stat" => {
                 let stats = self.selector.stats();
-                text.line("accepted", self.accepted.into()).line("expired", self.expired.into());
+                text.line("accepted", self.accepted.into()).line("expired", self.expired);
                 text.line("waits", stats.waits).line("events", stats.events);
                 for key in map {
                     match &key.data {

@@ -23,7 +23,7 @@ use core::time::Duration;
 
 use daemon::{Daemon, KEYS, Role};
 use rustix::fd::OwnedFd;
-use selectors_core::{DefaultSelector, Error, Events, SelectorCell};
+use selectors_core::{DefaultSelector, Error, Events, KeyId, SelectorCell};
 use start::Arguments;
 
 type Selector = DefaultSelector<OwnedFd, Role, KEYS>;

@@ -8,6 +8,7 @@ use rustix::io::{self, Errno};
 use super::{Backend, Poll, Queue, Rebuilt, Sets};
 use crate::error::Error;
 use crate::events::{Events, Interest};
+use crate::platform::HALF_CLOSE;
 use crate::storage::{Fixed, Storage};
 use crate::table::{Token, Watched};
 
@@ -41,11 +42,11 @@ impl Kind {
     /// All kinds, the best first.
     ///
     /// ```
-    /// for kind in selectors_core::Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+    /// for kind in selectors_core::Kind::ALL.iter().filter(|kind| kind.is_available()) {
     ///     println!("{kind} can be chosen here");
     /// }
     /// ```
-    pub const ALL: [Self; 4] = [Self::Epoll, Self::Kqueue, Self::Poll, Self::Select];
+    pub const ALL: &[Self] = &[Self::Epoll, Self::Kqueue, Self::Poll, Self::Select];
 
     /// The name: `epoll`, `kqueue`, `poll` or `select`.
     ///
@@ -105,6 +106,23 @@ impl Kind {
         !matches!(self, Self::Kqueue)
     }
 
+    /// Returns whether [`Events::READ_HANGUP`] can be requested without [`Events::READ`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use selectors_core::Kind;
+    /// assert!(Kind::Epoll.supports_read_hangup() && !Kind::Select.supports_read_hangup());
+    /// ```
+    #[must_use]
+    pub const fn supports_read_hangup(self) -> bool {
+        match self {
+            Self::Epoll => true,
+            Self::Poll => !HALF_CLOSE.is_empty(),
+            Self::Kqueue | Self::Select => false,
+        }
+    }
+
     /// Whether [`Events::HANGUP`] is told apart from plain readiness.
     ///
     /// ```
@@ -138,7 +156,7 @@ impl FromStr for Kind {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(Error::UnknownBackend)
+        Self::ALL.iter().copied().find(|kind| kind.name() == name).ok_or(Error::UnknownBackend)
     }
 }
 
@@ -205,7 +223,7 @@ unsafe impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
 
     unsafe fn new() -> Result<Self, Error> {
         let mut refusal = Error::UnknownBackend;
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_available()) {
+        for &kind in Kind::ALL.iter().filter(|kind| kind.is_available()) {
             // SAFETY: the caller keeps the promises.
             let opened = unsafe { Self::of_kind(kind) };
             let probed = opened.and_then(|mut backend| backend.probe().map(|()| backend));

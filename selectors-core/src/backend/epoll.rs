@@ -245,8 +245,17 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
         self.pending.len()
     }
 
-    fn take_wake(&mut self, _token: Token) -> bool {
-        false // edge-triggered: `EventFlags::ET` tells each write once, nothing needs to be drained
+    fn take_wake(&mut self, token: Token) -> bool {
+        let pending = self.ready.0.get_mut(self.pending.clone()).unwrap_or_default();
+        let Some(place) = pending.iter().position(|event| event.data.u64() == token.to_u64()) else {
+            return false;
+        };
+        // The first one fills the gap.
+        if let Some(&first) = pending.first() {
+            pending.iter_mut().skip(place).take(1).for_each(|gap| *gap = first);
+        }
+        self.advance();
+        true
     }
 
     unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
@@ -272,7 +281,7 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
             return Rebuilt::Refused;
         }
         if self.shared.swap(false, Ordering::Relaxed) {
-            return Rebuilt::Replaced(self.fd.as_raw_fd());
+            return Rebuilt::Replaced;
         }
         Rebuilt::Done
     }

@@ -123,7 +123,7 @@ impl<const BATCH: usize> Kqueue<BATCH> {
     /// Arms the filters of an interest, and stops at the first that is refused.
     fn arm(&mut self, fd: RawFd, token: Token, interest: Interest) -> Result<(), Errno> {
         self.broken.retain(|broken| broken.token != token || !interest.events.contains(broken.event));
-        for event in interest.events.iter() {
+        for event in interest.events.intersection(BOTH).iter() {
             match self.change(filter(fd, event), token, arming(interest.mode)) {
                 Err(Errno::PIPE) => {
                     let broken = Broken { token, event, mode: interest.mode };
@@ -139,7 +139,7 @@ impl<const BATCH: usize> Kqueue<BATCH> {
     fn silence(&mut self, fd: RawFd, token: Token, events: Events, how: EventFlags) -> Result<(), Errno> {
         self.broken.retain(|broken| broken.token != token || !events.contains(broken.event));
         let mut refusal = Ok(());
-        for event in events.iter() {
+        for event in events.intersection(BOTH).iter() {
             match self.change(filter(fd, event), token, how) {
                 // Never added, or gone with what was at this number before.
                 Ok(()) | Err(Errno::NOENT) => {}
@@ -247,7 +247,7 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
 
     fn disarm(&mut self, fired: &Watched<'_>) {
         // The filter that fired has disabled itself, the other has not.
-        if fired.interest.events == BOTH {
+        if fired.interest.events.contains(BOTH) {
             // Should it be refused, it fires once more, and is told to nobody.
             let _ = self.silence(fired.fd.as_raw_fd(), fired.token, BOTH, EventFlags::DISABLE);
         }
@@ -282,7 +282,8 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     fn take_wake(&mut self, token: Token) -> bool {
-        self.ready.iter().any(|ready| ready.token == token)
+        let found = self.ready.iter().position(|ready| ready.token == token);
+        found.map(|place| self.ready.swap_remove(place)).is_some()
     }
 
     /// A closed descriptor takes its filters with it. What can be told of a registration that is gone

@@ -3,7 +3,7 @@
 //! `platform.rs` says which of them a platform has.
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fd::{BorrowedFd, RawFd};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::error::{Error, os, os_about};
@@ -12,7 +12,7 @@ pub use crate::table::{Token, Watched};
 use crate::{if_epoll, if_kqueue, if_no_queue, if_no_select, if_select};
 
 mod any;
-pub(crate) mod poll;
+mod poll;
 pub use any::{Any, Kind};
 pub use poll::Poll;
 
@@ -161,7 +161,7 @@ pub unsafe trait Backend: Sized {
     /// Returns how many events are pending.
     fn pending(&self) -> usize;
 
-    /// Consumes the event of `token`, a level-triggered waker's, and returns whether there was one.
+    /// Consumes the event of `token`, a waker's, and returns whether there was one.
     fn take_wake(&mut self, token: Token) -> bool;
 
     /// Recreates the kernel's set, with nothing in it but `watched`.
@@ -185,7 +185,7 @@ pub enum Rebuilt {
     /// The set was recreated.
     Done,
     /// The set was recreated while its descriptor may be watched elsewhere.
-    Replaced(RawFd),
+    Replaced,
 }
 
 /// A timeout that does not wait.
@@ -195,7 +195,10 @@ pub(crate) const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 pub(crate) fn check_support(kind: Kind, interest: Interest) -> Result<(), Error> {
     let Interest { events, mode } = interest;
     let supported = (mode != Mode::Edge || kind.supports_edge())
-        && (!events.contains(Events::PRIORITY) || kind.supports_priority());
+        && (!events.contains(Events::PRIORITY) || kind.supports_priority())
+        && (!events.contains(Events::READ_HANGUP)
+            || events.contains(Events::READ)
+            || kind.supports_read_hangup());
     if supported { Ok(()) } else { Err(Error::Unsupported { backend: kind.name(), events, mode }) }
 }
 

@@ -7,7 +7,7 @@ use rustix::io;
 use super::{Backend, Kind, check_pollable};
 use crate::error::Error;
 use crate::events::{Events, Interest};
-use crate::platform::HALF_CLOSE;
+use crate::poll_flags::{events, flags};
 use crate::storage::{List, Storage};
 use crate::table::{Token, Watched};
 
@@ -47,56 +47,6 @@ pub struct Poll<M: Storage> {
 
 /// The place of a slot without an entry: it is free, disarmed, or its descriptor was found closed.
 const PARKED: u32 = u32::MAX;
-
-pub(crate) fn flags(events: Events) -> PollFlags {
-    let mut flags = PollFlags::empty();
-    if events.contains(Events::READ) {
-        flags |= PollFlags::IN | HALF_CLOSE;
-    }
-    if events.contains(Events::WRITE) {
-        flags |= PollFlags::OUT;
-    }
-    if events.contains(Events::PRIORITY) {
-        flags |= PollFlags::PRI;
-    }
-    flags
-}
-
-/// poll's bits and ours.
-const NAMES: [(PollFlags, Events); 6] = [
-    (PollFlags::IN, Events::READ),
-    (PollFlags::OUT, Events::WRITE),
-    (PollFlags::PRI, Events::PRIORITY),
-    (PollFlags::ERR, Events::ERROR),
-    (PollFlags::HUP, Events::HANGUP),
-    (HALF_CLOSE, Events::READ_HANGUP),
-];
-
-/// Whether the bits' values are ours, as on Linux.
-#[allow(
-    clippy::cast_sign_loss,
-    clippy::unnecessary_cast,
-    reason = "a signed type on some systems; bits have no sign"
-)]
-const SAME: bool = {
-    let mut same = true;
-    let mut index = 0;
-    while index < NAMES.len() {
-        same &= NAMES[index].0.bits() as u16 == NAMES[index].1.bits();
-        index += 1;
-    }
-    same
-};
-
-#[inline]
-#[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "as above")]
-pub(crate) fn events(flags: PollFlags) -> Events {
-    if SAME {
-        return Events::from_bits_retain(flags.bits() as u16); // `reported` drops the other bits
-    }
-    let told = NAMES.iter().filter(|(flag, _)| flags.intersects(*flag));
-    told.fold(Events::empty(), |events, (_, event)| events | *event)
-}
 
 /// Removes an item from a list. The last one fills the gap.
 fn swap_remove<T>(list: &mut impl List<T>, place: usize) {

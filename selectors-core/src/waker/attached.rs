@@ -7,22 +7,19 @@ use rustix::fd::BorrowedFd;
 use super::ends::drain;
 use super::state::Attachment;
 use super::{WakeCell, Waker};
-use crate::engine::Wake;
 use crate::error::Error;
-use crate::table::Token;
 
 /// A selector's hold on its cell.
 pub(crate) struct Attached<W: Deref<Target = WakeCell>> {
     cell: W,
     attachment: Attachment,
-    pub(crate) token: Token,
 }
 
 impl<W: Deref<Target = WakeCell>> Attached<W> {
     /// Takes the cell, which is free again when this is dropped.
     pub(crate) fn new(cell: W) -> Result<Self, Error> {
         let attachment = cell.attach()?;
-        Ok(Self { cell, attachment, token: Token::NONE })
+        Ok(Self { cell, attachment })
     }
 
     /// Whether it is this cell.
@@ -39,10 +36,6 @@ impl<W: Deref<Target = WakeCell>> Attached<W> {
 
     pub(crate) fn hold(&self) -> Hold<'_> {
         Hold { cell: &self.cell, attachment: self.attachment }
-    }
-
-    pub(crate) fn wake(&self) -> Wake<'_> {
-        Wake { cell: self.hold(), token: self.token }
     }
 }
 

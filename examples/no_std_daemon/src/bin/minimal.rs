@@ -46,24 +46,23 @@ fn serve(listener: OwnedFd) -> Option<()> {
     loop {
         selector.select(None).ok()?;
         while let Some((key, _ready)) = selector.next_ready() {
-            let fd = key.fd;
             match key.data {
                 Role::Listener => {
-                    if let Ok(peer) = net::accept_with(key.fileobj, FLAGS) {
+                    if let Ok(peer) = net::accept_with(&key.fileobj, FLAGS) {
                         let _ = selector.register(peer, Events::READ, Role::Peer);
                     }
                 }
                 Role::Peer => {
-                    let echoed = match read(key.fileobj, &mut buffer) {
+                    let echoed = match read(&key.fileobj, &mut buffer) {
                         Ok(0) => false,
                         Ok(count) => {
                             let text = buffer.get(..count).unwrap_or_default();
-                            net::send(key.fileobj, text, SendFlags::NOSIGNAL) == Ok(count)
+                            net::send(&key.fileobj, text, SendFlags::NOSIGNAL) == Ok(count)
                         }
                         Err(errno) => errno == Errno::AGAIN,
                     };
                     if !echoed {
-                        drop(selector.unregister(fd).ok()?);
+                        drop(key.unregister());
                     }
                 }
             }

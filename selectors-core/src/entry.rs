@@ -1,0 +1,440 @@
+//! A key that acts: what a program gets from `next_ready`, `get_key_mut` and `walk`.
+
+use core::fmt;
+use core::ops::Deref;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use crate::backend::Backend;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::events::Interest;
+use crate::key::SelectorKey;
+use crate::selector::Selector;
+use crate::storage::Storage;
+use crate::table::{Keys, Slot};
+
+/// The parts of a selector's type.
+///
+/// Only [`Selector`] implements it, so that the type of a key is [`KeyMut<'_, MySelector>`](KeyMut). A function for any
+/// selector of these sources and data is generic over it.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{Events, KeyMut, SelectorType};
+/// use std::net::TcpStream;
+///
+/// fn count<Sel: SelectorType<Source = TcpStream, Data = u32>>(mut key: KeyMut<'_, Sel>) {
+///     *key.data_mut() += 1;
+/// }
+/// # }
+/// ```
+pub trait SelectorType: sealed::Sealed {
+    /// The system call.
+    type Backend: Backend;
+    /// The registered source.
+    type Source;
+    /// The program's data.
+    type Data;
+    /// The containers of the key table.
+    type Storage: Storage;
+}
+
+impl<B: Backend, S, D, M: Storage> SelectorType for Selector<B, S, D, M> {
+    type Backend = B;
+    type Source = S;
+    type Data = D;
+    type Storage = M;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<B: super::Backend, S, D, M: super::Storage> Sealed for super::Selector<B, S, D, M> {}
+}
+
+type Source<Sel> = <Sel as SelectorType>::Source;
+type Data<Sel> = <Sel as SelectorType>::Data;
+type KeySlot<Sel> = Slot<Source<Sel>, Data<Sel>>;
+type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
+
+/// A key of a selector that can act: read, write, modify, pause, unregister.
+///
+/// [`next_ready`](Selector::next_ready), [`get_key_mut`](Selector::get_key_mut) and [`walk`](Selector::walk) return it. It
+/// dereferences to [`SelectorKey`], so `key.fileobj`, `key.fd`, `key.events`, `key.data` and `key.id()` can be read. It
+/// borrows the selector. To use the selector itself, copy the [id](SelectorKey::id) out of the key first.
+///
+/// With the feature `std` it implements [`Read`](std::io::Read) and [`Write`](std::io::Write) if the source does.
+///
+/// # Examples
+///
+/// A function that handles a key needs two names, that of the selector's type and this one:
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use selectors_core::{DefaultSelector, Events, KeyMut};
+/// use std::io::{self, Read, Write};
+/// use std::os::unix::net::UnixStream;
+///
+/// type Peers = DefaultSelector<UnixStream, Vec<u8>, 4>;
+///
+/// fn receive(mut key: KeyMut<'_, Peers>) -> io::Result<()> {
+///     let mut buffer = [0; 64];
+///     match key.read(&mut buffer) {
+///         Ok(0) => drop(key.unregister()), // the peer has closed; so do we
+///         Ok(n) => key.data_mut().extend_from_slice(&buffer[..n]),
+///         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+///         Err(_) => drop(key.unregister()),
+///     }
+///     Ok(())
+/// }
+///
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// let mut selector = Peers::new()?;
+/// selector.register(ours, Events::READ, Vec::new())?;
+/// theirs.write_all(b"hello")?;
+/// selector.select(None)?;
+/// while let Some((key, _events)) = selector.next_ready() {
+///     receive(key)?;
+/// }
+/// assert_eq!(selector.get_map().iter().next().unwrap().data, b"hello");
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct KeyMut<'a, Sel: SelectorType> {
+    engine: &'a mut Engine<Sel::Backend>,
+    keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
+    /// The number of a slot that exists and has a key.
+    number: u32,
+}
+
+impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
+    /// # Safety
+    ///
+    /// The caller must ensure that the slot of this number exists and has a key.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn new(
+        engine: &'a mut Engine<Sel::Backend>,
+        keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
+        number: u32,
+    ) -> Self {
+        Self { engine, keys, number }
+    }
+
+    #[inline]
+    #[allow(unsafe_code)]
+    fn key_mut(&mut self) -> &mut SelectorKey<Source<Sel>, Data<Sel>> {
+        let (_, slot) = self.slot();
+        // SAFETY: the slot has a key, which is taken out by `unregister` only.
+        unsafe { slot.key.as_mut().unwrap_unchecked() }
+    }
+
+    /// Returns the engine and the slot, for a call of the one with the other.
+    #[inline]
+    #[allow(unsafe_code)]
+    fn slot(&mut self) -> (&mut Engine<Sel::Backend>, &mut KeySlot<Sel>) {
+        // SAFETY: the slot exists, and no slot is ever removed.
+        (self.engine, unsafe { self.keys.slots.get_unchecked_mut(self.number as usize) })
+    }
+
+    /// Returns your data.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let id = selector.register(ours, Events::READ, 1)?.id();
+    /// if let Some(mut key) = selector.get_key_mut(id) {
+    ///     *key.data_mut() += 1;
+    /// }
+    /// assert_eq!(selector.unregister(id)?.data, 2);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut Data<Sel> {
+        &mut self.key_mut().data
+    }
+
+    /// Returns the source and your data at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # use std::{io::Write, os::unix::net::UnixStream};
+    /// # let (ours, _theirs) = UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// let id = selector.register(ours, Events::WRITE, b"to be sent".to_vec())?.id();
+    /// if let Some(mut key) = selector.get_key_mut(id) {
+    ///     let (mut stream, pending) = key.parts(); // &UnixStream writes
+    ///     let sent = stream.write(pending)?;
+    ///     pending.drain(..sent);
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn parts(&mut self) -> (&Source<Sel>, &mut Data<Sel>) {
+        let key = self.key_mut();
+        (&key.fileobj, &mut key.data)
+    }
+
+    /// Changes the interest, re-arms a one-shot that has fired, and resumes a paused key.
+    ///
+    /// See [`Selector::modify`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Selector::modify`], without [`Error::NotRegistered`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # selector.register(ours, Events::WRITE, ())?;
+    /// selector.select(None)?;
+    /// while let Some((mut key, _events)) = selector.next_ready() {
+    ///     key.modify(Events::READ)?; // there is nothing more to write
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn modify(&mut self, events: impl Into<Interest>) -> Result<(), Error> {
+        let interest = events.into();
+        self.engine.check(interest)?;
+        self.modify_checked(interest)
+    }
+
+    #[inline]
+    pub(crate) fn modify_checked(&mut self, interest: Interest) -> Result<(), Error> {
+        self.find_lost_number()?;
+        let number = self.number;
+        let (engine, slot) = self.slot();
+        engine.modify(slot, number, interest)
+    }
+
+    /// Stops watching the key, until it is resumed or modified.
+    ///
+    /// See [`Selector::pause`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # selector.register(ours, Events::WRITE, ())?;
+    /// selector.select(None)?;
+    /// while let Some((mut key, _events)) = selector.next_ready() {
+    ///     key.pause(); // until there is something to write
+    ///     assert!(key.is_paused());
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn pause(&mut self) {
+        let number = self.number;
+        let (engine, slot) = self.slot();
+        engine.pause(slot, number);
+    }
+
+    /// Watches a paused key again, with the interest that it had.
+    ///
+    /// See [`Selector::resume`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Selector::resume`], without [`Error::NotRegistered`].
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.find_lost_number()?;
+        let number = self.number;
+        let (engine, slot) = self.slot();
+        engine.resume(slot, number)
+    }
+
+    /// Ends the registration, and returns the owned key.
+    ///
+    /// This can't fail. Pending events of the key are dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # selector.register(ours, Events::WRITE, "data")?;
+    /// selector.select(None)?;
+    /// while let Some((key, _events)) = selector.next_ready() {
+    ///     let key = key.unregister();
+    ///     let (_stream, data) = (key.fileobj, key.data); // for use elsewhere; a dropped key closes the stream
+    ///     assert_eq!(data, "data");
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[doc(alias = "deregister")]
+    #[allow(unsafe_code)]
+    pub fn unregister(mut self) -> SelectorKey<Source<Sel>, Data<Sel>> {
+        let key = self.engine.unregister(&mut self.keys, self.number);
+        // SAFETY: the slot exists and has a key.
+        unsafe { key.unwrap_unchecked() }
+    }
+
+    /// Calls a function with exclusive access to the source and your data.
+    ///
+    /// This is for sources whose I/O needs `&mut self`, and to exchange a source, as for an upgrade to TLS. If the
+    /// source's descriptor has another number afterwards, the selector stops watching the old one and watches the new one,
+    /// under the same key. If that fails, the key is [paused](Selector::pause), and [`resume`](Self::resume) tries again
+    /// and returns the error. If the function panics, the key is paused.
+    ///
+    /// **Note:** a new source with the number of the old one can't be noticed. Pause and resume the key in this case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// use std::io::Read;
+    /// use std::process::{Command, Stdio};
+    ///
+    /// let mut child = Command::new("echo").arg("hello").stdout(Stdio::piped()).spawn()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// selector.register(child.stdout.take().unwrap(), Events::READ, String::new())?;
+    /// selector.select(None)?;
+    /// while let Some((mut key, _events)) = selector.next_ready() {
+    ///     key.with_source(|stdout, text| stdout.read_to_string(text))?;
+    ///     assert_eq!(key.data, "hello\n");
+    /// }
+    /// # child.wait()?;
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn with_source<R>(&mut self, work: impl FnOnce(&mut Source<Sel>, &mut Data<Sel>) -> R) -> R
+    where
+        Source<Sel>: AsFd,
+    {
+        /// Runs if `work` or `as_fd` panics. The number may be wrong then, and to ask for it would call them again.
+        struct OnPanic<'k, 'a, Sel: SelectorType>(&'k mut KeyMut<'a, Sel>, fn(&Source<Sel>) -> RawFd);
+
+        impl<Sel: SelectorType> Drop for OnPanic<'_, '_, Sel> {
+            #[cold]
+            fn drop(&mut self) {
+                self.0.lose_number(self.1);
+            }
+        }
+
+        let key = OnPanic(self, number_of::<Source<Sel>>);
+        let SelectorKey { fileobj, data, .. } = key.0.key_mut();
+        let result = work(fileobj, data);
+        let fd = number_of(fileobj);
+        core::mem::forget(key);
+        if fd != self.fd {
+            self.follow(fd);
+        }
+        result
+    }
+
+    /// Watches the new descriptor of an exchanged source.
+    #[cold]
+    fn follow(&mut self, fd: RawFd)
+    where
+        Source<Sel>: AsFd,
+    {
+        let paused = self.is_paused();
+        self.lose_number(number_of::<Source<Sel>>);
+        if self.keys.set_number(self.number, fd).is_ok() && !paused {
+            // If this is refused, the key stays paused.
+            let _ = self.resume();
+        }
+    }
+
+    /// Pauses the key and forgets its number, which the source may not own any more.
+    fn lose_number(&mut self, number_of: fn(&Source<Sel>) -> RawFd) {
+        self.pause();
+        self.keys.lose_number(self.number);
+        self.keys.head.number_of = Some(number_of);
+    }
+
+    /// Gives a number to a key that has lost its own.
+    #[inline]
+    fn find_lost_number(&mut self) -> Result<(), Error> {
+        if self.fd < 0 { self.find_number() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn find_number(&mut self) -> Result<(), Error> {
+        let fd = self.keys.head.number_of.map_or(-1, |number_of| number_of(&self.fileobj));
+        self.keys.set_number(self.number, fd)
+    }
+}
+
+fn number_of<S: AsFd>(source: &S) -> RawFd {
+    source.as_fd().as_raw_fd()
+}
+
+impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
+    type Target = SelectorKey<Sel::Source, Sel::Data>;
+
+    #[inline]
+    #[allow(unsafe_code)]
+    fn deref(&self) -> &Self::Target {
+        // SAFETY: the slot exists and has a key.
+        unsafe { self.keys.slots.get_unchecked(self.number as usize).key.as_ref().unwrap_unchecked() }
+    }
+}
+
+impl<Sel: SelectorType<Source: AsFd>> AsFd for KeyMut<'_, Sel> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fileobj.as_fd()
+    }
+}
+
+impl<Sel: SelectorType<Source: fmt::Debug, Data: fmt::Debug>> fmt::Debug for KeyMut<'_, Sel> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyMut").field(&**self).finish()
+    }
+}
+
+/// Reads from the source. See [`KeyMut::with_source`].
+#[cfg(feature = "std")]
+impl<Sel: SelectorType<Source: AsFd + std::io::Read>> std::io::Read for KeyMut<'_, Sel> {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.with_source(|source, _| source.read(buffer))
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
+        self.with_source(|source, _| source.read_vectored(buffers))
+    }
+}
+
+/// Writes to the source. See [`KeyMut::with_source`].
+#[cfg(feature = "std")]
+impl<Sel: SelectorType<Source: AsFd + std::io::Write>> std::io::Write for KeyMut<'_, Sel> {
+    #[inline]
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.with_source(|source, _| source.write(buffer))
+    }
+
+    fn write_vectored(&mut self, buffers: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+        self.with_source(|source, _| source.write_vectored(buffers))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.with_source(|source, _| source.flush())
+    }
+}

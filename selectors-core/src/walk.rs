@@ -1,0 +1,67 @@
+use core::fmt;
+
+use crate::engine::Engine;
+use crate::entry::{KeyMut, SelectorType};
+use crate::storage::Storage;
+use crate::table::Keys;
+
+/// A cursor over all keys of a selector, which may be changed, paused and unregistered.
+///
+/// [`Selector::walk`](crate::Selector::walk) returns it. It visits each key once, in no particular order. It is no iterator,
+/// because each key borrows it.
+///
+/// # Examples
+///
+/// To send a line to all peers:
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// # use selectors_core::{DefaultSelector, Events};
+/// # let (one, two) = std::os::unix::net::UnixStream::pair()?;
+/// # let mut selector = DefaultSelector::<_, Vec<u8>, 4>::new()?;
+/// # selector.register(&one, Events::READ, Vec::new())?;
+/// # selector.register(&two, Events::READ, Vec::new())?;
+/// let mut walk = selector.walk();
+/// while let Some(mut key) = walk.next() {
+///     key.data_mut().extend_from_slice(b"hello\n");
+///     key.modify(Events::READ | Events::WRITE)?;
+/// }
+/// assert!(selector.get_map().iter().all(|key| key.data == b"hello\n"));
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "a walk does nothing until `next` is called"]
+pub struct Walk<'a, Sel: SelectorType> {
+    engine: &'a mut Engine<Sel::Backend>,
+    keys: Keys<'a, Sel::Source, Sel::Data, <Sel::Storage as Storage>::Index>,
+    next: u32,
+}
+
+impl<'a, Sel: SelectorType> Walk<'a, Sel> {
+    pub(crate) fn new(
+        engine: &'a mut Engine<Sel::Backend>,
+        keys: Keys<'a, Sel::Source, Sel::Data, <Sel::Storage as Storage>::Index>,
+    ) -> Self {
+        Self { engine, keys, next: 0 }
+    }
+
+    /// Returns the next key.
+    // No iterator's, as the key borrows the walk.
+    #[allow(clippy::should_implement_trait)]
+    #[allow(unsafe_code)]
+    pub fn next(&mut self) -> Option<KeyMut<'_, Sel>> {
+        let rest = self.keys.slots.iter().zip(0..).skip(self.next as usize);
+        let (_, number) = rest.into_iter().find(|(slot, _)| slot.key.is_some())?;
+        self.next = number + 1;
+        let keys = Keys { head: self.keys.head, slots: self.keys.slots };
+        // SAFETY: the slot was found, and has a key.
+        Some(unsafe { KeyMut::new(self.engine, keys, number) })
+    }
+}
+
+impl<Sel: SelectorType> fmt::Debug for Walk<'_, Sel> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = self.keys.slots.iter().skip(self.next as usize).filter_map(|slot| slot.key.as_ref());
+        f.debug_map().entries(rest.map(|key| (key.id, key.interest()))).finish()
+    }
+}
