@@ -1,5 +1,7 @@
-//! The page for those who know Python's modules leaves no name out.
+//! The page for those who know Python's modules leaves no name out, and every file that a text names is there.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The names of the modules and of their classes, where a platform may lack some.
@@ -48,4 +50,43 @@ fn every_name_of_python_is_on_the_page() {
         });
         assert!(named, "{name} is not on the page");
     }
+}
+
+/// All texts and sources below a folder that are kept in the repository.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let built = ["target", "corpus", "artifacts", ".git"].contains(&name);
+        if path.is_dir() && !path.is_symlink() && !built {
+            files(&path, found);
+        } else if ["md", "rs", "toml"].iter().any(|end| path.extension().is_some_and(|is| is == *end)) {
+            found.push(path);
+        }
+    }
+}
+
+/// The backend that CONTRIBUTING.md adds to show how it is done.
+const IMAGINED: &str = "selectors-core/src/backend/ports.rs";
+
+#[test]
+fn files_that_are_named_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    files(root, &mut all);
+    let (mut names, mut missing) = (0, Vec::new());
+    for file in &all {
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let folders = ["tests/", "examples/", "fuzz/", "selectors-core/", "selectors-std/", ".ci/"];
+        for name in code.filter(|code| folders.iter().any(|folder| code.starts_with(folder))) {
+            names += 1;
+            // The command of a script, without its arguments.
+            if name != IMAGINED && !name.split(' ').next().is_some_and(|path| root.join(path).exists()) {
+                missing.push(format!("{}: {name}", file.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert!(names > 20, "{names} names in {} files", all.len());
 }

@@ -365,7 +365,9 @@ pub fn never_blocks<B: Kernel, M: Table>() {
 /// Looks at every eventfd of the process, as nothing tells which is whose; all are wakers of tests.
 pub fn is_close_on_exec<B: Kernel, M: Table>() {
     let (selector, _waker) = new::<B, M>();
-    let Ok(numbers) = std::fs::read_dir("/proc/self/fd") else { return };
+    let Ok(numbers) = std::fs::read_dir("/proc/self/fd") else {
+        return assert_ne!(std::env::consts::OS, "linux", "it has /proc");
+    };
     let mut seen = 0;
     for number in numbers.flatten() {
         let number = number.file_name().into_string().unwrap();
