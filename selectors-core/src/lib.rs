@@ -1,46 +1,19 @@
 //! Python's `selectors` without std and without an allocator, for embedded Unix programs.
 //!
-//! A selector owns its sources and keeps them in a table whose capacity is part of its type. It calls
-//! epoll, kqueue, poll or select through rustix: on Linux not even libc is needed. An echo server with room for 63 peers:
+//! A selector owns its sources and keeps them in a table whose capacity is part of
+//! its type. It calls epoll, kqueue, poll or select through rustix: on Linux not even
+//! libc is needed. An echo server with room for 63 peers, which survives a peer that
+//! resets its connection or does not read, and a moment without a free descriptor:
 //!
 //! ```no_run
 //! #![no_std]
 //! # extern crate std; // doc tests are programs of std; the crate isn't
-//! use rustix::fd::OwnedFd;
-//! use rustix::io::Errno;
-//! use selectors_core::{DefaultSelector, Error, Events};
-//!
-//! #[derive(Clone, Copy)]
-//! enum Role {
-//!     Listener,
-//!     Peer,
-//! }
-//!
-//! fn serve(listener: OwnedFd) -> Result<(), Error> {
-//!     let mut buffer = [0; 256];
-//!     let mut selector = DefaultSelector::<OwnedFd, Role, 64>::new()?;
-//!     selector.register(listener, Events::READ, Role::Listener)?;
-//!     loop {
-//!         selector.select(None)?;
-//!         while let Some((key, _ready)) = selector.next_ready() {
-//!             let fd = key.fd;
-//!             match key.data {
-//!                 Role::Listener => {
-//!                     if let Ok(peer) = rustix::net::accept(key.fileobj) {
-//!                         // A full table gives the peer back: dropped, and so closed.
-//!                         let _ = selector.register(peer, Events::READ, Role::Peer);
-//!                     }
-//!                 }
-//!                 Role::Peer => match rustix::io::read(key.fileobj, &mut buffer) {
-//!                     Ok(n) if n > 0 => drop(rustix::io::write(key.fileobj, &buffer[..n])),
-//!                     Err(Errno::INTR | Errno::AGAIN) => {}
-//!                     _ => drop(selector.unregister(fd)?), // the key owns it
-//!                 },
-//!             }
-//!         }
-//!     }
-//! }
 //! # fn main() {}
+//! # #[cfg(not(target_vendor = "apple"))] // which has no SendFlags::NOSIGNAL
+//! # mod front_page {
+//!
+#![doc = include_str!("front_page.rs")]
+//! # }
 //! ```
 //!
 //! # What is where

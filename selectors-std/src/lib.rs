@@ -1,56 +1,18 @@
 //! Python's `selectors` for Rust: one safe interface to epoll, kqueue, poll and select.
 //!
-//! An echo server, to be copied:
+//! An echo server to copy. It survives a peer that resets its connection or does
+//! not read, and a moment without a free descriptor:
 //!
-//! ```no_run
-//! use selectors_std::{DefaultSelector, Events};
-//! use std::io::{self, Read, Write};
-//! use std::net::{TcpListener, TcpStream};
-//! use std::os::fd::{AsFd, BorrowedFd};
-//!
-//! enum Source {
-//!     Listener(TcpListener),
-//!     Peer(TcpStream),
-//! }
-//!
-//! impl AsFd for Source {
-//!     fn as_fd(&self) -> BorrowedFd<'_> {
-//!         match self {
-//!             Self::Listener(listener) => listener.as_fd(),
-//!             Self::Peer(peer) => peer.as_fd(),
-//!         }
-//!     }
-//! }
+#![doc = concat!("```no_run\n", include_str!("front_page.rs"))]
 //!
 //! fn main() -> io::Result<()> {
-//!     let listener = TcpListener::bind("localhost:10000")?;
-//!     let mut buffer = [0; 1024];
-//!     let mut selector = DefaultSelector::new()?;
-//!     selector.register(Source::Listener(listener), Events::READ, ())?;
-//!     loop {
-//!         selector.select(None)?;
-//!         while let Some((key, _ready)) = selector.next_ready() {
-//!             match key.fileobj {
-//!                 Source::Listener(listener) => {
-//!                     let (peer, _) = listener.accept()?;
-//!                     peer.set_nonblocking(true)?;
-//!                     selector.register(Source::Peer(peer), Events::READ, ())?;
-//!                 }
-//!                 Source::Peer(peer) => {
-//!                     let (fd, mut peer) = (key.fd, peer); // &TcpStream reads and writes
-//!                     match peer.read(&mut buffer) {
-//!                         Ok(n) if n > 0 => peer.write_all(&buffer[..n])?,
-//!                         _ => drop(selector.unregister(fd)?), // the key owns the socket
-//!                     }
-//!                 }
-//!             }
-//!         }
-//!     }
+//!     serve(TcpListener::bind("localhost:10000")?)
 //! }
 //! ```
 //!
-//! (With what it leaves out, peers that are slow or gone: `examples/sharded_echo.rs`. A chat server is in the
-//! [guide](guide#a-first-program).)
+//! It closes a peer that does not read. To keep what such a peer was to be sent, see
+//! [partial writes](guide#sockets-that-do-not-block-and-partial-writes). A chat server is in
+//! the [guide](guide#a-first-program).
 //!
 //! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and data of your own;
 //! [`select`](Selector::select) waits; [`next_ready`](Selector::next_ready) takes one ready key after the other; the program reads, writes,
@@ -85,6 +47,7 @@
 //! }
 //!
 //! # let (ours, theirs) = UnixStream::pair()?;
+//! # ours.set_nonblocking(true)?;
 //! let mut selector = Selector::new()?;
 //! selector.register(ours, Events::READ, Callback(read))?;
 //! # drop(theirs);

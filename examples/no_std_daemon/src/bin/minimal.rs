@@ -1,6 +1,8 @@
 //! The smallest server: echoes what its peers send, on port 7777.
 //!
-//! A peer that does not take its echo is closed, and so is one that finds the table full. `main.rs` does better.
+//! It closes a peer that does not read its echo, and one that finds the table
+//! full. It expects 70 descriptors to be free: with fewer it spins while a peer
+//! waits to be accepted. `main.rs` does better.
 
 #![no_std]
 #![no_main]

@@ -1,0 +1,121 @@
+//! The servers on the first pages of both crates survive peers that reset and
+//! peers that do not read, and wait without spinning while no descriptor is free.
+//!
+//! One test, as the limit of descriptors holds for all threads of the process.
+#![cfg(target_os = "linux")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+mod std_page {
+    include!("../selectors-std/src/front_page.rs");
+
+    pub(crate) fn start(listener: TcpListener) -> std::thread::JoinHandle<()> {
+        std::thread::spawn(|| panic!("{:?}", serve(listener)))
+    }
+}
+
+mod core_page {
+    include!("../selectors-core/src/front_page.rs");
+
+    pub(crate) fn start(listener: std::net::TcpListener) -> std::thread::JoinHandle<()> {
+        listener.set_nonblocking(true).unwrap();
+        std::thread::spawn(|| panic!("{:?}", serve(listener.into())))
+    }
+}
+
+/// Fails the test that needs it.
+const LATE: Option<Duration> = Some(Duration::from_secs(20));
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(LATE).unwrap();
+    client.set_write_timeout(LATE).unwrap();
+    client
+}
+
+fn echoes(client: &mut TcpStream) {
+    let mut echo = [0; 5];
+    client.write_all(b"hello").unwrap();
+    client.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"hello");
+}
+
+/// Closing it sends a reset.
+fn resets(client: &TcpStream) {
+    sockopt::set_socket_linger(client, Some(Duration::ZERO)).unwrap();
+}
+
+/// How long this process has run on a CPU.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+/// Runs `work` while this process can open no further descriptor.
+fn without_descriptors(work: impl FnOnce()) {
+    let before = getrlimit(Resource::Nofile);
+    let next = rustix::io::dup(rustix::stdio::stdin()).unwrap().as_raw_fd();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(next.unsigned_abs().into()), ..before }).unwrap();
+    work();
+    setrlimit(Resource::Nofile, before).unwrap();
+}
+
+fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = start(listener);
+    let mut healthy = connect(address);
+    echoes(&mut healthy);
+
+    // Twelve peers that reset: before they are accepted, and with an echo that they have not read.
+    for number in 0..12 {
+        let mut client = connect(address);
+        if number % 2 == 0 {
+            client.write_all(b"never read").unwrap();
+            assert!(client.peek(&mut [0]).unwrap() > 0);
+        }
+        resets(&client);
+        drop(client);
+        echoes(&mut healthy);
+    }
+
+    // One that only writes. It is closed at last, however much the kernel takes for it.
+    let mut deaf = connect(address);
+    let closed = loop {
+        if let Err(error) = deaf.write(&[0; 65536]) {
+            break error;
+        }
+    };
+    let kinds = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::BrokenPipe];
+    assert!(kinds.contains(&closed.kind()), "{closed}");
+    echoes(&mut healthy);
+
+    let waiting: OwnedFd = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    without_descriptors(|| {
+        net::connect(&waiting, &address).unwrap();
+        echoes(&mut healthy);
+        let (wait, used) = (Duration::from_secs(1), cpu_time());
+        thread::sleep(wait);
+        let used = cpu_time() - used;
+        assert!(used < wait / 5, "{used:?} of CPU in {wait:?}: the server spins");
+        echoes(&mut healthy);
+    });
+    let mut waiting = TcpStream::from(waiting);
+    waiting.set_read_timeout(LATE).unwrap();
+    echoes(&mut waiting);
+    echoes(&mut healthy);
+    assert!(!server.is_finished());
+}
+
+#[test]
+fn the_first_servers_survive_their_peers() {
+    survives(std_page::start);
+    survives(core_page::start);
+}
