@@ -202,7 +202,7 @@ fn large_numbers_are_no_matter() {
     assert_eq!((readable.len(), writable.len()), (1, 1));
 }
 
-/// Never early, to the nanosecond; zero does not wait, and what no clock can count is for ever.
+/// Never early; zero does not wait, and what no clock can count is for ever.
 #[test]
 fn time() {
     let (ours, mut theirs) = pair();

@@ -1,19 +1,20 @@
 //! Python's `selectors` without std and without an allocator, for embedded Unix programs.
 //!
 //! A selector owns its sources and keeps them in a table whose capacity is part of
-//! its type. It calls epoll, kqueue, poll or select through rustix: on Linux not even
-//! libc is needed. An echo server with room for 63 peers, which survives a peer that
-//! resets its connection or does not read, and a moment without a free descriptor:
+//! its type. It calls epoll, kqueue, poll or select through rustix, which on most of
+//! Linux's architectures does not need libc either. An echo server with room for 63
+//! peers, which survives a peer that resets its connection or does not read, and a
+//! moment without a free descriptor:
 //!
 //! ```no_run
 //! #![no_std]
 //! # extern crate std; // doc tests are programs of std; the crate isn't
 //! # fn main() {}
-//! # #[cfg(not(target_vendor = "apple"))] // which has no SendFlags::NOSIGNAL
+//! # selectors_core::if_epoll! { // as not all systems have SendFlags::NOSIGNAL
 //! # mod front_page {
 //!
 #![doc = include_str!("front_page.rs")]
-//! # }
+//! # } }
 //! ```
 //!
 //! # What is where
@@ -41,7 +42,7 @@
 //!   [`Events::WRITE`] until it is gone, and read no more meanwhile.
 //! - **Signals**: a wait that a signal ends answers 0. A handler that has to end the wait for certain calls [`WakeCell::wake`] on a `static`.
 //! - **Timers**: `select` takes a timeout; a timerfd is a source like any other.
-//! - **No error is a panic**, and after every [`Error`] the selector is as it was.
+//! - **No error is a panic**, and after every [`Error`] but [`Replaced`](Error::Replaced) the selector is as it was.
 //!
 //! The guide of the crate `selectors-std` has all this at length, and the ways over from Python, mio and polling; it holds for this crate as well.
 //!

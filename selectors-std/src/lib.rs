@@ -19,9 +19,9 @@
 //! registers, modifies and unregisters as it likes, also while it takes. Three things differ, because they can be
 //! better in Rust:
 //!
-//! - **The selector owns the source**, and gives it back from `unregister`. A watched descriptor can't be closed by
-//!   mistake, nor its number reused, so nothing here is `unsafe` (but [`register_raw`](Selector::register_raw), for bare numbers). Who
-//!   wants to keep the source registers `&source`, an `Rc` or an `Arc`.
+//! - **The selector owns the source**, and gives it back from `unregister`. So a watched descriptor is not closed by mistake, and its
+//!   number not reused; the [guide](guide#who-owns-a-source) has the one exception. Only
+//!   [`register_raw`](Selector::register_raw), for bare numbers, is `unsafe`. To keep the source, register `&source`, an `Rc` or an `Arc`.
 //! - **Ready keys are taken one at a time**, not returned as a list: nothing is allocated per wait, and an event whose key
 //!   changed meanwhile is judged by what the key says now.
 //! - **There is more to ask for**: urgent data ([`Events::PRIORITY`]), edge-triggered and one-shot interest
@@ -65,10 +65,10 @@
 //! | type | platforms | for |
 //! |---|---|---|
 //! | [`DefaultSelector`] | all | nearly everything: the best of the platform |
-//! | `EpollSelector` | Linux, Android | thousands of descriptors; edge-triggered |
+//! | `EpollSelector` | Linux, Android | thousands of descriptors; edge-triggered interest |
 //! | `KqueueSelector` | the BSDs, Apple's | the same there |
 //! | [`PollSelector`] | all | regular files among the descriptors; no kernel object |
-//! | `SelectSelector` | all but illumos and Solaris | descriptors below 1024, where nothing else is there |
+//! | `SelectSelector` | all but illumos and Solaris | descriptors below 1024, if a sandbox allows nothing else |
 //! | [`AnySelector`] | all | the backend is found out, or named, when the program runs |
 //!
 //! They are one type, [`Selector`], whose page has all the methods. Without std or an allocator
@@ -86,7 +86,8 @@
 //! - **`READ` at the end of the stream** means that `read` returns 0 (or the error). Hang-ups and errors wake who asked for `READ` or
 //!   `WRITE`. [More](guide#what-read-means-at-the-end)
 //! - **Look-ups take a number or a reference**: `modify(key.fd, …)`, `unregister(&stream)`.
-//! - **Every error says what to do about it**, and leaves the selector as it was. [More](guide#errors)
+//! - **An error leaves the selector as it was**, but for [`Replaced`](Error::Replaced), and often says what to do about it.
+//!   [More](guide#errors)
 //!
 //! # Where to go on
 //!
