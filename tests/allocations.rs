@@ -18,6 +18,7 @@ use selectors_core::storage::{Fixed, Scan, Storage};
 use selectors_core::{Error, Events, Selector, WakeCell, Waker};
 use selectors_std::{Growable, GrowableList};
 
+use common::needs;
 use common::support::{NOW, SOON, Table, pair};
 use common::{Check, every_pair};
 
@@ -202,6 +203,7 @@ fn pairs() -> Vec<(UnixStream, UnixStream)> {
 
 #[test]
 fn a_selector_that_has_grown_allocates_nothing() {
+    let Some(_reserved) = needs::descriptors(2 * SOURCES) else { return };
     let pairs = pairs();
     let sources: Vec<_> = pairs.iter().map(|(ours, _)| ours.as_fd()).collect();
     let mut check = Allocates(&sources, Vec::new());
@@ -247,6 +249,7 @@ fn waiting_for_one_descriptor_allocates_nothing() {
 #[test]
 fn three_lists_are_allocated_by_each_call() {
     const ARRAYS: std::ops::RangeInclusive<u64> = 4..=6;
+    let Some(_reserved) = needs::descriptors(2 * SOURCES) else { return };
     let pairs = pairs();
     let (quiet, _theirs) = pair();
     let quiet = vec![&quiet; 100];
@@ -300,6 +303,7 @@ impl Check for WithoutMemory<'_> {
 
 #[test]
 fn a_table_without_memory_is_full() {
+    let Some(_reserved) = needs::descriptors(SOURCES) else { return };
     let pairs: Vec<_> = (0..SOURCES / 2).map(|_| pair()).collect();
     let sources: Vec<_> = pairs.iter().flat_map(|(one, two)| [one.as_fd(), two.as_fd()]).collect();
     every_pair(&mut WithoutMemory { sources: &sources });

@@ -1,6 +1,10 @@
 //! What the compiler makes of core without std: no panic where a program runs, and little more for another capacity.
+//! Another compiler makes something else of it, so these are for `.ci/run`, or `cargo test --test machine_code -- --ignored`.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+#[path = "common/without_std.rs"]
+mod without_std;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -8,14 +12,14 @@ use std::process::Command;
 
 /// Builds a program of `tests/no_std`.
 fn build(name: &str, features: &str, level: &str) -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/no_std/Cargo.toml");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("no_std_tests-{level}"));
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "--release", "--locked", "--bin", name, "--features", features]);
-    command.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&folder);
-    let status = command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level).status().unwrap();
-    assert!(status.success(), "{command:?}: {status}");
-    folder.join("release").join(name)
+    let level_is = [("CARGO_PROFILE_RELEASE_OPT_LEVEL", level)];
+    without_std::build(
+        "tests/no_std",
+        name,
+        &format!("no_std_tests-{level}"),
+        &["--features", features],
+        &level_is,
+    )
 }
 
 /// The output of one of binutils' programs, which come with the linker.
@@ -82,18 +86,21 @@ fn ways_to_panic(file: &Path, names: &[&str]) -> Vec<Vec<String>> {
 const HOT: [&str; 5] = ["register", "modify", "unregister", "select", "next_ready"];
 
 #[test]
+#[ignore = "depends on the compiler: checked by .ci/run"]
 fn nothing_a_running_program_calls_can_panic() {
     let ways = ways_to_panic(&build("hot_paths", "", "3"), &HOT);
     assert!(ways.is_empty(), "{ways:#?}");
 }
 
 #[test]
+#[ignore = "depends on the compiler: checked by .ci/run"]
 fn a_panic_would_be_found() {
     let ways = ways_to_panic(&build("hot_paths", "planted", "3"), &HOT);
     assert!(!ways.is_empty() && ways.iter().all(|way| way[0] == "hot_paths::modify"), "{ways:#?}");
 }
 
 #[test]
+#[ignore = "depends on the compiler: checked by .ci/run"]
 fn another_capacity_adds_little_code() {
     let size = |features| {
         let file = build("capacities", features, "z");

@@ -8,11 +8,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_core::{Events, Kind, Selector};
 use selectors_std::Growable;
 
+use common::needs;
 use common::support::{NOW, SOON, pair, ready};
 
 /// The tests take turns: what one of them opens, the others can't.
@@ -23,18 +23,9 @@ fn turn() -> MutexGuard<'static, ()> {
 
 /// Opens so many pairs that the selector gets ten thousand descriptors.
 fn pairs() -> Vec<(UnixStream, UnixStream)> {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        // Some systems call it unlimited and refuse that.
-        let most = limit.maximum.unwrap_or(20_000).min(20_000);
-        if setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }).is_ok() {
-            limit.current = Some(most);
-        }
-    }
     // Some remain for the selector, the harness and what else is open.
-    let room = limit.current.unwrap_or(u64::MAX).saturating_sub(100);
-    let count = usize::try_from(room).unwrap().min(10_000) / 2;
-    println!("{} descriptors, of {:?} and at most {:?}", 2 * count, limit.current, limit.maximum);
+    let count = (needs::limit() - 100).min(10_000) / 2;
+    println!("{} descriptors, at most {}", 2 * count, needs::limit());
     assert!(count > 10);
     (0..count).map(|_| pair()).collect()
 }

@@ -101,6 +101,7 @@ fn stack_of_select<B: Backend, M: Storage>(mut selector: Selector<B, UnixStream,
 }
 
 #[test]
+#[ignore = "depends on the compiler: checked by .ci/run"]
 fn a_wait_uses_little_stack_whatever_the_capacity() {
     // That the measure measures.
     let large = || assert_eq!(std::hint::black_box([1_u8; 4096])[0], 1);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use selectors_core::backend::Backend;
 use selectors_core::{AnySelector, Events, PollSelector};
 
+use common::needs;
 use common::support::{NOW, SOON, Table, pair};
 use common::{Check, every_pair};
 
@@ -29,7 +30,12 @@ impl Check for Edges {
     fn check<B: Backend, M: Table>(&mut self, name: &str) {
         let (ours, _theirs) = pair();
         for number in [63, 64, 255, 256, 257, 1022, 1023] {
+            if usize::try_from(number).unwrap() >= needs::limit() {
+                continue;
+            }
             let open = rustix::io::fcntl_dupfd_cloexec(&ours, number).unwrap();
+            // The process may have inherited that number.
+            let number = open.as_raw_fd();
             let mut selector = selectors_core::Selector::<B, _, (), M>::new().unwrap();
             assert_eq!(selector.register(open, Events::WRITE, ()).unwrap().fd, number, "{name}");
             let begun = Instant::now();
@@ -46,6 +52,7 @@ impl Check for Edges {
 
 #[test]
 fn are_all_alike() {
+    needs::number(1023);
     every_pair(&mut Edges);
     the_first_are_numbers_like_any_other();
 }

@@ -6,6 +6,8 @@
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub, reason = "the shared file is written for a module")]
 
+#[path = "common/needs.rs"]
+mod needs;
 #[allow(dead_code, reason = "shared with the tests of the examples")]
 #[path = "examples/program.rs"]
 mod program;
@@ -22,7 +24,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use selectors_core::backend::{Backend, Epoll, Poll, Select};
 use selectors_core::storage::Fixed;
 use selectors_core::{Events, Selector, storage::Storage};
@@ -102,10 +103,8 @@ fn many<B: Backend, M: Storage>(number: usize) {
 #[test]
 fn eighteen_thousand_descriptors() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    let limit = limit.maximum.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-    let number = limit.saturating_sub(100).min(18_000);
+    // As many as the machine allows, if that is fewer.
+    let number = (needs::limit() - 100).min(18_000);
     many::<Epoll<256>, Growable>(number);
     many::<Poll<Growable>, Growable>(number);
     many::<Select<Growable>, Growable>(number.min(900));

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
+pub mod needs;
 #[path = "../contract/support.rs"]
 pub mod support;
 
@@ -20,6 +21,7 @@ pub trait Check {
 
 /// Does it with all of them.
 pub fn every_pair(check: &mut impl Check) {
+    needs::limit();
     queue(check);
     sets(check);
     check.check::<Poll<Fixed>, Fixed>("poll, fixed");

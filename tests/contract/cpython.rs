@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use selectors_core::{Error, Events, Kind, Selector};
 
+use crate::needs;
 use crate::signals::interrupt;
 use crate::support::{Kernel, NOW, SOON, Table, agree, apart, beyond_select, pair, ready};
 
@@ -304,7 +305,9 @@ pub fn select_interrupt_noraise<B: Kernel, M: Table>() {
 pub fn above_fd_setsize<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let mut writers = BTreeSet::new();
-    for _ in 0..M::CAPACITY.unwrap_or(1000) / 2 {
+    let count = M::CAPACITY.unwrap_or(1000);
+    let Some(_reserved) = needs::descriptors(1024 + count) else { return };
+    for _ in 0..count / 2 {
         let (one, two) = pair();
         let (Some(one), Some(two)) = (beyond_select(one), beyond_select(two)) else { return };
         let fd = two.as_raw_fd();

@@ -16,6 +16,8 @@ selectors_core::if_kqueue! {
 }
 mod lookups;
 mod modes;
+#[path = "../common/needs.rs"]
+mod needs;
 mod nested;
 mod owned;
 mod rebuilds;
@@ -33,7 +35,7 @@ macro_rules! rows {
         $(mod $file {
             $(#[test]
             fn $row() {
-                crate::$file::$row::<$backend, $table>();
+                crate::support::run(crate::$file::$row::<$backend, $table>);
             })+
         })+
     };

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use rustix::io::{Errno, dup};
 use selectors_core::{Error, Events, FileKind, Kind, Mode, RegisterError, Selector};
 
+use crate::needs;
 use crate::support::{Kernel, NOW, SOON, Table, agree, agree_beside, apart, beyond_select, pair, ready};
 
 pub fn returns_the_key<B: Kernel, M: Table>() {
@@ -153,6 +154,7 @@ fn why<S: AsFd, D>(refused: RegisterError<S, D>, number: RawFd, drops: &Cell<u32
 /// Run with tables of several sizes; a growing one is never full.
 pub fn full<B: Kernel, M: Table>() {
     let Some(capacity) = M::CAPACITY else { return };
+    let Some(_reserved) = needs::descriptors(capacity + 4) else { return };
     let (one, _two) = pair();
     let (drops, refused) = (Cell::new(0), Cell::new(0));
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -186,6 +188,7 @@ pub fn full<B: Kernel, M: Table>() {
 /// Were the kernel asked first, it would say that the descriptor is closed.
 pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     let Some(capacity) = M::CAPACITY else { return };
+    let Some(_reserved) = needs::descriptors(capacity + 4) else { return };
     let (one, _two) = pair();
     let closed = apart(&one).as_raw_fd();
     let held: Vec<OwnedFd> = (0..capacity).map(|_| dup(&one).unwrap()).collect();
@@ -204,6 +207,7 @@ pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
 
 pub fn a_waker_takes_a_place<B: Kernel, M: Table>() {
     let Some(capacity) = M::CAPACITY else { return };
+    let Some(_reserved) = needs::descriptors(capacity + 4) else { return };
     let (one, _two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let waker = selector.waker_in(M::cell()).unwrap();
@@ -265,6 +269,9 @@ pub fn beyond_the_limit_of_select<B: Kernel, M: Table>() {
 
 pub fn the_last_number_for_select<B: Kernel, M: Table>() {
     let (one, _two) = pair();
+    if !needs::number(1023) {
+        return;
+    }
     let Ok(last) = rustix::io::fcntl_dupfd_cloexec(&one, 1023) else { return };
     if last.as_raw_fd() == 1023 {
         let mut selector = Selector::<B, _, _, M>::new().unwrap();

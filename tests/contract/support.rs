@@ -1,18 +1,20 @@
 //! What the rows share: pairs of descriptors, and the kernel's own word on what is watched.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_core::storage::{Fixed, Storage};
 use selectors_core::{Events, Mode, Selector, WakeCell};
 use selectors_std::Growable;
+
+use super::needs;
 
 /// Long enough that a test which needs it has failed.
 pub const SOON: Option<Duration> = Some(Duration::from_secs(20));
@@ -27,10 +29,28 @@ pub trait Table: Storage<Wake: Debug + Send + Sync + 'static> + 'static {
     fn cell() -> Self::Wake;
 }
 
+/// The cells of tables without an allocator live as long as the process, and keep a descriptor. A row that has ended
+/// leaves its cells to the next rows.
+static FREE: Mutex<Vec<&'static WakeCell>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static USED: RefCell<Vec<&'static WakeCell>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs a row. Its selectors are closed when it has ended.
+#[allow(dead_code, reason = "the other tests have few cells")]
+pub fn run(row: fn()) {
+    row();
+    FREE.lock().unwrap_or_else(PoisonError::into_inner).append(&mut USED.take());
+}
+
 impl<const N: usize> Table for Fixed<N> {
     const CAPACITY: Option<usize> = Some(N);
     fn cell() -> Self::Wake {
-        Box::leak(Box::default())
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let cell = free.unwrap_or_else(|| Box::leak(Box::default()));
+        USED.with_borrow_mut(|used| used.push(cell));
+        cell
     }
 }
 
@@ -87,7 +107,7 @@ selectors_core::if_epoll! {
         type Small = selectors_core::backend::Epoll<3>;
 
         fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
-            Some(fdinfo(std::os::fd::AsRawFd::as_raw_fd(selector)))
+            needs::fdinfo().then(|| fdinfo(std::os::fd::AsRawFd::as_raw_fd(selector)))
         }
 
         fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
@@ -140,6 +160,7 @@ pub fn agree_beside<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, 
 
 /// A connected pair that does not block.
 pub fn pair() -> (UnixStream, UnixStream) {
+    needs::limit();
     let (one, two) = UnixStream::pair().unwrap();
     one.set_nonblocking(true).unwrap();
     two.set_nonblocking(true).unwrap();
@@ -163,15 +184,14 @@ pub fn ready<B: Backend, S, D, M: Storage>(
 /// and look at it again, while other tests run in other threads.
 pub fn apart(fd: impl AsFd) -> OwnedFd {
     static NEXT: AtomicI32 = AtomicI32::new(0);
-    let number = 500 + NEXT.fetch_add(1, Ordering::Relaxed) % 500;
+    let half = RawFd::try_from(needs::limit().min(1000) / 2).unwrap();
+    // The highest ones are for those that find theirs in use.
+    let number = half + NEXT.fetch_add(1, Ordering::Relaxed) % (half - 20);
     rustix::io::fcntl_dupfd_cloexec(fd, number).unwrap()
 }
 
 /// A duplicate beyond what the `select` call can watch, if the limits of the process allow that.
 pub fn beyond_select(fd: impl AsFd) -> Option<OwnedFd> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    }
-    rustix::io::fcntl_dupfd_cloexec(fd, 1024).ok()
+    // The first of these numbers may be another test's.
+    needs::number(1100).then(|| rustix::io::fcntl_dupfd_cloexec(fd, 1024).unwrap())
 }

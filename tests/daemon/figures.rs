@@ -2,10 +2,10 @@
 
 use std::env;
 use std::fs;
-use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::needs;
 use crate::process::Subject;
 use crate::service::{PLACES, served};
 
@@ -43,9 +43,8 @@ pub fn system_calls(subject: &Subject) {
     if !subject.is_native() {
         return println!("skipped: an emulator's system calls say nothing");
     }
-    if Command::new("strace").arg("-V").output().is_err() {
-        assert!(env::var("CI").as_deref() != Ok("true"), "strace is missing");
-        return println!("skipped: strace is missing");
+    if !needs::strace() {
+        return;
     }
     let trace =
         env::temp_dir().join(format!("selectors-daemon-trace-{}-{}", std::process::id(), subject.bare));

@@ -11,8 +11,15 @@
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
 mod figures;
+#[path = "../common/needs.rs"]
+mod needs;
 mod process;
+#[path = "../examples/program.rs"]
+#[allow(dead_code, reason = "shared with the tests of the examples")]
+mod program;
 mod service;
+#[path = "../common/without_std.rs"]
+mod without_std;
 
 mod no_std {
     use crate::process::no_std as subject;
@@ -59,6 +66,7 @@ mod no_std {
     }
 
     #[test]
+    #[ignore = "depends on the compiler: checked by .ci/run"]
     fn it_fits() {
         figures::memory(subject());
     }

@@ -5,12 +5,16 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::needs;
+use crate::program::program;
+use crate::without_std;
 
 /// How long anything may take before a test fails: far more than it needs, under an emulator, too.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,46 +37,30 @@ pub fn no_std() -> &'static Subject {
             bare: true,
             runner: env::var("DAEMON_RUNNER").ok(),
         },
-        None => {
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no_std_daemon");
-            let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/no_std_daemon/Cargo.toml");
-            build(
-                Command::new(env!("CARGO"))
-                    .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
-                    .arg(manifest)
-                    .arg("--target-dir")
-                    .arg(&folder),
-            );
-            Subject { name: "without std", path: folder.join("release/daemon"), bare: true, runner: None }
-        }
+        None => Subject {
+            name: "without std",
+            path: without_std::build(
+                "examples/no_std_daemon",
+                "daemon",
+                "no_std_daemon",
+                &["--bin", "minimal"],
+                &[],
+            ),
+            bare: true,
+            runner: None,
+        },
     })
 }
 
 /// The one with std: `examples/daemon.rs`.
 pub fn with_std() -> &'static Subject {
     static SUBJECT: OnceLock<Subject> = OnceLock::new();
-    SUBJECT.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        build(
-            Command::new(env!("CARGO"))
-                .args(["build", "--locked", "--quiet", "--example", "daemon", "--manifest-path"])
-                .arg(manifest)
-                .arg("--target-dir")
-                .arg(folder),
-        );
-        Subject {
-            name: "with std, not optimized",
-            path: folder.join("debug/examples/daemon"),
-            bare: false,
-            runner: None,
-        }
+    SUBJECT.get_or_init(|| Subject {
+        name: "with std, as this test was built",
+        path: program("daemon"),
+        bare: false,
+        runner: None,
     })
-}
-
-fn build(command: &mut Command) {
-    let status = command.status().unwrap();
-    assert!(status.success(), "{command:?}: {status}");
 }
 
 impl Subject {
@@ -100,7 +88,8 @@ impl Subject {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("selectors-daemon-{}-{number}", std::process::id());
-        let (path, ours) = (env::temp_dir().join(&name), env::temp_dir().join(name + "-client"));
+        let folder = needs::socket_folder();
+        let (path, ours) = (folder.join(&name), folder.join(name + "-client"));
         let words: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).chain(self.words()).collect();
         let child = Command::new(&words[0])
             .args(&words[1..])

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 
+use crate::needs;
 use crate::process::{Daemon, PATIENCE, Subject, echo, take_echo};
 
 /// How many peers a daemon serves at a time.
@@ -23,6 +24,7 @@ pub fn served(daemon: &Daemon, count: usize) -> Vec<TcpStream> {
 }
 
 pub fn crowd(subject: &Subject) {
+    let Some(_reserved) = needs::descriptors(PLACES + 200) else { return };
     let daemon = subject.start(600);
     let first = served(&daemon, PLACES);
     let rest: Vec<_> = (0..200).map(|_| daemon.connect()).collect();

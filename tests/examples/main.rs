@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
+#[path = "../common/needs.rs"]
+mod needs;
 mod peers;
 mod program;
 mod python;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::net::{SendFlags, sockopt};
 
+use crate::needs;
 use crate::program::{
     LASTING, Program, SERVERS, assert_served, assert_served_next, assert_serves_on, connect, echo, pattern,
     program, reset,
@@ -195,20 +196,11 @@ fn more_peers_than_descriptors() {
 /// `select()` has no place for descriptors from 1024 on.
 #[test]
 fn more_peers_than_select_can_watch() {
+    let Some(_reserved) = needs::descriptors(1100) else { return };
     for name in ["select_echo_server", "select_echo_server_timeout"] {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "ulimit -n 1100 && exec \"$0\" localhost:0"]).arg(program(name));
         let server = Program::spawn(name, &mut command);
-        // This process needs as many descriptors.
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        if limit.maximum.is_some_and(|maximum| maximum < 1500) {
-            return;
-        }
-        if limit.current.is_some_and(|current| current < 1500) {
-            let current = Some(1500);
-            let limit = rustix::process::Rlimit { current, ..limit };
-            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
-        }
         let (mut server, port) = server.on_port();
         let mut peers = Vec::new();
         loop {

@@ -1,6 +1,7 @@
 //! The kernel refuses, by a seccomp filter in the thread that makes the call.
 
 use std::collections::BTreeMap;
+use std::env::consts::ARCH;
 use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
 use std::thread;
@@ -35,6 +36,18 @@ const WRITE: Call = Call(libc::SYS_write, None);
 const READ: Call = Call(libc::SYS_read, None);
 const DUP: Call = Call(libc::SYS_dup3, None);
 
+/// Whether a thread may have a filter.
+pub(crate) fn allows_filters() -> Result<(), String> {
+    let filter = SeccompFilter::new(
+        BTreeMap::new(),
+        SeccompAction::Allow,
+        SeccompAction::Trap,
+        ARCH.try_into().unwrap(),
+    );
+    let program: BpfProgram = filter.unwrap().try_into().unwrap();
+    thread::spawn(move || apply_filter(&program)).join().unwrap().map_err(|error| error.to_string())
+}
+
 /// Runs something in a thread in which this call answers with this error.
 pub(super) fn under<T: Send>(call: Call, errno: Errno, run: impl FnOnce() -> T + Send) -> T {
     let rules = call.1.map(|argument| {
@@ -45,7 +58,7 @@ pub(super) fn under<T: Send>(call: Call, errno: Errno, run: impl FnOnce() -> T +
         BTreeMap::from([(call.0, rules.into_iter().collect())]),
         SeccompAction::Allow,
         SeccompAction::Errno(errno.raw_os_error().unsigned_abs()),
-        std::env::consts::ARCH.try_into().unwrap(),
+        ARCH.try_into().unwrap(),
     );
     let program: BpfProgram = filter.unwrap().try_into().unwrap();
     thread::scope(|scope| {

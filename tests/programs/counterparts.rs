@@ -1,6 +1,5 @@
 //! Programs of others, and what it takes to run them without a trace.
 
-use std::env;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -9,19 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::needs;
 use crate::program::Program;
-
-/// The path of a program that is installed. Without it a test does nothing, but in CI fails.
-pub fn installed(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = directories.map(|directory| directory.join(name)).find(|program| program.is_file());
-    if found.is_none() {
-        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{name} is not installed");
-        eprintln!("not tested: {name} is not installed");
-    }
-    found
-}
 
 /// A directory of the test's own, removed when dropped.
 pub struct Directory(PathBuf);
@@ -30,7 +18,7 @@ impl Directory {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("selectors-{}-{number}", process::id()));
+        let path = needs::socket_folder().join(format!("selectors-{}-{number}", process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }

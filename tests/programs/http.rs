@@ -6,7 +6,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::counterparts::{assert_at_rest, installed, run, serve, wrk};
+use crate::counterparts::{assert_at_rest, run, serve, wrk};
+use crate::needs::installed;
 use crate::program::{Program, connect, reset};
 
 const GREETING: &str = "Hello, world!\n";

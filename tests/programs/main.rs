@@ -6,6 +6,8 @@
 
 mod counterparts;
 mod http;
+#[path = "../common/needs.rs"]
+mod needs;
 mod proxy;
 mod proxy_real;
 mod sharded;

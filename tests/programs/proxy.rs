@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::counterparts::{assert_at_rest, listening, serve};
+use crate::needs;
 use crate::program::{Program, connect, echo, pattern, program, reset};
 
 /// A proxy to a listener of the test's.
@@ -37,6 +38,7 @@ fn echo_everything(upstream: TcpListener) {
 
 #[test]
 fn many_connections_at_once() {
+    let Some(_reserved) = needs::descriptors(400) else { return };
     let (_proxy, address, upstream) = proxy();
     echo_everything(upstream);
     let clients: Vec<_> = (0..200).map(|_| connect(address.port())).collect();

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::counterparts::{Directory, installed, run, serve, start_on_free_port, wrk};
+use crate::counterparts::{Directory, run, serve, start_on_free_port, wrk};
+use crate::needs::installed;
 use crate::program::{Program, connect, pattern};
 
 const ROUNDS: usize = 3;

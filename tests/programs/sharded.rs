@@ -6,7 +6,8 @@ use std::thread;
 
 use rustix::process::{Signal, kill_process};
 
-use crate::counterparts::{assert_at_rest, installed, run, serve};
+use crate::counterparts::{assert_at_rest, run, serve};
+use crate::needs::installed;
 use crate::program::{connect, echo, pattern, reset};
 
 #[test]

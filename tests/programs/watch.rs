@@ -9,11 +9,12 @@ use std::process::{Command, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::counterparts::{Directory, installed, run};
+use crate::counterparts::{Directory, run};
+use crate::needs::installed;
 use crate::program::{Program, program};
 
 /// What it says whatever its input is.
-const ALWAYS: [&str; 9] = [
+const ALWAYS: [&str; 8] = [
     "pipe: a thread was here",
     "pipe: end",
     "child's output: to its output",
@@ -21,7 +22,6 @@ const ALWAYS: [&str; 9] = [
     "child: exit status: 7",
     "child's errors: to its errors",
     "child's errors: end",
-    "timer: 3",
     "counter: 3",
 ];
 
@@ -34,12 +34,14 @@ fn assert_ends(program: Program, also: &[&str]) {
     let (status, mut lines) = program.finish();
     assert!(status.success(), "{status}");
     assert_eq!(lines.pop().unwrap(), "nothing is left");
-    // Ticks and counts come one by one or together.
+    // Ticks and counts come one by one or together, and with too little processor time there may be a tick too many.
+    let ticks = lines.iter().filter_map(|line| line.strip_prefix("timer: ")?.parse::<u64>().ok());
+    assert_eq!(ticks.filter(|ticks| *ticks >= 3).count(), 1, "{lines:#?}");
     for expected in ALWAYS.iter().chain(also) {
         assert_eq!(lines.iter().filter(|line| line == expected).count(), 1, "{expected} in {lines:#?}");
     }
     lines.retain(|line| !line.starts_with("timer: ") && !line.starts_with("counter: "));
-    assert_eq!(lines.len(), ALWAYS.len() - 2 + also.len() + 1, "{lines:#?}");
+    assert_eq!(lines.len(), ALWAYS.len() - 1 + also.len() + 1, "{lines:#?}");
 }
 
 /// A new terminal: our side of it, and the program's.

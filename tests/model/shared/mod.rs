@@ -13,6 +13,8 @@
 
 #[path = "../../emulated_kqueue/mod.rs"]
 pub mod emulated_kqueue;
+#[path = "../../common/needs.rs"]
+pub mod needs;
 
 pub mod batch;
 pub mod epoll;

@@ -1,9 +1,10 @@
 //! Descriptors at known numbers, what is done to them, and the kernel's word on each.
 
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::net::{
@@ -14,13 +15,32 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::emulated_kqueue::queue;
 use super::language::{Place, Sort, Step};
+use super::needs;
 
 pub const PLACES: usize = 8;
 
-/// The descriptor number of a place. The last one is too large for the `select` call.
+/// Whether nothing is open at a number. The process may have inherited more than its first three.
+fn is_free(number: RawFd) -> bool {
+    // SAFETY: the call finds out whether anything is open there.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_getfd(fd).is_err()
+}
+
+/// The descriptor number of a place: where nothing else is opened. The last one is too large for the `select` call, if
+/// the limits of the process allow such a number.
 pub fn number(place: Place) -> RawFd {
-    let place = usize::from(place) % PLACES;
-    if place == PLACES - 1 { 1030 } else { 700 + RawFd::try_from(place).unwrap() }
+    static NUMBERS: OnceLock<[RawFd; PLACES]> = OnceLock::new();
+    NUMBERS.get_or_init(|| {
+        let limit = RawFd::try_from(needs::limit()).unwrap();
+        let highest = (limit - PLACES as RawFd).min(700);
+        let all = |first| std::array::from_fn(|place| first + place as RawFd);
+        let mut numbers =
+            (0..=highest).rev().map(all).find(|all| all.iter().all(|one| is_free(*one))).unwrap();
+        if needs::number(1030) {
+            numbers[PLACES - 1] = (1030..limit).find(|number| is_free(*number)).unwrap();
+        }
+        numbers
+    })[usize::from(place) % PLACES]
 }
 
 /// The place of a descriptor number.
@@ -193,11 +213,13 @@ impl World {
         if self.file_at(place).is_some() {
             queue::closes(borrow(place));
         }
-        // SAFETY: the number belongs to this world, as do the descriptors that were open at it; it is given away again
-        // as a bare number at once.
-        let mut target = unsafe { OwnedFd::from_raw_fd(number(place)) };
-        rustix::io::dup3(&fd, &mut target, rustix::io::DupFlags::CLOEXEC).unwrap();
-        let _ = target.into_raw_fd();
+        let number = number(place);
+        // SAFETY: the number belongs to this world, as do the descriptors that were open at it. It is never closed as an
+        // `OwnedFd`: if the kernel refuses, nothing may be open there, and that would abort the process.
+        let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+        if let Err(refused) = rustix::io::dup3(&fd, &mut target, rustix::io::DupFlags::CLOEXEC) {
+            panic!("the kernel does not duplicate a descriptor to number {number}: {refused}");
+        }
         let place = usize::from(place) % PLACES;
         self.openings[place] += 1;
         // The old one last: it may be the same file.
