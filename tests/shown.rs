@@ -30,12 +30,12 @@ fn errors_say_what_and_what_to_do() {
         (
             Error::InvalidEvents { events: Events::empty() },
             InvalidInput,
-            "no events asked for: ask for READ, WRITE or PRIORITY, or unregister",
+            "no events to watch for; request READ, WRITE, PRIORITY or READ_HANGUP, or pause the key",
         ),
         (
             Error::InvalidEvents { events },
             InvalidInput,
-            "only READ, WRITE and PRIORITY can be asked for, not READ | ERROR",
+            "only READ, WRITE, PRIORITY and READ_HANGUP can be requested, not READ | ERROR",
         ),
         (Error::InvalidFd { fd: -1 }, InvalidInput, "-1 is no file descriptor"),
         (
@@ -53,11 +53,11 @@ fn errors_say_what_and_what_to_do() {
         (
             Error::Unsupported { backend: "poll", events: READ, mode: Mode::Edge },
             Unsupported,
-            "poll can't tell READ in mode Edge",
+            "poll does not support READ when edge-triggered",
         ),
         (Error::UnknownBackend, NotFound, "no such selector backend on this platform"),
         (Error::WakerInUse, ResourceBusy, "the waker belongs to another selector"),
-        (Error::WakerClosed, BrokenPipe, "the selector of this waker is gone"),
+        (Error::WakerClosed, BrokenPipe, "the selector of this waker was dropped"),
         (Error::CellInUse, ResourceBusy, "the cell holds a selector already"),
         (
             Error::Replaced { fd: 3 },

@@ -776,29 +776,32 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.stats
     }
 
-    /// A waker for this selector: ends its wait from other threads and from signal handlers.
+    /// Returns a waker, which ends this selector's wait from other threads and from signal handlers.
     ///
-    /// The first call opens a descriptor and takes a place in the key table; further ones
-    /// return another handle of the same. For storages that allocate; the others use
+    /// The first call opens a descriptor and uses a slot of the key table. Further calls return another handle of
+    /// the same. This is for storages that allocate, as those of selectors-std do. For others there is
     /// [`waker_in`](Self::waker_in).
     ///
     /// # Errors
     ///
-    /// [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    /// Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// # use selectors_core::{Selector, WakeCell, backend::Poll, storage::{Scan, Storage}};
+    /// # use selectors_core::{Selector, WakeCell, backend::Poll, storage::{FixedList, Scan, Storage}};
     /// # enum Growable {} // as that of selectors-std, which this crate can't use
-    /// # impl Storage for Growable {
-    /// #     type List<T> = heapless::Vec<T, 4>;
+    /// # // SAFETY: a list and an index of this crate, and an `Arc` and its clones lead to one cell.
+    /// # unsafe impl Storage for Growable {
+    /// #     type List<T> = FixedList<T, 4>;
     /// #     type Index = Scan;
     /// #     type Wake = std::sync::Arc<WakeCell>;
     /// # }
     /// # let mut selector = Selector::<Poll<Growable>, std::net::TcpStream, (), Growable>::new()?;
     /// let waker = selector.waker()?;
     /// std::thread::spawn(move || waker.wake());
-    /// selector.select(None)?; // returns when the thread has woken it
+    /// assert!(selector.select(None)?.woken()); // returned when the thread had woken it
     /// # }
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
@@ -817,17 +820,18 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         }
     }
 
-    /// A waker for this selector, with its state in the given cell.
+    /// Returns a waker whose state is in the given cell.
     ///
-    /// A cell serves one selector at a time; after that
-    /// was dropped it may be given to another.
+    /// A cell serves one selector at a time. After that one was dropped, another can use it.
     ///
     /// # Errors
     ///
-    /// - [`Error::WakerInUse`]: another selector has the cell, or this selector another cell.
-    /// - [`Error::AlreadyRegistered`]: the waker's descriptor got the number of a raw registration that was closed
-    ///   behind the selector's back. Unregister that one, and ask again.
-    /// - [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    /// - Returns [`Error::WakerInUse`] if another selector uses the cell, or this selector another cell.
+    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the number of a raw registration that was closed
+    ///   without the selector's knowledge. Unregister that key and try again.
+    /// - Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::{DefaultSelector, WakeCell};
@@ -837,8 +841,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
     /// let waker = selector.waker_in(&WAKE)?;
     /// waker.wake()?; // or WAKE.wake(), in a signal handler
-    /// selector.select(None)?; // returns at once
-    /// assert!(selector.next_ready().is_none()); // a wake has no key
+    /// let result = selector.select(None)?; // returns immediately
+    /// assert!(result.woken() && result.events() == 0); // a wake has no key
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
@@ -921,8 +925,15 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     }
 }
 
-/// The selector's own descriptor, Python's `fileno()`: readable when something is ready, so that the selector can be
-/// registered in another one. epoll and kqueue only. Close-on-exec.
+/// The selector's own descriptor, which is readable when something is ready.
+///
+/// So the selector can be registered in another one, or in another event loop. Selectors on epoll and kqueue have one. It is
+/// close-on-exec. Python calls it `fileno()`.
+///
+/// **Note:** drain the selector until [`pending`](Selector::pending) is zero. Its descriptor does not show events that it
+/// has fetched and not returned yet.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -935,7 +946,7 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
 /// let mut outer = EpollSelector::<_, _, 4>::new()?;
 /// outer.register(inner, Events::READ, ())?;
 /// theirs.write_all(b"!")?;
-/// assert_eq!(outer.select(None)?, 1);
+/// assert_eq!(outer.select(None)?.events(), 1);
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```

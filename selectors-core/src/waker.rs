@@ -176,7 +176,7 @@ impl WakeCell {
     /// let next = selector.waker_in(&WAKE)?;
     /// assert_eq!(waker.wake(), Err(Error::WakerClosed));
     /// next.wake()?;
-    /// assert_eq!(selector.select(None)?, 1);
+    /// assert!(selector.select(None)?.woken());
     /// # Ok::<(), Error>(())
     /// ```
     ///
@@ -300,10 +300,14 @@ impl fmt::Debug for WakeCell {
     }
 }
 
-/// Ends the wait of one selector, from any thread and from signal handlers.
+/// A handle that ends the wait of a selector, from any thread and from signal handlers.
 ///
-/// Made by `Selector::waker` or [`Selector::waker_in`](crate::Selector::waker_in); a copy of it wakes
-/// the same selector. Outlives its selector, and then says so.
+/// [`Selector::waker`](crate::Selector::waker) and [`Selector::waker_in`](crate::Selector::waker_in) return it. A copy wakes the
+/// same selector. If the selector was dropped, [`wake`](Self::wake) returns an error.
+///
+/// With the feature `std` it converts into [`std::task::Waker`].
+///
+/// # Examples
 ///
 /// ```
 /// # use selectors_core::{DefaultSelector, Error, WakeCell};
@@ -313,7 +317,7 @@ impl fmt::Debug for WakeCell {
 /// let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
 /// let waker = selector.waker_in(&WAKE)?;
 /// waker.wake()?;
-/// selector.select(None)?; // returns at once
+/// assert!(selector.select(None)?.woken()); // returned immediately
 /// drop(selector);
 /// assert_eq!(waker.wake(), Err(Error::WakerClosed));
 /// # Ok::<(), Error>(())
@@ -325,18 +329,22 @@ pub struct Waker<W> {
 }
 
 impl<W: Deref<Target = WakeCell>> Waker<W> {
-    /// Ends the selector's wait, or the next one if it is not waiting: that returns without delay.
+    /// Ends the selector's wait, or the next one if it is not waiting.
     ///
-    /// Never blocks. A burst of wakes that no wait has seen yet is one system call, a `write`; wakes
-    /// are not counted. May be called from a signal handler: it takes no lock and allocates nothing (on
-    /// platforms where rustix calls libc it may set `errno`, which a handler should restore).
+    /// That wait returns a result that is [`woken`](crate::SelectResult::woken). A wake has no key. Wakes are not counted:
+    /// those that no wait has seen yet are one system call together, a `write`. This never blocks.
     ///
-    /// What happened before the wake is visible to the selecting thread after its `select`.
+    /// A signal handler may call this, because it uses no lock and allocates nothing. On platforms where rustix
+    /// calls libc it may set `errno`, which a handler should restore.
+    ///
+    /// What happened before the wake is visible to the selector's thread after its `select`.
     ///
     /// # Errors
     ///
-    /// - [`Error::WakerClosed`]: the selector is gone.
-    /// - [`Error::Os`]: the kernel refused the write; unknown in practice.
+    /// - Returns [`Error::WakerClosed`] if the selector was dropped.
+    /// - Returns [`Error::Os`] if the kernel refuses the write, for instance because a sandbox forbids it.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::{DefaultSelector, WakeCell};
@@ -346,7 +354,7 @@ impl<W: Deref<Target = WakeCell>> Waker<W> {
     /// for _ in 0..100 {
     ///     waker.wake()?; // one system call for all of them
     /// }
-    /// assert_eq!(selector.select(None)?, 1);
+    /// assert!(selector.select(None)?.woken());
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     #[doc(alias = "notify")]

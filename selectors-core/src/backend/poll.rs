@@ -26,7 +26,7 @@ use crate::table::{Token, Watched};
 /// let file = std::fs::File::open("/dev/null")?; // which epoll refuses
 /// let mut selector = PollSelector::<_, _, 4>::new()?;
 /// selector.register(file, Events::READ, ())?;
-/// assert_eq!(selector.select(None)?, 1);
+/// assert_eq!(selector.select(None)?.events(), 1);
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```
