@@ -19,10 +19,12 @@ pub(crate) use attached::{Attached, Hold};
 use ends::Ends;
 use state::{Attachment, Errand, State, Writing};
 
-/// What a selector and its [`Waker`]s share: the descriptor that is written to, and a flag that
-/// makes one system call of a burst of wakes.
+/// The state that a selector and its [`Waker`]s share.
 ///
-/// Without an allocator it is a `static`; selectors-std keeps it in an `Arc`.
+/// It has the descriptor that is written to, and a flag, so that many wakes make one system call. Without an allocator
+/// it is a `static`. selectors-std keeps it in an `Arc`.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -55,7 +57,11 @@ pub struct WakeCell {
 }
 
 impl WakeCell {
-    /// A cell that belongs to no selector yet. Makes no system call.
+    /// Creates a cell that belongs to no selector yet.
+    ///
+    /// This does not make a system call.
+    ///
+    /// # Examples
     ///
     /// ```
     /// static WAKE: selectors_core::WakeCell = selectors_core::WakeCell::new();

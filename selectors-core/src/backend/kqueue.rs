@@ -10,16 +10,19 @@ use rustix::io::{self, Errno};
 use super::kqueue_sys::{self as sys, Event, EventFilter, EventFlags};
 use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watched, os};
 
-/// The kqueue of the BSDs and Apple's systems: the time of a wait does not grow with the number of descriptors.
+/// The kqueue of the BSDs and Apple's systems.
 ///
-/// The kernel watches for reading and for writing with two filters, which tell their events one by one; those
-/// of one descriptor that arrive together are told together. [`Events::PRIORITY`] is
-/// [`Error::Unsupported`]: some of the kernels have a filter for it, rustix has none. [`Events::ERROR`] is never told: a
-/// failed connection is readable, writable and hung up, and `SelectorKey::take_error` says why.
+/// The time of a wait does not grow with the number of descriptors. The kernel has two filters for a descriptor, one for
+/// reading and one for writing. Their events are returned as one item if they arrive together. [`Events::PRIORITY`] is
+/// [`Error::Unsupported`], because rustix has no filter for it. So is [`Events::READ_HANGUP`] without [`Events::READ`].
+/// [`Events::ERROR`] is never reported: a failed connection is readable, writable and hung up, and
+/// `SelectorKey::take_error` returns the reason.
 ///
-/// A wait brings at most `BATCH` events. One wait is one system call, `kevent`, exact to the nanosecond; a change is one
-/// for each filter. A kqueue is not inherited across `fork`: a child opens its own. It has run over an emulation only: see
-/// the page on portability.
+/// A wait returns at most `BATCH` events. One wait is one system call, `kevent`, whose timeout has nanoseconds. A change is
+/// one call for each filter. A kqueue is not inherited across `fork`, so a child opens its own. The page on
+/// [portability](crate::portability#platforms) says on which systems this has run.
+///
+/// # Examples
 ///
 /// A selector with another batch is one line:
 ///
@@ -46,7 +49,7 @@ struct Ready {
 }
 
 /// A pipe whose other end was gone when it was to be watched, for which some kernels have no filter
-/// but EPIPE. It is told here, or who waits for it would wait for ever.
+/// but EPIPE. It is reported from here, or its key would wait indefinitely.
 struct Broken {
     token: Token,
     event: Events,
