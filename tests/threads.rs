@@ -43,8 +43,7 @@ fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
         }
         for round in 1..=rounds {
             while posted.iter().any(|mail| mail.load(Ordering::Relaxed) < round) {
-                let count = selector.select(SOON).unwrap();
-                assert_eq!(count, 1, "a wake is lost");
+                assert!(selector.select(SOON).unwrap().woken(), "a wake is lost");
             }
             taken.store(round, Ordering::Release);
         }
@@ -61,7 +60,7 @@ fn selectors_end_while_they_are_woken<B: Backend>(rounds: u64) {
             let until_closed = || while waker.wake() != Err(Error::WakerClosed) {};
             let threads = (0..2).map(|_| scope.spawn(until_closed)).collect();
             for _ in 0..3 {
-                assert_eq!(selector.select(SOON), Ok(1));
+                assert!(selector.select(SOON).unwrap().woken());
             }
             drop(selector);
             join(threads);

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use selectors_core::{Error, Events, Kind, Mode, Selector};
 
 use crate::needs;
-use crate::support::{Kernel, NOW, SOON, Table, agree, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair, ready};
 
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
@@ -49,7 +49,7 @@ pub fn edge_is_unsupported_on_poll_and_select<B: Kernel, M: Table>() {
     }
     let fd = one.as_raw_fd();
     let error = Error::Unsupported { backend: kind.name(), events: READ, mode: Mode::Edge };
-    let refused = selector.register(one, READ.edge(), "data").unwrap_err();
+    let refused = selector.try_register(one, READ.edge(), "data").unwrap_err();
     assert_eq!((refused.error, refused.fileobj.as_raw_fd(), refused.data), (error, fd, "data"));
     assert!(selector.get_map().is_empty());
 
@@ -90,7 +90,7 @@ pub fn a_fired_one_shot_is_silent_on_hangup<B: Kernel, M: Table>() {
     selector.register(&one, WRITE.one_shot(), ()).unwrap();
     assert_eq!(ready(&mut selector, SOON).len(), 1);
     drop(two);
-    assert_eq!(selector.select(NOW), Ok(0));
+    assert_eq!(selector.select(NOW).events(), Ok(0));
     selector.modify(&one, READ.one_shot()).unwrap();
     let told = ready(&mut selector, SOON)[&one.as_raw_fd()];
     assert!(told.contains(READ));
@@ -100,7 +100,7 @@ pub fn a_fired_one_shot_is_silent_on_hangup<B: Kernel, M: Table>() {
     } else {
         assert_eq!(told.contains(Events::HANGUP), kind.tells_hangup());
     }
-    assert_eq!(selector.select(NOW), Ok(0));
+    assert_eq!(selector.select(NOW).events(), Ok(0));
 }
 
 pub fn a_failed_modify_does_not_rearm<B: Kernel, M: Table>() {
@@ -143,7 +143,7 @@ pub fn untaken_events_survive_in_every_mode<B: Kernel, M: Table>() {
         }
         let mut told = BTreeMap::new();
         for _ in &pairs {
-            assert!(selector.select(NOW).unwrap() > 0);
+            assert!(selector.select(NOW).unwrap().events() > 0);
             let (key, events) = selector.next_ready().unwrap();
             assert_eq!(told.insert(key.fd, events), None, "told twice");
         }
@@ -164,7 +164,7 @@ pub fn a_one_shot_modified_before_it_is_taken<B: Kernel, M: Table>() {
         ((READ | WRITE).one_shot(), Some(READ), None),
         (WRITE.one_shot(), None, Some(WRITE)),
     ] {
-        assert_eq!(selector.select(SOON), Ok(1));
+        assert_eq!(selector.select(SOON).events(), Ok(1));
         selector.modify(fd, now).unwrap();
         assert_eq!(selector.next_ready().map(|(_, events)| events), told, "{now:?}");
         let later = ready(&mut selector, NOW);

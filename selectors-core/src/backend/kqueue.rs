@@ -68,10 +68,12 @@ const BOTH: Events = Events::READ.union(Events::WRITE);
 fn arming(mode: Mode) -> EventFlags {
     // ADD alone would not enable a filter that fired once, ENABLE alone not look at it anew.
     let add = EventFlags::ADD | EventFlags::ENABLE;
-    match mode {
-        Mode::Level => add,
-        Mode::Edge => add | EventFlags::CLEAR,
-        Mode::OneShot => add | DISPATCH,
+    if mode == Mode::Edge {
+        add | EventFlags::CLEAR
+    } else if mode == Mode::OneShot {
+        add | DISPATCH
+    } else {
+        add
     }
 }
 
