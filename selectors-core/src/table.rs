@@ -3,7 +3,7 @@
 use rustix::fd::{BorrowedFd, RawFd};
 
 use crate::error::Error;
-use crate::events::{Events, Interest};
+use crate::events::{Events, Interest, Mode};
 use crate::key::{KeyId, Lookup, SelectorKey, State};
 use crate::platform::USER_DATA_BITS;
 use crate::storage::{Index, List, Storage};
@@ -98,6 +98,12 @@ impl<S, D> Slot<S, D> {
         }
     }
 
+    /// Returns whether there is a key, and an event that is delivered leaves it armed.
+    #[inline]
+    pub(crate) fn stays_armed(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.mode != Mode::OneShot)
+    }
+
     /// Reports nothing more, after a one-shot has fired.
     pub(crate) fn disarm(&mut self) {
         self.set_mask(Events::empty());
@@ -116,6 +122,7 @@ impl<S, D> Slot<S, D> {
         self.generation = self.generation.wrapping_add(1) & HALF;
     }
 
+    #[inline]
     pub(crate) fn is(&self, token: Token) -> bool {
         self.generation == token.generation
     }
@@ -194,7 +201,8 @@ impl<S, I: Index> Head<S, I> {
         match lookup {
             Lookup::Id(id) => {
                 let key = slots.get(id.slot as usize)?.key.as_ref()?;
-                (key.id == id).then_some(id.slot)
+                // The other part of the id is the slot.
+                (key.id.serial == id.serial).then_some(id.slot)
             }
             Lookup::Fd(fd) => self.find_fd(slots, fd),
         }
@@ -251,6 +259,11 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
 }
 
 impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
+    #[inline]
+    pub(crate) fn reborrow(&mut self) -> Keys<'_, S, D, I> {
+        Keys { head: self.head, slots: self.slots }
+    }
+
     /// Returns a free slot.
     pub(crate) fn vacancy(self) -> Result<Vacancy<'a, S, D, I>, Error> {
         let (number, capacity) = (self.head.free, self.slots.len());
@@ -269,15 +282,16 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
     /// Empties a slot. Events that still bear its token are stale from now on.
     pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
         let slot = self.slots.get_mut(number as usize)?;
-        let key = slot.key.take()?;
+        let fd = slot.key.as_ref()?.fd;
         slot.next_generation();
         slot.mask_or_next = self.head.free;
         self.head.free = number;
         self.head.live -= 1;
-        if key.fd >= 0 {
-            self.head.index.remove(key.fd);
+        if fd >= 0 {
+            self.head.index.remove(fd);
         }
-        Some(key)
+        // Last, so that the key is moved once.
+        slot.key.take()
     }
 
     /// Takes the descriptor's number away from a key, which is paused.
@@ -287,6 +301,14 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
             self.head.index.remove(key.fd);
             key.fd = -1;
         }
+    }
+
+    /// Gives a number to a key that has lost its own.
+    pub(crate) fn find_lost_number(&mut self, number: u32) -> Result<(), Error> {
+        let key = self.slots.get(number as usize).and_then(|slot| slot.key.as_ref());
+        let Some(key) = key.filter(|key| key.fd < 0) else { return Ok(()) };
+        let fd = self.head.number_of.map_or(-1, |number_of| number_of(&key.fileobj));
+        self.set_number(number, fd)
     }
 
     /// Gives a number to a key that has none.

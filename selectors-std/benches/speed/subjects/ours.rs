@@ -15,6 +15,7 @@ impl<'a, B: Backend, M: Storage> Ours<'a, B, M> {
         self.0.get_key(fd.as_raw_fd()).unwrap().id()
     }
 
+    #[inline(always)]
     pub(crate) fn change_by_id(&mut self, id: KeyId, asked: Asked) {
         self.0.modify(id, interest(asked)).unwrap();
     }
