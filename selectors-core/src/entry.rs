@@ -356,19 +356,19 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         Source<Sel>: AsFd,
     {
         /// Runs if `work` or `as_fd` panics. The number may be wrong then, and to ask for it would call them again.
-        struct OnPanic<'k, 'a, Sel: SelectorType>(&'k mut KeyMut<'a, Sel>, fn(&Source<Sel>) -> RawFd);
+        struct OnPanic<'k, 'a, Sel: SelectorType<Source: AsFd>>(&'k mut KeyMut<'a, Sel>);
 
-        impl<Sel: SelectorType> Drop for OnPanic<'_, '_, Sel> {
+        impl<Sel: SelectorType<Source: AsFd>> Drop for OnPanic<'_, '_, Sel> {
             #[cold]
             fn drop(&mut self) {
-                self.0.lose_number(self.1);
+                self.0.lose_number();
             }
         }
 
-        let key = OnPanic(self, number_of::<Source<Sel>>);
+        let key = OnPanic(self);
         let SelectorKey { fileobj, data, .. } = key.0.key_mut();
         let result = work(fileobj, data);
-        let fd = number_of(fileobj);
+        let fd = fileobj.as_fd().as_raw_fd();
         core::mem::forget(key);
         if fd != self.fd {
             self.follow(fd);
@@ -383,7 +383,7 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         Source<Sel>: AsFd,
     {
         let paused = self.is_paused();
-        self.lose_number(number_of::<Source<Sel>>);
+        self.lose_number();
         let number = self.number();
         if self.keys.set_number(number, fd).is_ok() && !paused {
             // If this is refused, the key stays paused.
@@ -392,16 +392,14 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     }
 
     /// Pauses the key and forgets its number, which the source may not own any more.
-    fn lose_number(&mut self, number_of: fn(&Source<Sel>) -> RawFd) {
+    fn lose_number(&mut self)
+    where
+        Source<Sel>: AsFd,
+    {
         self.pause();
         let number = self.number();
         self.keys.lose_number(number);
-        self.keys.head.number_of = Some(number_of);
     }
-}
-
-fn number_of<S: AsFd>(source: &S) -> RawFd {
-    source.as_fd().as_raw_fd()
 }
 
 impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
