@@ -607,9 +607,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn next_ready(&mut self) -> Option<(KeyMut<'_, Self>, Events)> {
         let keys = self.table.keys();
-        let (number, events) = self.engine.next_ready(keys.slots)?;
+        let (place, events) = self.engine.next_ready(keys.slots)?;
         // SAFETY: `Engine::next_ready` returns a slot that exists and has a key.
-        Some((unsafe { KeyMut::new(&mut self.engine, keys, number) }, events))
+        Some((unsafe { KeyMut::new(&mut self.engine, keys, place) }, events))
     }
 
     /// Returns how many events are pending, at most.
@@ -688,10 +688,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn get_key_mut(&mut self, key: impl Into<Lookup>) -> Option<KeyMut<'_, Self>> {
         let keys = self.table.keys();
-        let number = keys.find(key.into())?;
-        keys.slots.get(number as usize)?.key.as_ref()?;
+        let place = keys.find(key.into())? as usize;
+        keys.slots.get(place)?.key.as_ref()?;
         // SAFETY: the slot exists and has a key, as was just checked.
-        Some(unsafe { KeyMut::new(&mut self.engine, keys, number) })
+        Some(unsafe { KeyMut::new(&mut self.engine, keys, place) })
     }
 
     #[inline]
