@@ -277,8 +277,10 @@ impl WakeCell {
     #[inline]
     #[allow(unsafe_code)]
     fn watched(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: it is open, and stays so: the caller has taken the cell, and ends that with no borrow left.
-        self.ends.are_open().then(|| unsafe { BorrowedFd::borrow_raw(self.ends.read()) })
+        let fd = self.ends.read();
+        // SAFETY: it is not -1. It is open, and stays so: the caller has taken the cell, and ends that with no
+        // borrow left.
+        (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 }
 
