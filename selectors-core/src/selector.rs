@@ -820,15 +820,20 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         }
     }
 
-    /// Returns a waker whose state is in the given cell.
+    /// Returns a waker for this selector, with its state in the given cell.
     ///
-    /// A cell serves one selector at a time. After that one was dropped, another can use it.
+    /// A cell serves one selector at a time. It is free again when that selector is dropped. The first call opens the
+    /// descriptor of the waker, and further ones return another handle of the same waker.
+    ///
+    /// In a forked child, a cell that the parent's selector holds is free for a selector of the child: see
+    /// [`WakeCell`](crate::WakeCell#fork).
     ///
     /// # Errors
     ///
-    /// - Returns [`Error::WakerInUse`] if another selector uses the cell, or this selector another cell.
-    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the number of a raw registration that was closed
-    ///   without the selector's knowledge. Unregister that key and try again.
+    /// - Returns [`Error::WakerInUse`] if another selector of this process holds the cell, or if this selector has another
+    ///   cell.
+    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the number of a raw registration that was
+    ///   closed without the selector's knowledge. Unregister that one, and call this again.
     /// - Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
     ///
     /// # Examples

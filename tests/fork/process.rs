@@ -17,7 +17,8 @@ unsafe extern "C" {
 /// Says to the second run of a test that it is alone.
 const INSIDE: &str = "SELECTORS_FORKS";
 
-/// Runs a test once more, in a process where nothing else runs: it forks, and closes what is not its own.
+/// Runs a test once more, in a process where nothing else runs: it forks, and
+/// closes what is not its own.
 pub fn alone(test: &str, row: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         ends_within(120);
@@ -43,13 +44,15 @@ pub struct Child(i32);
 
 /// Forks. The child does this, and ends.
 pub fn forked(child: impl FnOnce()) -> Child {
-    // SAFETY: the child has the thread that forks, which goes on with its own memory. Locks that another thread held are
-    // not used in it: the rows with more threads only allocate there, which the C library provides for.
+    // SAFETY: the child has the thread that forks, which goes on with its own
+    // memory. Locks that another thread held are not used in it: the rows with
+    // more threads only allocate there, which the C library provides for.
     match unsafe { fork() } {
         0 => {
             ends_within(60);
             let failed = catch_unwind(AssertUnwindSafe(child)).is_err();
-            // SAFETY: has no conditions. Nothing of the parent's is flushed or dropped a second time.
+            // SAFETY: has no conditions. Nothing of the parent's is flushed or
+            // dropped a second time.
             unsafe { _exit(failed.into()) }
         }
         -1 => panic!("{}", io::Error::last_os_error()),

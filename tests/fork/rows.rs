@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, eventfd};
 use selectors_core::backend::Backend;
 use selectors_core::storage::Storage;
 use selectors_core::{Error, Events, Kind, Selector, Waker};
@@ -13,17 +12,18 @@ use selectors_core::{Error, Events, Kind, Selector, Waker};
 use crate::common::support::{NOW, SOON, Table, pair};
 use crate::process::{Turn, forked};
 
-type Waiting<B, M> = Selector<B, OwnedFd, (), M>;
-/// What a child drops or forgets. An option of it is taken in the child's memory only.
-type Inherited<B, M> = (Waiting<B, M>, Waker<<M as Storage>::Wake>, <M as Storage>::Wake);
+pub(crate) type Waiting<B, M> = Selector<B, OwnedFd, (), M>;
+/// What a child drops or forgets. An option of it is taken in the child's
+/// memory only.
+pub(crate) type Inherited<B, M> = (Waiting<B, M>, Waker<<M as Storage>::Wake>, <M as Storage>::Wake);
 
-fn new<B: Backend, M: Table>(cell: &M::Wake) -> (Waiting<B, M>, Waker<M::Wake>) {
+pub(crate) fn new<B: Backend, M: Table>(cell: &M::Wake) -> (Waiting<B, M>, Waker<M::Wake>) {
     let mut selector = Selector::new().unwrap();
     let waker = selector.waker_in(cell.clone()).unwrap();
     (selector, waker)
 }
 
-fn woken<B: Backend, M: Table>(selector: &mut Waiting<B, M>) {
+pub(crate) fn woken<B: Backend, M: Table>(selector: &mut Waiting<B, M>) {
     assert_eq!(selector.select(SOON), Ok(1));
     assert!(selector.next_ready().is_none());
     quiet(selector);
@@ -35,7 +35,11 @@ fn quiet<B: Backend, M: Table>(selector: &mut Waiting<B, M>) {
 }
 
 /// Its waker and its cell wake it, and each wake ends one wait.
-fn works<B: Backend, M: Table>(selector: &mut Waiting<B, M>, waker: &Waker<M::Wake>, cell: &M::Wake) {
+pub(crate) fn works<B: Backend, M: Table>(
+    selector: &mut Waiting<B, M>,
+    waker: &Waker<M::Wake>,
+    cell: &M::Wake,
+) {
     quiet(selector);
     for _ in 0..3 {
         waker.wake().unwrap();
@@ -47,7 +51,7 @@ fn works<B: Backend, M: Table>(selector: &mut Waiting<B, M>, waker: &Waker<M::Wa
 }
 
 /// What a child does with a selector that it has inherited.
-fn leave<B: Backend, M: Table>(selector: &mut Option<Waiting<B, M>>) {
+pub(crate) fn leave<B: Backend, M: Table>(selector: &mut Option<Waiting<B, M>>) {
     let selector = selector.take().unwrap();
     if selector.kind() == Kind::Kqueue {
         // It was not inherited, and its number may be another file's.
@@ -55,8 +59,8 @@ fn leave<B: Backend, M: Table>(selector: &mut Option<Waiting<B, M>>) {
     }
 }
 
-/// A child with a selector of its own on the inherited cell: with a wake of the parent pending or not, and whatever it
-/// does with the inherited selector.
+/// A child with a selector of its own on the inherited cell: with a wake of the
+/// parent pending or not, and whatever it does with the inherited selector.
 pub fn a_child_with_its_own_selector<B: Backend, M: Table>() {
     for pending in [false, true] {
         for (leave_before, leave_after) in [(true, false), (false, true), (false, false)] {
@@ -162,7 +166,8 @@ pub fn parent_and_child_wait_at_the_same_time<B: Backend, M: Table>() {
     works(&mut selector, &waker, &cell);
 }
 
-/// Three generations, each with a selector on the same cell, and each with a wake that is pending at its fork.
+/// Three generations, each with a selector on the same cell, and each with a
+/// wake that is pending at its fork.
 pub fn children_of_children<B: Backend, M: Table>() {
     fn generation<B: Backend, M: Table>(cell: &M::Wake, older: &[Waker<M::Wake>], left: u32) {
         let (mut selector, waker) = new::<B, M>(cell);
@@ -186,7 +191,8 @@ pub fn children_of_children<B: Backend, M: Table>() {
     generation::<B, M>(&M::cell(), &[], 2);
 }
 
-/// No selector has it then, but one had. Both processes attach it, and have nothing in common.
+/// No selector has it then, but one had. Both processes attach it, and have
+/// nothing in common.
 pub fn a_cell_that_is_free_at_the_fork<B: Backend, M: Table>() {
     let cell = M::cell();
     let (selector, stale) = new::<B, M>(&cell);
@@ -228,8 +234,9 @@ pub fn an_inherited_waker_and_the_next_selector_of_the_parent<B: Backend, M: Tab
     child.succeeded();
 }
 
-/// It is the parent's as long as the cell is: dropping the inherited selector ends nothing, so that the waker still wakes the
-/// parent. It takes no wake from it.
+/// It is the parent's as long as the cell is: dropping the inherited selector
+/// ends nothing, so that the waker still wakes the parent. It takes no wake
+/// from it.
 pub fn an_inherited_waker_that_is_used_before_the_cell_is_attached<B: Backend, M: Table>() {
     for (pending, leaves) in [(false, false), (true, false), (false, true), (true, true)] {
         let cell = M::cell();
@@ -251,12 +258,13 @@ pub fn an_inherited_waker_that_is_used_before_the_cell_is_attached<B: Backend, M
     }
 }
 
-/// A mistake. It does not take the wakes of the selector that has the cell in this process.
+/// A mistake. It does not take the wakes of the selector that has the cell in
+/// this process.
 pub fn an_inherited_selector_that_is_used_after_the_cell_is_attached<B: Backend, M: Table>() {
     let cell = M::cell();
     let (mut selector, waker) = new::<B, M>(&cell);
     if selector.kind() == Kind::Kqueue {
-        return;
+        return; // A child has no copy of it that could be used.
     }
     let (woken_here, over) = (Turn::new(), Turn::new());
     let child = forked(|| {
@@ -280,8 +288,9 @@ pub fn an_inherited_selector_that_is_used_after_the_cell_is_attached<B: Backend,
     child.succeeded();
 }
 
-/// A thread of the parent, which the child has not, was perhaps in the middle of a wake. The child does not wait for it,
-/// and keeps no descriptor open because of it.
+/// A thread of the parent, which the child has not, was perhaps in the middle
+/// of a wake. The child does not wait for it, and keeps no descriptor open
+/// because of it.
 pub fn forks_in_the_middle_of_wakes<B: Backend, M: Table>() {
     let cell = M::cell();
     let (mut selector, waker) = new::<B, M>(&cell);
@@ -323,145 +332,6 @@ impl Drop for Over<'_> {
 /// The number that the next descriptor gets.
 fn next() -> RawFd {
     rustix::io::dup(std::io::stdin()).unwrap().as_raw_fd()
-}
-
-/// Numbers that this process closes, and then uses for something else, of which a cell must not read, write or close any.
-struct Strangers(Vec<OwnedFd>);
-
-impl Strangers {
-    const LAST: RawFd = 60;
-
-    /// As a daemon closes all descriptors; and opens files.
-    fn instead_of_all() -> Self {
-        for number in 0..=Self::LAST {
-            // SAFETY: the caller has dropped or forgotten what owns them. Nothing is printed from here on.
-            unsafe { libc_close(number) };
-        }
-        let all: Vec<_> = (0..=Self::LAST).map(|_| eventfd(7, EventfdFlags::NONBLOCK).unwrap()).collect();
-        assert!(all.iter().zip(0..).all(|(fd, number)| fd.as_raw_fd() == number));
-        Self(all)
-    }
-
-    fn are_untouched(&self) {
-        for fd in &self.0 {
-            let mut count = [0; 8];
-            assert_eq!(rustix::io::read(fd, &mut count), Ok(8));
-            assert_eq!(u64::from_ne_bytes(count), 7);
-            rustix::io::write(fd, &count).unwrap();
-        }
-    }
-}
-
-unsafe extern "C" {
-    // That of rustix does not allow for a number that is not open.
-    #[link_name = "close"]
-    fn libc_close(number: RawFd) -> i32;
-}
-
-/// A daemon: a child's child, as most have it, so that it is no leader of a session.
-fn daemon(run: impl FnOnce()) {
-    forked(|| {
-        rustix::process::setsid().unwrap();
-        forked(run).succeeded();
-    })
-    .succeeded();
-}
-
-/// The emulated kqueue has descriptors of its own, which it would close in the place of other files.
-fn can_close_all<B>() -> bool {
-    !std::any::type_name::<B>().contains("emulated")
-}
-
-/// With what the parent had attached, and with what it has attached itself. It needs no reset then.
-pub fn a_daemon_that_drops_its_selectors_first<B: Backend, M: Table>() {
-    for attaches_before in [false, true] {
-        let cell = M::cell();
-        let (selector, waker) = new::<B, M>(&cell);
-        waker.wake().unwrap();
-        let mut inherited = Some((selector, waker, cell));
-        let run = |inherited: &mut Option<Inherited<B, M>>| {
-            let (selector, waker, cell) = inherited.take().unwrap();
-            leave(&mut Some(selector));
-            if attaches_before {
-                let (mut own, wakes_it) = new::<B, M>(&cell);
-                works(&mut own, &wakes_it, &cell);
-            }
-            let strangers = Strangers::instead_of_all();
-            for _ in 0..2 {
-                let (mut own, wakes_it) = new::<B, M>(&cell);
-                assert_eq!(waker.wake(), Err(Error::WakerClosed));
-                works(&mut own, &wakes_it, &cell);
-            }
-            drop((waker, cell));
-            strangers.are_untouched();
-        };
-        if can_close_all::<B>() {
-            daemon(|| run(&mut inherited));
-        }
-        let (mut selector, waker, cell) = inherited.unwrap();
-        woken(&mut selector);
-        works(&mut selector, &waker, &cell);
-    }
-}
-
-/// It can't drop them: what they own is closed already.
-pub fn a_daemon_that_resets_its_cell<B: Backend, M: Table>() {
-    for (attaches_before, attaches_after) in [(false, true), (true, true), (false, false), (true, false)] {
-        let cell = M::cell();
-        let (selector, waker) = new::<B, M>(&cell);
-        waker.wake().unwrap();
-        let mut inherited = Some((selector, waker, cell));
-        let run = |inherited: &mut Option<Inherited<B, M>>| {
-            let (selector, waker, cell) = inherited.take().unwrap();
-            std::mem::forget(selector);
-            if attaches_before {
-                let (own, wakes_it) = new::<B, M>(&cell);
-                wakes_it.wake().unwrap();
-                std::mem::forget(own);
-            }
-            let strangers = Strangers::instead_of_all();
-            // SAFETY: the selectors are forgotten, and there is no other thread.
-            unsafe { cell.reset() };
-            assert_eq!(cell.wake(), Err(Error::WakerClosed));
-            assert_eq!(waker.wake(), Err(Error::WakerClosed));
-            for _ in 0..if attaches_after { 2 } else { 0 } {
-                let (mut own, wakes_it) = new::<B, M>(&cell);
-                assert_eq!(waker.wake(), Err(Error::WakerClosed));
-                works(&mut own, &wakes_it, &cell);
-            }
-            drop((waker, cell));
-            strangers.are_untouched();
-        };
-        if can_close_all::<B>() {
-            daemon(|| run(&mut inherited));
-        }
-        let (mut selector, waker, cell) = inherited.unwrap();
-        woken(&mut selector);
-        works(&mut selector, &waker, &cell);
-    }
-}
-
-/// It is like a new cell. What an earlier selector still drops is no concern of it.
-pub fn a_reset_without_a_fork<B: Backend, M: Table>() {
-    let cell = M::cell();
-    for pending in [false, true] {
-        let (forgotten, stale) = new::<B, M>(&cell);
-        if pending {
-            stale.wake().unwrap();
-        }
-        // SAFETY: the selector is only dropped from here on, and there is no other thread.
-        unsafe { cell.reset() };
-        assert_eq!(stale.wake(), Err(Error::WakerClosed));
-        let (mut selector, waker) = new::<B, M>(&cell);
-        works(&mut selector, &waker, &cell);
-        drop(forgotten);
-        works(&mut selector, &waker, &cell);
-        assert_eq!(stale.wake(), Err(Error::WakerClosed));
-    }
-    // SAFETY: no selector has it.
-    unsafe { cell.reset() };
-    let (mut selector, waker) = new::<B, M>(&cell);
-    works(&mut selector, &waker, &cell);
 }
 
 /// A cell has descriptors as long as a selector has the cell.
