@@ -19,6 +19,7 @@ mod modes;
 #[path = "../common/needs.rs"]
 mod needs;
 mod nested;
+mod old_set;
 mod owned;
 mod rebuilds;
 mod refused;
@@ -92,8 +93,10 @@ macro_rules! pair {
                     another_file_takes_a_registered_number, the_others_work_on,
                     closed_ones_do_not_break_the_others, closed_after_it_fired, the_same_file_comes_back;
                 rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_told, the_modes_survive,
-                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild,
-                    a_rebuild_that_fails_is_tried_again;
+                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild;
+                old_set: healthy_keys_are_reported, the_timeout_is_kept_without_a_busy_loop,
+                    a_wake_ends_the_wait, a_signal_ends_the_wait, it_is_tried_again_after_a_while,
+                    the_last_duplicate_is_closed, a_refused_key_is_left_out;
                 nested: readiness_inside_is_told_outside, what_is_told_once_inside, told_once_outside,
                     the_inner_waker_wakes_both, the_outer_waker_leaves_the_inner_one_alone,
                     the_inner_one_goes_first, a_replaced_instance_says_so,
