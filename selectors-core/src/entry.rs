@@ -10,13 +10,12 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Interest;
 use crate::key::SelectorKey;
-use crate::selector::Selector;
 use crate::storage::Storage;
 use crate::table::{Keys, Slot};
 
 /// The parts of a selector's type.
 ///
-/// Only [`Selector`] implements it, so that the type of a key is [`KeyMut<'_, MySelector>`](KeyMut). A function for any
+/// Only [`Selector`](crate::Selector) implements it, so that the type of a key is [`KeyMut<'_, MySelector>`](KeyMut). A function for any
 /// selector of these sources and data is generic over it.
 ///
 /// # Examples
@@ -42,16 +41,9 @@ pub trait SelectorType: sealed::Sealed {
     type Storage: Storage;
 }
 
-impl<B: Backend, S, D, M: Storage> SelectorType for Selector<B, S, D, M> {
-    type Backend = B;
-    type Source = S;
-    type Data = D;
-    type Storage = M;
-}
-
-mod sealed {
+/// Keeps other crates from implementing the trait.
+pub(crate) mod sealed {
     pub trait Sealed {}
-    impl<B: super::Backend, S, D, M: super::Storage> Sealed for super::Selector<B, S, D, M> {}
 }
 
 type Source<Sel> = <Sel as SelectorType>::Source;
@@ -61,11 +53,11 @@ type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 
 /// A key of a selector that can act: read, write, modify, pause, unregister.
 ///
-/// [`next_ready`](Selector::next_ready), [`get_key_mut`](Selector::get_key_mut) and [`walk`](Selector::walk) return it. It
+/// [`next_ready`](crate::Selector::next_ready), [`get_key_mut`](crate::Selector::get_key_mut) and [`walk`](crate::Selector::walk) return it. It
 /// dereferences to [`SelectorKey`], so `key.fileobj`, `key.fd`, `key.events`, `key.data` and `key.id()` can be read. It
 /// borrows the selector. To use the selector itself, copy the [id](SelectorKey::id) out of the key first.
 ///
-/// With the feature `std` it implements [`Read`](std::io::Read) and [`Write`](std::io::Write) if the source does.
+/// With the feature `std` it implements `Read` and `Write` of `std::io` if the source does.
 ///
 /// # Examples
 ///
@@ -188,11 +180,11 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
 
     /// Changes the interest, re-arms a one-shot that has fired, and resumes a paused key.
     ///
-    /// See [`Selector::modify`].
+    /// See [`Selector::modify`](crate::Selector::modify).
     ///
     /// # Errors
     ///
-    /// As [`Selector::modify`], without [`Error::NotRegistered`].
+    /// As [`Selector::modify`](crate::Selector::modify), without [`Error::NotRegistered`].
     ///
     /// # Examples
     ///
@@ -226,7 +218,7 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
 
     /// Stops watching the key, until it is resumed or modified.
     ///
-    /// See [`Selector::pause`].
+    /// See [`Selector::pause`](crate::Selector::pause).
     ///
     /// # Examples
     ///
@@ -252,11 +244,11 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
 
     /// Watches a paused key again, with the interest that it had.
     ///
-    /// See [`Selector::resume`].
+    /// See [`Selector::resume`](crate::Selector::resume).
     ///
     /// # Errors
     ///
-    /// As [`Selector::resume`], without [`Error::NotRegistered`].
+    /// As [`Selector::resume`](crate::Selector::resume), without [`Error::NotRegistered`].
     pub fn resume(&mut self) -> Result<(), Error> {
         self.find_lost_number()?;
         let number = self.number;
@@ -297,7 +289,7 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     ///
     /// This is for sources whose I/O needs `&mut self`, and to exchange a source, as for an upgrade to TLS. If the
     /// source's descriptor has another number afterwards, the selector stops watching the old one and watches the new one,
-    /// under the same key. If that fails, the key is [paused](Selector::pause), and [`resume`](Self::resume) tries again
+    /// under the same key. If that fails, the key is [paused](crate::Selector::pause), and [`resume`](Self::resume) tries again
     /// and returns the error. If the function panics, the key is paused.
     ///
     /// **Note:** a new source with the number of the old one can't be noticed. Pause and resume the key in this case.

@@ -42,7 +42,7 @@
 //!   [`Events::WRITE`] until it is gone, and read no more meanwhile.
 //! - **Signals**: a wait that a signal ends answers 0. A handler that has to end the wait for certain calls [`WakeCell::wake`] on a `static`.
 //! - **Timers**: `select` takes a timeout; a timerfd is a source like any other.
-//! - **No error is a panic**, and after every [`Error`] but [`Replaced`](Error::Replaced) the selector is as it was.
+//! - **No error is a panic**, and after every [`Error`] the selector is as it was.
 //!
 //! The guide of the crate `selectors-std` has all this at length, and the ways over from Python, mio and polling; it holds for this crate as well.
 //!
@@ -93,6 +93,7 @@ mod poll_flags;
 pub mod portability {}
 mod select_result;
 mod selector;
+mod stats;
 pub mod storage;
 mod table;
 mod wait;
@@ -102,7 +103,6 @@ mod walk;
 #[doc(inline)]
 pub use backend::Kind;
 pub use cell::SelectorCell;
-pub use engine::Stats;
 pub use entry::{KeyMut, SelectorType};
 pub use error::{Error, FileKind, RegisterError};
 pub use events::{Events, Interest, Mode};
@@ -111,6 +111,7 @@ pub use map::{Iter, KeyMap};
 pub use rustix;
 pub use select_result::SelectResult;
 pub use selector::Selector;
+pub use stats::Stats;
 #[doc(hidden)]
 pub use wait::in_steps;
 pub use wait::wait;

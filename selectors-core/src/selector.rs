@@ -5,13 +5,14 @@ use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::backend::{Any, Backend, Kind};
-use crate::engine::{Engine, Stats, Wake};
-use crate::entry::KeyMut;
+use crate::engine::{Engine, Wake};
+use crate::entry::{KeyMut, SelectorType, sealed};
 use crate::error::{Error, RegisterError};
 use crate::events::{Events, Interest};
 use crate::key::{Lookup, SelectorKey};
 use crate::map::KeyMap;
 use crate::select_result::SelectResult;
+use crate::stats::Stats;
 use crate::storage::Storage;
 use crate::table::{Table, Token};
 use crate::waker::{Attached, WakeCell, Waker};
@@ -100,6 +101,15 @@ pub struct Selector<B: Backend, S, D, M: Storage> {
     waker: Option<(Attached<M::Wake>, Token)>,
     table: Table<S, D, M>,
 }
+
+impl<B: Backend, S, D, M: Storage> SelectorType for Selector<B, S, D, M> {
+    type Backend = B;
+    type Source = S;
+    type Data = D;
+    type Storage = M;
+}
+
+impl<B: Backend, S, D, M: Storage> sealed::Sealed for Selector<B, S, D, M> {}
 
 impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// Opens a selector that watches nothing.

@@ -13,6 +13,8 @@ use crate::error::{Error, os};
 mod attached;
 mod ends;
 mod state;
+#[cfg(feature = "std")]
+mod task;
 pub(crate) use attached::{Attached, Hold};
 use ends::Ends;
 use state::{Attachment, Errand, State, Writing};

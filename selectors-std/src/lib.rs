@@ -104,6 +104,8 @@
 
 pub mod guide;
 
+mod channel;
+mod connect;
 mod growable;
 mod lists;
 
@@ -113,6 +115,11 @@ pub use selectors_core::{
     portability, rustix, storage, wait,
 };
 
+#[doc(no_inline)]
+pub use std::sync::mpsc::{SendError, TryRecvError};
+
+pub use channel::{Inbox, Sender, channel};
+pub use connect::connect;
 pub use growable::{Growable, GrowableList, HashIndex};
 pub use lists::select;
 
