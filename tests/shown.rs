@@ -68,27 +68,45 @@ fn errors_say_what_and_what_to_do() {
 
 #[test]
 fn refusals_of_the_kernel_come_with_advice() {
+    let kinds = "a regular file, a directory or a device that can't be polled, or a sandbox forbids the call";
     let shown = [
-        ("fcntl", Errno::BADF, " (the descriptor is closed)"),
+        ("fcntl", Errno::BADF, None, "the descriptor is closed"),
+        (
+            "poll",
+            Errno::BADF,
+            Some(FileKind::Regular),
+            "the descriptor is open but can't be polled, as one opened with O_PATH",
+        ),
+        ("epoll_ctl", Errno::PERM, None, kinds),
+        ("epoll_ctl", Errno::PERM, Some(FileKind::Regular), "a regular file is always ready: just read it"),
+        ("epoll_ctl", Errno::PERM, Some(FileKind::Directory), "a directory can't be polled"),
         (
             "epoll_ctl",
             Errno::PERM,
-            " (a regular file, a directory or a device that can't be polled, or a sandbox forbids the call)",
+            Some(FileKind::Device),
+            "this device can't be polled: just read it, or use poll",
         ),
-        ("poll", Errno::PERM, ""),
-        ("epoll_ctl", Errno::LOOP, " (selectors are nested too deep, or in a circle)"),
-        ("epoll_create1", Errno::MFILE, " (too many open descriptors: see RLIMIT_NOFILE)"),
-        ("epoll_ctl", Errno::NOSPC, " (see /proc/sys/fs/epoll/max_user_watches)"),
-        ("epoll_ctl", Errno::NOENT, " (another file has taken this number: unregister it)"),
-        ("open", Errno::NOENT, ""),
-        ("poll", Errno::INVAL, " (more descriptors than RLIMIT_NOFILE?)"),
-        ("epoll_ctl", Errno::INVAL, ""),
-        ("epoll_ctl", Errno::NOMEM, ""),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            Some(FileKind::Other),
+            "a sandbox forbids the call, or the file can't be polled",
+        ),
+        ("poll", Errno::PERM, None, ""),
+        ("epoll_ctl", Errno::LOOP, None, "selectors are nested too deep, or in a circle"),
+        ("epoll_create1", Errno::MFILE, None, "too many open descriptors: see RLIMIT_NOFILE"),
+        ("epoll_ctl", Errno::NOSPC, None, "see /proc/sys/fs/epoll/max_user_watches"),
+        ("epoll_ctl", Errno::NOENT, None, "another file has taken this number: unregister it"),
+        ("open", Errno::NOENT, None, ""),
+        ("poll", Errno::INVAL, None, "more descriptors than RLIMIT_NOFILE?"),
+        ("epoll_ctl", Errno::INVAL, None, ""),
+        ("epoll_ctl", Errno::NOMEM, None, ""),
     ];
-    for (call, errno, advice) in shown {
-        let with = Error::Os { call, fd: Some(7), errno, file: None };
+    for (call, errno, file, advice) in shown {
+        let advice = if advice.is_empty() { String::new() } else { format!(" ({advice})") };
+        let with = Error::Os { call, fd: Some(7), errno, file };
         assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
-        let without = Error::Os { call, fd: None, errno, file: None };
+        let without = Error::Os { call, fd: None, errno, file };
         assert_eq!(without.to_string(), format!("{call}: {errno}{advice}"));
         assert_eq!((without.errno(), std::io::Error::from(without).kind()), (Some(errno), errno.kind()));
     }
@@ -143,8 +161,8 @@ fn keys_and_tables() {
     let keys = format!("{{{fd}: Interest {{ events: Events(WRITE), mode: Level }}}}");
     assert_eq!(format!("{:?}", selector.get_map()), keys);
     assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
-    let stats =
-        "Stats { waits: 1, interrupted: 0, wakes: 0, events: 1, stale: 0, rebuilds: 0, failed_rebuilds: 0 }";
+    let stats = "Stats { waits: 1, interrupted: 0, wakes: 0, events: 1, stale: 0, rebuilds: 0, \
+                 failed_rebuilds: 0 }";
     assert_eq!(
         format!("{selector:?}"),
         format!("Selector {{ kind: Poll, keys: {keys}, waker: false, stats: {stats} }}")

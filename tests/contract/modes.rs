@@ -40,6 +40,41 @@ pub fn edge_is_told_when_more_arrives<B: Kernel, M: Table>() {
     }
 }
 
+/// `modify` arms an edge again, also if the interest is the same: what is still ready is reported again.
+pub fn modify_arms_an_edge_again<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    let fd = one.as_raw_fd();
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    if !selector.kind().supports_edge() {
+        let error = selector.register(&one, READ.edge(), ()).unwrap_err().error;
+        let kind = selector.kind();
+        assert_eq!(error, Error::Unsupported { backend: kind.name(), events: READ, mode: Mode::Edge });
+        return;
+    }
+    selector.register(&one, READ.edge(), ()).unwrap();
+    selector.modify(fd, READ.edge()).unwrap();
+    assert!(ready(&mut selector, NOW).is_empty(), "nothing is ready");
+    two.write_all(b"!").unwrap();
+    for interest in [READ, READ, READ | WRITE, READ | WRITE, WRITE, WRITE, READ] {
+        selector.modify(fd, interest.edge()).unwrap();
+        agree(&selector);
+        assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(fd, interest)]));
+        assert!(ready(&mut selector, NOW).is_empty(), "reported twice");
+    }
+    // While its event is pending: the event is reported, and the edge after it.
+    selector.modify(fd, READ.edge()).unwrap();
+    assert_eq!(selector.select(SOON), Ok(1));
+    selector.modify(fd, READ.edge()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(fd, READ)]));
+    }
+    assert!(ready(&mut selector, NOW).is_empty());
+    // A drained one has nothing to report.
+    assert_eq!((&one).read(&mut [0; 8]).unwrap(), 1);
+    selector.modify(fd, READ.edge()).unwrap();
+    assert!(ready(&mut selector, NOW).is_empty());
+}
+
 pub fn edge_is_unsupported_on_poll_and_select<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();

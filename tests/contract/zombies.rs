@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, dup2};
-use selectors_core::{Events, Interest, Kind, Selector};
+use selectors_core::{Error, Events, Interest, Kind, Selector};
 
 use crate::support::{Found, Kernel, NOW, SOON, Table, agree, apart, pair, ready};
 
@@ -253,6 +253,52 @@ pub fn closed_after_it_fired<B: Kernel, M: Table>() {
     }
     assert_eq!(empty_returns(&mut selector), 0);
     agree(&selector);
+}
+
+/// poll and select stop watching a number that they find closed. Then `modify` to the same interest is no success
+/// without an effect: it is refused while the number is closed, and watches it again when that is open again. epoll
+/// and kqueue can't notice it without a system call.
+pub fn a_closed_key_is_modified_to_the_same<B: Kernel, M: Table>() {
+    for behind_another in [false, true] {
+        let mut selector = Sel::<B, M>::new().unwrap();
+        let scans = matches!(selector.kind(), Kind::Poll | Kind::Select);
+        let (first, _first_peer) = pair();
+        if behind_another {
+            watch(&mut selector, &first, WRITE.one_shot(), "first");
+        }
+        let (one, mut peer) = pair();
+        let open = apart(&one);
+        let fd = open.as_raw_fd();
+        watch(&mut selector, &open, READ, "key");
+        drop(open);
+        if behind_another {
+            // `next_ready` has not come to the closed one yet.
+            assert!(selector.select(SOON).unwrap() >= 1);
+        } else {
+            assert_eq!(selector.select(NOW), Ok(0));
+        }
+        for _ in 0..2 {
+            let modified = selector.modify(fd, READ);
+            if scans {
+                let Error::Os { fd: about, errno, file, .. } = modified.unwrap_err() else { panic!() };
+                assert_eq!((about, errno, file), (Some(fd), Errno::BADF, None));
+            } else {
+                assert_eq!(modified, Ok(()));
+            }
+            assert_eq!(selector.modify(fd, WRITE).unwrap_err().errno(), Some(Errno::BADF));
+        }
+        // The file comes back. It could be any file.
+        let open = rustix::io::fcntl_dupfd_cloexec(&one, fd).unwrap();
+        assert_eq!(open.as_raw_fd(), fd);
+        assert_eq!(selector.modify(fd, READ), Ok(()));
+        while selector.next_ready().is_some() {}
+        peer.write_all(b"!").unwrap();
+        let watched = ready(&mut selector, NOW);
+        assert!(!scans || watched == [(fd, READ)].into(), "{watched:?}");
+        assert_eq!(selector.unregister(fd).unwrap().data, "key");
+        watch(&mut selector, &open, READ, "again");
+        assert_eq!(ready(&mut selector, SOON), [(fd, READ)].into());
+    }
 }
 
 /// A number that was closed gets its old file back, as when standard input is put aside and restored.

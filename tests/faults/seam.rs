@@ -12,6 +12,7 @@ use selectors_core::storage::Fixed;
 use selectors_core::{Error, Events, Interest, Kind, Mode};
 use selectors_std::Growable;
 
+use super::kernel::{names, os};
 use super::{Cells, ERRNOS, NOW, Table, Watching, agree, found, opened, pair, ready};
 
 thread_local! {
@@ -115,7 +116,8 @@ fn one<B: Backend, M: Table>(errno: Errno) {
 
     peer.write_all(b"!").unwrap();
     next("wait");
-    let answer = if errno == Errno::INTR { Ok(true) } else { Err(error("wait")) };
+    let refused = os(names(selector.kind()).wait.1, None, errno);
+    let answer = if errno == Errno::INTR { Ok(true) } else { Err(refused) };
     assert_eq!(selector.select(NOW).map(|result| result.interrupted()), answer);
     assert!(selector.next_ready().is_none());
     next("modify");
