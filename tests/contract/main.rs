@@ -84,7 +84,7 @@ macro_rules! pair {
                     may_be_copied_and_sent, one_cell_for_one_selector, outlives_its_selector,
                     a_stale_one_swallows_no_wake, a_late_wake_is_not_for_the_next_selector,
                     wakes_while_selectors_come_and_go, never_blocks, is_close_on_exec;
-                time: never_early, never_early_again_and_again, one_descriptor_never_early, zero_does_not_wait,
+                time: never_early, never_early_with_a_second_reader, never_early_again_and_again, one_descriptor_never_early, zero_does_not_wait,
                     readiness_comes_before_time, huge_ones_saturate, kept_beside_closed_descriptors;
                 fairness: equal_turns, a_batch_is_no_larger_than_said,
                     what_the_kernel_tells_once_survives_a_break, what_arrives_late_is_not_lost,
