@@ -102,6 +102,8 @@ mod poll_flags;
 #[doc = include_str!("portability.md")]
 pub mod portability {}
 mod select_result;
+#[cfg(doctest)]
+mod safe_code;
 mod selector;
 mod stats;
 pub mod storage;

@@ -21,6 +21,7 @@ mod needs;
 mod nested;
 mod old_set;
 mod owned;
+mod panics;
 mod pollable;
 mod rebuilds;
 mod refused;
@@ -70,6 +71,8 @@ macro_rules! pair {
                     unregister_while_looping, places_are_used_again;
                 owned: every_kind_of_source, a_source_is_asked_once, close_ends_in_order,
                     drop_ends_in_order, unregister_gives_the_source_back_open;
+                panics: a_key_whose_drop_panics, a_selector_with_a_source_whose_drop_panics,
+                    a_source_whose_as_fd_panics, an_interest_that_panics, a_drop_that_uses_the_selector;
                 events: the_table, read_and_write_arrive_in_one_item, told_is_what_is_asked_when_it_is_taken,
                     an_error_is_taken_once, priority_is_unsupported_or_told;
                 modes: level_is_told_while_it_lasts, edge_is_told_when_more_arrives, modify_arms_an_edge_again,
