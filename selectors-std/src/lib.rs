@@ -10,9 +10,9 @@
 //! }
 //! ```
 //!
-//! It closes a peer that does not read. To keep what such a peer was to be sent, see
-//! [partial writes](guide#sockets-that-do-not-block-and-partial-writes). A chat server is in
-//! the [guide](guide#a-first-program).
+//! It reads no more from a peer that does not read its echo. The guide says more about
+//! [partial writes](guide#sockets-that-do-not-block-and-partial-writes), and has a
+//! [chat server](guide#a-first-program).
 //!
 //! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and data of your own;
 //! [`select`](Selector::select) waits; [`next_ready`](Selector::next_ready) takes one ready key after the other; the program reads, writes,
