@@ -101,9 +101,9 @@ mod platform;
 mod poll_flags;
 #[doc = include_str!("portability.md")]
 pub mod portability {}
-mod select_result;
 #[cfg(doctest)]
 mod safe_code;
+mod select_result;
 mod selector;
 mod stats;
 pub mod storage;
