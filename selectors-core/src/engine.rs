@@ -164,17 +164,21 @@ impl<B: Backend> Engine<B> {
         Ok(true)
     }
 
-    /// Adds a key to the kernel's set that is in the table already, and has a number.
+    /// Adds a key to the kernel's set that is in the table already.
+    #[cold]
     #[allow(unsafe_code)]
-    pub(crate) fn watch<S, D>(
+    pub(crate) fn watch<S, D, I: Index>(
         &mut self,
-        slot: &mut Slot<S, D>,
+        mut keys: Keys<'_, S, D, I>,
         number: u32,
         interest: Interest,
     ) -> Result<(), Error> {
-        if let Some(key) = &slot.key {
-            // SAFETY: as for `register`.
-            unsafe { self.backend.add(key.borrow(), slot.token(number), interest)? };
+        keys.find_lost_number(number)?;
+        if let Some(slot) = keys.slots.get_mut(number as usize) {
+            if let Some(key) = &slot.key {
+                // SAFETY: as for `register`.
+                unsafe { self.backend.add(key.borrow(), slot.token(number), interest)? };
+            }
             slot.arm(interest);
         }
         Ok(())

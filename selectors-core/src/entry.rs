@@ -223,23 +223,7 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         if engine.modify(slot, number, interest)? {
             return Ok(());
         }
-        Self::watch(self.engine, self.keys.reborrow(), number, interest)
-    }
-
-    /// Watches a key that is not in the kernel's set.
-    // Without `self`, which would have to be in memory for it, also where this is not called.
-    #[cold]
-    fn watch(
-        engine: &mut Engine<Sel::Backend>,
-        mut keys: Keys<'_, Source<Sel>, Data<Sel>, Index<Sel>>,
-        number: u32,
-        interest: Interest,
-    ) -> Result<(), Error> {
-        keys.find_lost_number(number)?;
-        match keys.slots.get_mut(number as usize) {
-            Some(slot) => engine.watch(slot, number, interest),
-            None => Ok(()),
-        }
+        self.engine.watch(self.keys.reborrow(), number, interest)
     }
 
     /// Stops watching the key, until it is resumed or modified.
@@ -285,7 +269,7 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
             }
             State::Paused => {
                 let (number, interest) = (self.number(), self.interest());
-                Self::watch(self.engine, self.keys.reborrow(), number, interest)?;
+                self.engine.watch(self.keys.reborrow(), number, interest)?;
             }
         }
         Ok(())
