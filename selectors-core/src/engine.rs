@@ -142,18 +142,19 @@ impl<B: Backend> Engine<B> {
         Ok(token)
     }
 
-    /// Changes the interest of a key that is in the kernel's set, after `check`. Returns false if the key is not.
-    // Inlined, so that the interest and the way to the slot, which the caller often knows, cost nothing, and no `ret` more
-    // follows the system call: see `Selector::select`.
+    /// Changes the interest of a key, after `check`.
+    // Where speed counts it is inlined, so that the interest and the way to the slot, which the caller often knows, cost
+    // nothing, and no `ret` more follows the system call: see `Selector::select`.
     #[inline]
     #[allow(unsafe_code)]
-    pub(crate) fn modify<S, D>(
+    pub(crate) fn modify<S, D, I: Index>(
         &mut self,
-        slot: &mut Slot<S, D>,
+        keys: Keys<'_, S, D, I>,
         number: u32,
         interest: Interest,
-    ) -> Result<bool, Error> {
-        let Some(old) = slot.watched(number) else { return Ok(false) };
+    ) -> Result<(), Error> {
+        let Some(slot) = keys.slots.get_mut(number as usize) else { return Ok(()) };
+        let Some(old) = slot.watched(number) else { return self.watch(keys, number, interest) };
         // An edge is armed again, so that what is still ready is reported again.
         let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
         if !(unchanged && self.backend.is_watched(&old)) {
@@ -161,7 +162,7 @@ impl<B: Backend> Engine<B> {
             unsafe { self.backend.modify(&old, interest)? };
             slot.arm(interest);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Adds a key to the kernel's set that is in the table already.

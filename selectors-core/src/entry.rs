@@ -215,15 +215,10 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         self.modify_checked(interest)
     }
 
-    // So that the key need not be in memory for it. What is rare stays outside.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn modify_checked(&mut self, interest: Interest) -> Result<(), Error> {
         let number = self.number();
-        let (engine, slot) = self.slot();
-        if engine.modify(slot, number, interest)? {
-            return Ok(());
-        }
-        self.engine.watch(self.keys.reborrow(), number, interest)
+        self.engine.modify(self.keys.reborrow(), number, interest)
     }
 
     /// Stops watching the key, until it is resumed or modified.
