@@ -693,7 +693,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         Some(unsafe { KeyMut::new(&mut self.engine, keys, place) })
     }
 
-    #[inline]
+    // As a function of its own it would be compiled for each capacity, and have its large result in memory.
+    #[inline(always)]
     fn entry(&mut self, key: Lookup) -> Result<KeyMut<'_, Self>, Error> {
         self.get_key_mut(key).ok_or(Error::NotRegistered { key })
     }
