@@ -3,6 +3,7 @@ use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::io::Errno;
 
 use crate::backend::{Any, Backend, Kind};
 use crate::engine::{Engine, Wake};
@@ -535,7 +536,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
                 Ok(false) => return Ok(SelectResult::events_only(count)),
                 Ok(true) if left == Some(Duration::ZERO) => return Ok(SelectResult::TIMED_OUT),
                 Ok(true) => {}
-                Err(errno) => return self.engine.end_wait(errno, "poll"),
+                Err(Errno::INTR) => return self.engine.end_wait(Errno::INTR, "poll"),
+                // A sandbox refuses the pause, so that it is not known how much time is left.
+                Err(_) => return Ok(SelectResult::events_only(count)),
             }
             // What passed before the first stale event is not known, and not subtracted.
             left = left.map(|left| left.saturating_sub(Duration::from_millis(1)));

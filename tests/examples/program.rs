@@ -39,7 +39,7 @@ impl Program {
 
     /// Starts a server on a free port.
     pub fn serve(name: &str) -> (Self, u16) {
-        Self::start(name, &["localhost:0"]).on_port()
+        Self::start(name, &["127.0.0.1", "0"]).on_port()
     }
 
     pub fn spawn(name: &str, command: &mut Command) -> Self {
@@ -267,6 +267,24 @@ fn assert_ended(server: Program) {
     assert!(status.success(), "{status}");
     assert_eq!(lines[lines.len() - 2..], ["  closing", "shutting down"]);
 }
+
+/// Asserts that a process that has nothing to do uses no processor time for it.
+#[cfg(target_os = "linux")]
+pub fn assert_at_rest(server: &Program) {
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+        let fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace();
+        fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = ticks();
+    thread::sleep(Duration::from_secs(1));
+    // A hundred of them are a second.
+    let used = ticks() - before;
+    assert!(used < 20, "{used} ticks in a second");
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn assert_at_rest(_server: &Program) {}
 
 /// Many bytes that would not look the same if some went missing.
 pub fn pattern(len: usize) -> Vec<u8> {

@@ -155,9 +155,9 @@ fn a_number_is_the_wakers_or_a_keys<B: Backend>(cell: &'static WakeCell) {
     let waker = selector.waker_in(cell).unwrap();
     // SAFETY: as above.
     let refused = unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap_err();
-    assert_eq!(refused.error, Error::AlreadyRegistered { fd });
+    assert_eq!(refused, Error::AlreadyRegistered { fd });
     waker.wake().unwrap();
-    assert_eq!(selector.select(Some(Duration::from_secs(20))), Ok(1));
+    assert!(selector.select(Some(Duration::from_secs(20))).unwrap().woken());
     assert!(selector.next_ready().is_none() && selector.get_map().is_empty());
 }
 
