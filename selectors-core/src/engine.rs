@@ -10,7 +10,7 @@ use rustix::io::{self, Errno};
 use crate::backend::{Backend, Kind, Rebuilt, check_support};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
-use crate::key::{SelectorKey, State};
+use crate::key::{Lookup, SelectorKey, State};
 use crate::select_result::SelectResult;
 use crate::stats::Stats;
 use crate::storage::Index;
@@ -186,7 +186,8 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Takes a key out of the kernel's set.
-    pub(crate) fn pause<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) {
+    pub(crate) fn pause<S, D, I>(&mut self, keys: Keys<'_, S, D, I>, number: u32) {
+        let Some(slot) = keys.slots.get_mut(number as usize) else { return };
         if let Some(old) = slot.watched(number) {
             let state = if old.armed { State::Paused } else { State::PausedDisarmed };
             self.backend.remove(&old);
@@ -196,10 +197,35 @@ impl<B: Backend> Engine<B> {
         }
     }
 
+    /// Watches a paused key again.
+    pub(crate) fn resume<S, D, I: Index>(
+        &mut self,
+        mut keys: Keys<'_, S, D, I>,
+        number: u32,
+    ) -> Result<(), Error> {
+        let Some(key) = keys.slots.get(number as usize).and_then(|slot| slot.key.as_ref()) else {
+            return Ok(());
+        };
+        match key.state {
+            State::Watched | State::Disarmed => {}
+            State::Paused => {
+                let interest = key.interest();
+                self.watch(keys, number, interest)?;
+            }
+            State::PausedDisarmed => {
+                keys.find_lost_number(number)?;
+                if let Some(key) = keys.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
+                    key.state = State::Disarmed;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Ends a registration, and returns its key.
     pub(crate) fn unregister<S, D, I: Index>(
         &mut self,
-        keys: &mut Keys<'_, S, D, I>,
+        mut keys: Keys<'_, S, D, I>,
         number: u32,
     ) -> Option<SelectorKey<S, D>> {
         if let Some(old) = keys.slots.get(number as usize).and_then(|slot| slot.watched(number)) {
@@ -368,5 +394,50 @@ impl<B: Backend> Engine<B> {
             slot.disarm();
         }
         Some((number as usize, reported))
+    }
+}
+
+/// The same with a key that is to be looked up. Here and not in `Selector`, whose code is compiled for each capacity.
+impl<B: Backend> Engine<B> {
+    /// Checks the interest before the key is looked up.
+    #[inline]
+    pub(crate) fn modify_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.check(interest)?;
+        let number = keys.number_of(key)?;
+        self.modify(keys, number, interest)
+    }
+
+    pub(crate) fn pause_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<(), Error> {
+        let number = keys.number_of(key)?;
+        self.pause(keys, number);
+        Ok(())
+    }
+
+    pub(crate) fn resume_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<(), Error> {
+        let number = keys.number_of(key)?;
+        self.resume(keys, number)
+    }
+
+    #[inline]
+    pub(crate) fn unregister_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<SelectorKey<S, D>, Error> {
+        let number = keys.number_of(key)?;
+        self.unregister(keys, number).ok_or(Error::NotRegistered { key })
     }
 }

@@ -287,6 +287,16 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         self.head.find(self.slots, lookup)
     }
 
+    /// Returns the number of a key's slot.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
+    pub(crate) fn number_of(&self, key: Lookup) -> Result<u32, Error> {
+        match self.find(key) {
+            Some(place) => Ok(place as u32),
+            None => Err(Error::NotRegistered { key }),
+        }
+    }
+
     /// Empties a slot. Events that still bear its token are stale from now on.
     pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
         let slot = self.slots.get_mut(number as usize)?;
