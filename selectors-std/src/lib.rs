@@ -140,7 +140,7 @@ pub const BATCH: usize = 256;
 
 /// A waker of one of the selectors here, which can be cloned and sent to any thread.
 ///
-/// [`Selector::waker`] returns it. Its method is [`wake`](selectors_core::Waker::wake), and it converts into
+/// [`Selector::waker`] returns it. Its method is `wake`, and it converts into
 /// [`std::task::Waker`]. To hand over items as well, create a [`channel`](channel()).
 ///
 /// # Examples
