@@ -4,10 +4,10 @@
 //! daemon ADDRESS CONTROL [IDLE]      daemon 0.0.0.0:7777 /run/echo.control 60
 //! ```
 //!
-//! Peers that neither send nor take a byte for IDLE seconds are closed. CONTROL is a Unix datagram socket,
-//! which answers `stat` with counters and a line for each key, and ends the daemon at `quit`.
+//! Peers that neither send nor take a byte for IDLE seconds are closed. CONTROL is a Unix datagram socket. It responds to
+//! `stat` with counters and a line for each key, and `quit` ends the daemon.
 //!
-//! Lay it beside `no_std_daemon/src/main.rs`; the rest is the same files. For Linux, because of the timerfd.
+//! Compare it with `no_std_daemon/src/main.rs`. The rest is the same files. It is for Linux, because of the timerfd.
 
 #![cfg_attr(not(target_os = "linux"), allow(unused_imports))]
 
@@ -29,7 +29,7 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 use daemon::{Daemon, Role};
 use rustix::fd::OwnedFd;
-use selectors_std::{DefaultSelector, Error, Events};
+use selectors_std::{DefaultSelector, Error, Events, KeyId};
 
 #[cfg(target_os = "linux")]
 type Selector = DefaultSelector<OwnedFd, Role>;

@@ -1,23 +1,24 @@
-//! An HTTP/1.1 server that greets everybody: connections are kept alive, requests may be pipelined,
-//! cut anywhere, and come faster than the answers are read. It has no time limits, which a server for the
-//! open internet needs.
+//! An HTTP/1.1 server that greets everybody.
+//!
+//! Connections are kept alive. Requests may be pipelined, cut anywhere, and come faster than the responses are read.
+//! It has no time limits, which a server for the open internet needs.
 //!
 //! ```text
 //! cargo run --example http_hello 127.0.0.1:8000
 //! curl http://127.0.0.1:8000/
 //! ```
 //!
-//! Needs the crates selectors-std, httparse, httpdate and rustix (feature process).
+//! Needs the crates selectors-std, socket2 (feature all), httparse, httpdate and rustix (feature process).
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
-use std::time::SystemTime;
+use std::net::{Shutdown, TcpListener};
+use std::time::{Duration, SystemTime};
 
 use httparse::Status;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use selectors_std::{DefaultSelector, Events};
+use socket2::Socket;
 
 const GREETING: &str = "Hello, world!\n";
 
@@ -25,125 +26,101 @@ const GREETING: &str = "Hello, world!\n";
 const HEAD: usize = 8 << 10;
 const FIELDS: usize = 64;
 
-/// When so many bytes of answers wait for a peer to read them, nothing more is read from it.
+/// If this many bytes of responses wait for a peer to read them, nothing more is read from it.
 const PATIENCE: usize = 64 << 10;
-
-type Selector = DefaultSelector<Source, Peer>;
-
-enum Source {
-    Listener(TcpListener),
-    Peer(TcpStream),
-}
-
-impl AsFd for Source {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Listener(listener) => listener.as_fd(),
-            Self::Peer(peer) => peer.as_fd(),
-        }
-    }
-}
 
 /// What is known of a connection.
 #[derive(Default)]
 struct Peer {
-    /// Requests, the last one perhaps not complete.
+    /// Requests. The last one may be incomplete.
     received: Vec<u8>,
-    /// How many bytes of a request's body are still to come. Nobody wants them.
+    /// How many bytes of a request's body are still to come. They are skipped.
     body: u64,
-    /// Answers that the peer had no room for yet.
+    /// Responses that the peer has not taken yet.
     unsent: Vec<u8>,
-    /// No request is answered any more.
+    /// No further request gets a response.
     last: bool,
-    /// The peer was told so. Its own end is awaited, as closing with bytes unread would reset the
-    /// connection, and the last answer might be lost.
+    /// The end was passed on to the peer. Its own end is awaited, because closing with unread bytes would reset the
+    /// connection, and the last response might be lost.
     ended: bool,
 }
 
 fn main() -> io::Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:8000".to_owned());
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     raise_descriptor_limit();
     println!("listening on {}", listener.local_addr()?);
 
     let mut buffer = vec![0; 16 << 10];
-    let mut selector = Selector::new()?;
-    selector.register(Source::Listener(listener), Events::READ, Peer::default())?;
+    let mut selector = DefaultSelector::new()?;
+    let listener = selector.register(listener.into(), Events::READ, Peer::default())?.id();
     loop {
-        selector.select(None)?;
+        // The listener is paused if no descriptor was free. Then it is tried again in a moment.
+        let is_paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        selector.select(is_paused.then_some(Duration::from_millis(100)))?;
+        let _ = selector.resume(listener); // if that fails, it stays paused
+
         let date = httpdate::fmt_http_date(SystemTime::now());
-        while let Some((key, _events)) = selector.next_ready() {
-            let fd = key.fd;
-            match key.fileobj {
-                Source::Listener(listener) => {
-                    let accepted = listener.accept();
-                    accept(&mut selector, accepted.map(|(peer, _)| peer))?;
+        while let Some((mut key, _events)) = selector.next_ready() {
+            if key.id() == listener {
+                match accept(&key.fileobj) {
+                    Ok(peer) => {
+                        // If this fails, the peer is dropped, which closes the connection.
+                        let _ = selector.register(peer, Events::READ, Peer::default());
+                    }
+                    Err(_) => key.pause(),
                 }
-                Source::Peer(stream) => match serve(stream, key.data, &mut buffer, &date) {
-                    Ok(Some(events)) => selector.modify(fd, events)?, // no system call if nothing changes
-                    Ok(None) | Err(_) => close(&mut selector, fd)?,
-                },
+                continue;
+            }
+            let (socket, peer) = key.parts();
+            let next = serve(socket, peer, &mut buffer, &date);
+            // `modify` makes no system call if nothing changes.
+            if next.and_then(|events| Ok(key.modify(events)?)).is_err() {
+                drop(key.unregister()); // the key owns the connection
             }
         }
     }
 }
 
-fn accept(selector: &mut Selector, accepted: io::Result<TcpStream>) -> io::Result<()> {
-    match accepted {
-        Ok(peer) => {
-            peer.set_nonblocking(true)?;
-            peer.set_nodelay(true)?;
-            selector.register(Source::Peer(peer), Events::READ, Peer::default())?;
-            Ok(())
-        }
-        Err(error) if is_transient(&error) => Ok(()),
-        // Out of descriptors, for instance. The example tcp_proxy shows how to live on.
-        Err(error) => Err(error),
-    }
+fn accept(listener: &Socket) -> io::Result<Socket> {
+    let (peer, _address) = listener.accept()?;
+    peer.set_nonblocking(true)?;
+    let _ = peer.set_tcp_nodelay(true); // some systems refuse that if the peer has reset the connection
+    Ok(peer)
 }
 
-fn close(selector: &mut Selector, fd: RawFd) -> io::Result<()> {
-    drop(selector.unregister(fd)?); // the key owns the connection
-    Ok(())
-}
-
-/// Reads, answers and writes once. Says what to wait for next, or that the connection is done with.
-fn serve(
-    mut stream: &TcpStream,
-    peer: &mut Peer,
-    buffer: &mut [u8],
-    date: &str,
-) -> io::Result<Option<Events>> {
+/// Reads, responds and writes once. Returns what to wait for next, or an error at the end.
+fn serve(mut socket: &Socket, peer: &mut Peer, buffer: &mut [u8], date: &str) -> io::Result<Events> {
     if peer.unsent.len() < PATIENCE {
-        match stream.read(buffer) {
-            Ok(0) if peer.unsent.is_empty() => return Ok(None),
+        match socket.read(buffer) {
+            Ok(0) if peer.unsent.is_empty() => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(0) => peer.last = true,
             Ok(_) if peer.last => {}
             Ok(count) => {
                 peer.received.extend_from_slice(&buffer[..count]);
-                answer(peer, date);
+                respond(peer, date);
             }
-            Err(error) if is_transient(&error) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
     while !peer.unsent.is_empty() {
-        match stream.write(&peer.unsent) {
+        match socket.write(&peer.unsent) {
             Ok(count) => drop(peer.unsent.drain(..count)),
-            Err(error) if is_transient(&error) => return Ok(Some(Events::WRITE)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Events::WRITE),
             Err(error) => return Err(error),
         }
     }
     if peer.last && !peer.ended {
         peer.ended = true;
-        stream.shutdown(Shutdown::Write)?;
+        socket.shutdown(Shutdown::Write)?;
     }
-    Ok(Some(Events::READ))
+    Ok(Events::READ)
 }
 
-/// Answers the requests that are complete.
-fn answer(peer: &mut Peer, date: &str) {
+/// Writes responses to the requests that are complete.
+fn respond(peer: &mut Peer, date: &str) {
     let mut received = &peer.received[..];
     while !peer.last {
         let skipped = received.len().min(usize::try_from(peer.body).unwrap_or(usize::MAX));
@@ -239,14 +216,9 @@ fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().all(u8::is_ascii_digit).then(|| str::from_utf8(digits).ok()?.parse().ok())?
 }
 
-/// Errors that say "not now": the selector reports the source again.
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
-}
-
-/// As many descriptors as the system allows; the usual 1024 are not enough for 1000 connections.
+/// Allows as many descriptors as the system does. The usual 1024 are not enough for 1000 connections.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // If that fails the limit stays as it is, which is no reason not to start.
+    // If that fails, the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

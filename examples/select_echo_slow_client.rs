@@ -1,26 +1,28 @@
-//! A client that pauses after each message, for a server that has other work to do
-//! meanwhile, and reads the responses in small pieces at the end.
+//! A client that pauses after each message, for a server that has other work to do.
+//!
+//! It reads the responses in small pieces at the end. It does not use a selector.
 //!
 //! ```text
-//! cargo run --example select_echo_slow_client [HOST:PORT]
+//! cargo run --example select_echo_slow_client [HOST PORT]
 //! ```
 
-use std::env;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
+use std::{env, error};
 
 const MESSAGES: [&str; 2] = ["Part one of the message.", "Part two of the message."];
 
-fn main() -> io::Result<()> {
-    let (host, address) = address_from_args()?;
-    println!("connecting to {host} port {}", address.port());
-    let connection = TcpStream::connect(address)?;
+fn main() -> Result<(), Box<dyn error::Error>> {
+    let host = env::args().nth(1).unwrap_or("localhost".to_owned());
+    let port = env::args().nth(2).unwrap_or("10000".to_owned()).parse()?;
+    println!("connecting to {host} port {port}");
+    let connection = TcpStream::connect((&*host, port))?;
 
     let result = talk(&connection);
     println!("closing socket");
-    result
+    Ok(result?)
 }
 
 fn talk(mut connection: &TcpStream) -> io::Result<()> {
@@ -36,30 +38,12 @@ fn talk(mut connection: &TcpStream) -> io::Result<()> {
 
     while amount_expected > 0 {
         let mut buffer = [0; 16];
-        let data = match connection.read(&mut buffer) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(count) => &buffer[..count],
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+        let data = match connection.read(&mut buffer)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => &buffer[..count],
         };
         println!("received b\"{}\"", data.escape_ascii());
         amount_expected = amount_expected.saturating_sub(data.len());
     }
     Ok(())
-}
-
-/// The address given as `HOST:PORT` or `HOST PORT`, else `localhost 10000`.
-fn address_from_args() -> io::Result<(String, SocketAddr)> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let given = if args.is_empty() { "localhost:10000".to_owned() } else { args.join(":") };
-    let usage = || io::Error::new(ErrorKind::InvalidInput, "usage: [HOST:PORT]");
-    let (host, port) = given.rsplit_once(':').ok_or_else(usage)?;
-    let host = host.trim_matches(['[', ']']);
-    let port: u16 = port.parse().map_err(|_| usage())?;
-    let address = (host, port)
-        .to_socket_addrs()?
-        // As Python's AF_INET: the IPv4 address of a name that has both.
-        .min_by_key(SocketAddr::is_ipv6)
-        .ok_or_else(usage)?;
-    Ok((host.to_owned(), address))
 }

@@ -1,158 +1,132 @@
-//! An echo server that watches many connections at once with `poll()`, which tells
-//! of hang-ups and errors besides readable and writable sockets. Every connection
-//! has a queue of messages that are sent when the peer has room for them. It runs
-//! until it is killed.
+//! An echo server that watches many connections at once with `poll()`, which reports hang-ups and errors, too.
+//!
+//! Each connection has a queue of messages to be sent. The server runs until it is killed.
 //!
 //! ```text
-//! cargo run --example select_poll_echo_server [HOST:PORT]
-//! cargo run --example select_echo_multiclient [HOST:PORT]   # in another terminal
+//! cargo run --example select_poll_echo_server [HOST PORT]
+//! cargo run --example select_echo_multiclient [HOST PORT]   # in another terminal
 //! ```
 
 use std::collections::VecDeque;
-use std::env;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::thread;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
+use std::{env, error};
 
-use selectors_std::{Events, PollSelector};
+use selectors_std::{Error, Events, KeyId, KeyMut, PollSelector};
+use socket2::Socket;
 
-/// Do not block for ever.
+/// How long to wait for events.
 const TIMEOUT: Duration = Duration::from_millis(1000);
 
-// Hang-ups and errors are told without being asked for.
+// Hang-ups and errors are always reported.
 const READ_ONLY: Events = Events::READ.union(Events::PRIORITY);
 const WRITE_ONLY: Events = Events::WRITE;
 const READ_WRITE: Events = READ_ONLY.union(Events::WRITE);
 
-/// A connection with this many messages to send is not read from until all are sent: a
-/// peer that does not read its echo must not fill the server's memory.
+/// A connection with this many messages to send is not read from until all are sent. So a peer that does not read
+/// its echo does not fill the server's memory.
 const MAX_QUEUED: usize = 64;
 
-enum Source {
-    Server(TcpListener),
-    Connection(TcpStream, SocketAddr),
+type Selector = PollSelector<Socket, Data>;
+
+struct Data {
+    address: SocketAddr,
+    /// The messages to be sent.
+    queue: VecDeque<Vec<u8>>,
 }
 
-impl AsFd for Source {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Server(listener) => listener.as_fd(),
-            Self::Connection(stream, _) => stream.as_fd(),
-        }
-    }
-}
-
-/// What is registered with a source: the messages to be sent through it.
-type MessageQueue = VecDeque<Vec<u8>>;
-
-fn main() -> io::Result<()> {
-    let (host, address) = address_from_args()?;
-    let server = TcpListener::bind(address)?;
+fn main() -> Result<(), Box<dyn error::Error>> {
+    let host = env::args().nth(1).unwrap_or("localhost".to_owned());
+    let port = env::args().nth(2).unwrap_or("10000".to_owned()).parse()?;
+    let server = TcpListener::bind((&*host, port))?;
+    let address = server.local_addr()?;
+    println!("starting up on {host} port {}", address.port());
     server.set_nonblocking(true)?;
-    println!("starting up on {host} port {}", server.local_addr()?.port());
 
-    let mut selector = PollSelector::new()?;
-    selector.register(Source::Server(server), READ_ONLY, MessageQueue::new())?;
-
+    let mut selector = Selector::new()?;
+    let data = Data { address, queue: VecDeque::new() };
+    let server = selector.register(server.into(), READ_ONLY, data)?.id();
     loop {
         println!("waiting for the next event");
         selector.select(Some(TIMEOUT))?;
+        selector.resume(server)?; // if it was paused, because no descriptor was free
 
         while let Some((key, events)) = selector.next_ready() {
-            let fd = key.fd;
-            let (connection, address) = match key.fileobj {
-                Source::Connection(connection, address) => (connection, address),
-                Source::Server(server) => {
-                    match server.accept() {
-                        Ok((connection, address)) => {
-                            println!("  connection {address}");
-                            connection.set_nonblocking(true)?;
-                            let connection = Source::Connection(connection, address);
-                            selector.register(connection, READ_ONLY, MessageQueue::new())?;
-                        }
-                        Err(error) if is_transient(&error) => {}
-                        Err(error) => {
-                            // Out of descriptors, say: the peer waits until others close.
-                            println!("  cannot accept: {error}");
-                            thread::sleep(Duration::from_millis(100));
-                        }
-                    }
-                    continue;
-                }
-            };
-
-            if events.intersects(READ_ONLY) {
-                let mut buffer = [0; 1024];
-                match (&*connection).read(&mut buffer) {
-                    Ok(count) if count > 0 => {
-                        let data = &buffer[..count];
-                        println!("  received b\"{}\" from {address}", data.escape_ascii());
-                        key.data.push_back(data.to_vec());
-                        let is_full = key.data.len() >= MAX_QUEUED;
-                        let events = if is_full { WRITE_ONLY } else { READ_WRITE };
-                        selector.modify(fd, events)?;
-                    }
-                    // The peer may wait for its echo still: the end is read again after that.
-                    Ok(_) if !key.data.is_empty() => selector.modify(fd, WRITE_ONLY)?,
-                    Err(error) if is_transient(&error) => {}
-                    // The peer closed the connection, or reset it.
-                    _ => {
-                        println!("  closing {address}");
-                        drop(selector.unregister(fd)?);
-                    }
-                }
-            } else if events.contains(Events::HANGUP) {
-                println!("  closing {address} (HUP)");
-                drop(selector.unregister(fd)?);
-            } else if events.contains(Events::WRITE) {
-                if let Some(message) = key.data.front_mut() {
-                    match (&*connection).write(message) {
-                        Ok(count) => {
-                            let sent = message[..count].escape_ascii();
-                            println!("  sending b\"{sent}\" to {address}");
-                            message.drain(..count);
-                            if message.is_empty() {
-                                key.data.pop_front();
-                            }
-                        }
-                        Err(error) if is_transient(&error) => {}
-                        Err(_) => {
-                            println!("  closing {address}");
-                            drop(selector.unregister(fd)?);
-                        }
-                    }
-                } else {
-                    println!("{address} queue empty");
-                    // Else the selector would report it writable all the time.
-                    selector.modify(fd, READ_ONLY)?;
-                }
-            } else if events.contains(Events::ERROR) {
-                println!("  exception on {address}");
-                drop(selector.unregister(fd)?);
+            let id = key.id();
+            if id == server {
+                accept(&mut selector, server);
+            } else if events.intersects(READ_ONLY) {
+                read(key)?;
+            } else if events.is_hangup() {
+                println!("  closing {} (HUP)", key.data.address);
+                drop(key.unregister());
+            } else if events.is_writable() {
+                write(key)?;
+            } else if events.is_error() {
+                println!("  exception on {}", key.data.address);
+                drop(key.unregister());
             }
         }
     }
 }
 
-/// Errors that say "not now": the selector reports the source again.
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
+fn accept(selector: &mut Selector, server: KeyId) {
+    let Some(mut key) = selector.get_key_mut(server) else { return };
+    let (connection, address) = match key.fileobj.accept() {
+        Ok((connection, address)) => (connection, address.as_socket()),
+        Err(error) => {
+            // If no descriptor is free, the peer waits until others close.
+            println!("  cannot accept: {error}");
+            return key.pause();
+        }
+    };
+    let (Some(address), Ok(())) = (address, connection.set_nonblocking(true)) else { return };
+    println!("  connection {address}");
+    let _ = selector.register(connection, READ_ONLY, Data { address, queue: VecDeque::new() }); // closed if it fails
 }
 
-/// The address given as `HOST:PORT` or `HOST PORT`, else `localhost 10000`.
-fn address_from_args() -> io::Result<(String, SocketAddr)> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let given = if args.is_empty() { "localhost:10000".to_owned() } else { args.join(":") };
-    let usage = || io::Error::new(ErrorKind::InvalidInput, "usage: [HOST:PORT]");
-    let (host, port) = given.rsplit_once(':').ok_or_else(usage)?;
-    let host = host.trim_matches(['[', ']']);
-    let port: u16 = port.parse().map_err(|_| usage())?;
-    let address = (host, port)
-        .to_socket_addrs()?
-        // As Python's AF_INET: the IPv4 address of a name that has both.
-        .min_by_key(SocketAddr::is_ipv6)
-        .ok_or_else(usage)?;
-    Ok((host.to_owned(), address))
+fn read(mut key: KeyMut<'_, Selector>) -> Result<(), Error> {
+    let mut buffer = [0; 1024];
+    match key.read(&mut buffer) {
+        Ok(count) if count > 0 => {
+            let received = &buffer[..count];
+            println!("  received b\"{}\" from {}", received.escape_ascii(), key.data.address);
+            key.data_mut().queue.push_back(received.to_vec());
+            let is_full = key.data.queue.len() >= MAX_QUEUED;
+            key.modify(if is_full { WRITE_ONLY } else { READ_WRITE })?;
+        }
+        // The peer may still wait for its echo. The end is read again after that.
+        Ok(_) if !key.data.queue.is_empty() => key.modify(WRITE_ONLY)?,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        // The peer has closed the connection, or reset it.
+        _ => {
+            println!("  closing {}", key.data.address);
+            drop(key.unregister());
+        }
+    }
+    Ok(())
+}
+
+fn write(mut key: KeyMut<'_, Selector>) -> Result<(), Error> {
+    let (mut connection, Data { address, queue }) = key.parts();
+    let Some(message) = queue.front_mut() else {
+        println!("{address} queue empty");
+        return key.modify(READ_ONLY); // or every wait would report it as writable
+    };
+    match connection.write(message) {
+        Ok(count) => {
+            println!("  sending b\"{}\" to {address}", message[..count].escape_ascii());
+            message.drain(..count);
+            if message.is_empty() {
+                queue.pop_front();
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(_) => {
+            println!("  closing {address}");
+            drop(key.unregister());
+        }
+    }
+    Ok(())
 }

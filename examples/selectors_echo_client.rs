@@ -1,100 +1,75 @@
-//! An echo client that handles all events in its main loop: it sends its messages
-//! while the socket has room, then asks for read events only, and ends when all
-//! that it sent has come back.
+//! An echo client that handles all events in its main loop.
+//!
+//! It sends its messages while the socket is writable, then waits for reading only, and ends when all that it sent has
+//! come back.
 //!
 //! ```text
-//! cargo run --example selectors_echo_client [HOST:PORT]
+//! cargo run --example selectors_echo_client [HOST PORT]
 //! ```
 
-use std::env;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
+use std::{env, error};
 
 use selectors_std::{DefaultSelector, Events};
 
-fn main() -> io::Result<()> {
-    // Taken from the end.
+fn main() -> Result<(), Box<dyn error::Error>> {
+    // The last one is sent first.
     let mut outgoing: Vec<&[u8]> = vec![b"It will be repeated.", b"This is the message.  "];
-    let mut bytes_sent = 0;
-    let mut bytes_received = 0;
+    let (mut bytes_sent, mut bytes_received) = (0, 0);
 
-    let (host, address) = address_from_args()?;
-    println!("connecting to {host} port {}", address.port());
-    // Connecting blocks, so the socket becomes non-blocking only after that.
-    let connection = TcpStream::connect(address)?;
+    let host = env::args().nth(1).unwrap_or("localhost".to_owned());
+    let port = env::args().nth(2).unwrap_or("10000".to_owned()).parse()?;
+    println!("connecting to {host} port {port}");
+    // To connect blocks, so the socket becomes non-blocking after that.
+    let connection = TcpStream::connect((&*host, port))?;
     connection.set_nonblocking(true)?;
+    let address = connection.peer_addr()?;
 
-    let mut selector = DefaultSelector::<TcpStream, ()>::new()?;
+    let mut selector = DefaultSelector::new()?;
     selector.register(connection, Events::READ | Events::WRITE, ())?;
-
     let mut keep_running = true;
     while keep_running {
         println!("waiting for I/O");
         selector.select(Some(Duration::from_secs(1)))?;
-        while let Some((key, events)) = selector.next_ready() {
-            let fd = key.fd;
-            let mut connection = key.fileobj;
+        while let Some((mut key, events)) = selector.next_ready() {
             println!("client({address})");
 
-            if events.contains(Events::READ) {
+            if events.is_readable() {
                 println!("  ready to read");
                 let mut buffer = [0; 1024];
-                match connection.read(&mut buffer) {
+                match key.read(&mut buffer) {
                     Ok(0) => keep_running = false,
                     Ok(count) => {
                         println!("  received b\"{}\"", buffer[..count].escape_ascii());
                         bytes_received += count;
                         keep_running = !outgoing.is_empty() || bytes_received < bytes_sent;
                     }
-                    Err(error) if is_transient(&error) => {}
-                    Err(error) => return Err(error),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
 
-            if events.contains(Events::WRITE) {
+            if events.is_writable() {
                 println!("  ready to write");
-                if let Some(message) = outgoing.pop() {
-                    let count = match connection.write(message) {
-                        Ok(count) => count,
-                        Err(error) if is_transient(&error) => 0,
-                        Err(error) => return Err(error),
-                    };
-                    println!("  sending b\"{}\"", message[..count].escape_ascii());
-                    bytes_sent += count;
-                    if count < message.len() {
-                        outgoing.push(&message[count..]);
-                    }
-                } else {
-                    // Else the selector would report it writable all the time.
+                let Some(message) = outgoing.pop() else {
                     println!("  switching to read-only");
-                    selector.modify(fd, Events::READ)?;
+                    key.modify(Events::READ)?; // or every wait would report it as writable
+                    continue;
+                };
+                let count = match key.write(message) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+                    result => result?,
+                };
+                println!("  sending b\"{}\"", message[..count].escape_ascii());
+                bytes_sent += count;
+                if count < message.len() {
+                    outgoing.push(&message[count..]);
                 }
             }
         }
     }
-
     println!("shutting down");
     Ok(())
-}
-
-/// Errors that say "not now": the selector reports the source again.
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-/// The address given as `HOST:PORT` or `HOST PORT`, else `localhost 10000`.
-fn address_from_args() -> io::Result<(String, SocketAddr)> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let given = if args.is_empty() { "localhost:10000".to_owned() } else { args.join(":") };
-    let usage = || io::Error::new(ErrorKind::InvalidInput, "usage: [HOST:PORT]");
-    let (host, port) = given.rsplit_once(':').ok_or_else(usage)?;
-    let host = host.trim_matches(['[', ']']);
-    let port: u16 = port.parse().map_err(|_| usage())?;
-    let address = (host, port)
-        .to_socket_addrs()?
-        // As Python's AF_INET: the IPv4 address of a name that has both.
-        .min_by_key(SocketAddr::is_ipv6)
-        .ok_or_else(usage)?;
-    Ok((host.to_owned(), address))
 }

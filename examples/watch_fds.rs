@@ -1,13 +1,14 @@
-//! What else a descriptor can be: standard input (a terminal, say), a pipe, the output of a child, a
-//! datagram socket, and on Linux a timer and a counter: all in one loop on one thread.
+//! What else a descriptor can be: standard input, a pipe, the output of a child, a datagram socket, a timer, a counter.
+//!
+//! All are in one loop on one thread. Timer and counter are Linux's.
 //!
 //! ```text
 //! cargo run --example watch_fds                  # Ctrl-D ends the input
-//! cargo run --example watch_fds ./socket         # and elsewhere: nc -uU ./socket; "bye" ends it
+//! cargo run --example watch_fds ./socket         # in another terminal: nc -uU ./socket; "bye" ends it
 //! ```
 //!
-//! All of them are `OwnedFd`s here, as whatever has a descriptor can become one; what each is for stands
-//! in the data. Each ends in its own way, and with the last of them the program.
+//! All of them are `OwnedFd`s here, because everything with a descriptor can become one. The data says what each is
+//! for. Each ends in its own way, and the program ends with the last of them.
 //!
 //! Needs the crates selectors-std and rustix (features event, termios and time).
 
@@ -29,7 +30,7 @@ type Selector = DefaultSelector<OwnedFd, Role>;
 enum Role {
     /// Bytes until their end.
     Stream(&'static str),
-    /// A child's standard output. When that has ended, so has the child, or will soon.
+    /// A child's standard output. If that has ended, the child has, too, or will soon.
     Child(Child),
     /// Messages, one for each read.
     Datagrams,
@@ -69,17 +70,16 @@ fn run(selector: &mut Selector) -> io::Result<()> {
     let mut buffer = [0; 4096];
     while !selector.get_map().is_empty() {
         selector.select(None)?;
-        while let Some((key, events)) = selector.next_ready() {
-            let count = match read(key.fileobj, &mut buffer) {
+        while let Some((mut key, events)) = selector.next_ready() {
+            let count = match read(&key.fileobj, &mut buffer) {
                 Ok(count) => count,
-                Err(Errno::AGAIN | Errno::INTR) => continue,
-                // So ends a terminal whose other side is gone.
-                Err(Errno::IO) if events.contains(Events::HANGUP) => 0,
+                Err(Errno::AGAIN) => continue,
+                // A terminal whose other side is closed ends like this.
+                Err(Errno::IO) if events.is_hangup() => 0,
                 Err(errno) => return Err(errno.into()),
             };
-            let fd = key.fd;
-            if handle(key.data, &buffer[..count])? {
-                drop(selector.unregister(fd)?);
+            if handle(key.data_mut(), &buffer[..count])? {
+                drop(key.unregister());
             }
         }
     }
@@ -87,7 +87,7 @@ fn run(selector: &mut Selector) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells what was read, and answers whether it was the last.
+/// Prints what was read. Returns whether it was the last.
 fn handle(role: &mut Role, bytes: &[u8]) -> io::Result<bool> {
     let number = || bytes.try_into().map_or(0, u64::from_ne_bytes);
     Ok(match role {
@@ -124,14 +124,14 @@ fn say(name: &str, bytes: &[u8]) -> bool {
     bytes.is_empty()
 }
 
-/// Standard input stays blocking, as its other users share that with us. When it is readable, one
-/// read does not block; a second one could.
+/// Standard input stays blocking, as its other users share that. If it is readable, one read does not block. A second
+/// one could.
 fn watch_input(selector: &mut Selector) -> io::Result<()> {
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let name = if rustix::termios::isatty(&input) { "terminal" } else { "input" };
-    match selector.register(input, Events::READ, Role::Stream(name)) {
+    match selector.try_register(input, Events::READ, Role::Stream(name)) {
         Ok(_) => {}
-        // A file, or /dev/null: epoll refuses what is always ready, so it can be read right away.
+        // A file, or /dev/null. epoll refuses what is always ready, so it can be read right away.
         Err(refused) if refused.error.errno() == Some(Errno::PERM) => {
             let mut all = Vec::new();
             fs::File::from(refused.fileobj).read_to_end(&mut all)?;
@@ -142,7 +142,7 @@ fn watch_input(selector: &mut Selector) -> io::Result<()> {
     Ok(())
 }
 
-/// A thread that talks to the loop through a pipe, and ends it by closing its end.
+/// A thread writes into a pipe, and ends it by closing its end.
 fn watch_pipe(selector: &mut Selector) -> io::Result<()> {
     let (reader, mut writer) = io::pipe()?;
     selector.register(reader.into(), Events::READ, Role::Stream("pipe"))?;
@@ -150,7 +150,7 @@ fn watch_pipe(selector: &mut Selector) -> io::Result<()> {
     Ok(())
 }
 
-/// A child, whose two outputs are two sources.
+/// A child with two outputs, which are two sources.
 fn watch_child(selector: &mut Selector) -> io::Result<()> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", "echo to its output; echo to its errors >&2; exit 7"])
@@ -179,9 +179,8 @@ mod linux {
     use super::{ENOUGH, Role, Selector};
 
     pub(super) fn watch(selector: &mut Selector) -> io::Result<()> {
-        // A timer is readable when it has expired, and what is read is how often. A program that has one
-        // thing to do now and then gives `select` a timeout; timers are for several that know nothing of
-        // each other.
+        // A timer is readable when it has expired, and reading returns how often. A program with one such task
+        // gives `select` a timeout. Timers are for several tasks that do not know each other.
         let tick = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
@@ -189,8 +188,8 @@ mod linux {
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
         selector.register(timer, Events::READ, Role::Timer(0))?;
 
-        // A counter is readable when it is not zero, and reading takes it all. To end another thread's
-        // wait a `Waker` is simpler; counters are what the kernel (KVM, AIO) and other libraries tell by.
+        // A counter is readable when it is not zero, and reading resets it. The kernel (KVM, AIO) and other libraries
+        // report by counters. To end another thread's wait, a `Waker` is simpler.
         let counter = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let adder = counter.try_clone()?;
         selector.register(counter, Events::READ, Role::Counter(0))?;

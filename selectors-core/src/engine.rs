@@ -142,37 +142,42 @@ impl<B: Backend> Engine<B> {
         Ok(token)
     }
 
-    /// Changes the interest of a key that has a number, after `check`.
+    /// Changes the interest of a key that is in the kernel's set, after `check`. Returns false if the key is not.
+    // Inlined, so that the interest and the way to the slot, which the caller often knows, cost nothing, and no `ret` more
+    // follows the system call: see `Selector::select`.
+    #[inline]
     #[allow(unsafe_code)]
     pub(crate) fn modify<S, D>(
         &mut self,
         slot: &mut Slot<S, D>,
         number: u32,
         interest: Interest,
-    ) -> Result<(), Error> {
-        if let Some(old) = slot.watched(number) {
-            // An edge is armed again, so that what is still ready is reported again.
-            let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
-            if unchanged && self.backend.is_watched(&old) {
-                return Ok(());
-            }
+    ) -> Result<bool, Error> {
+        let Some(old) = slot.watched(number) else { return Ok(false) };
+        // An edge is armed again, so that what is still ready is reported again.
+        let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
+        if !(unchanged && self.backend.is_watched(&old)) {
             // SAFETY: `old` is that of a key in the table.
             unsafe { self.backend.modify(&old, interest)? };
-        } else {
-            self.add(slot, number, interest)?;
+            slot.arm(interest);
         }
-        slot.arm(interest);
-        Ok(())
+        Ok(true)
     }
 
-    /// Adds a key to the kernel's set that is in the table already.
+    /// Adds a key to the kernel's set that is in the table already, and has a number.
     #[allow(unsafe_code)]
-    fn add<S, D>(&mut self, slot: &Slot<S, D>, number: u32, interest: Interest) -> Result<(), Error> {
-        match &slot.key {
+    pub(crate) fn watch<S, D>(
+        &mut self,
+        slot: &mut Slot<S, D>,
+        number: u32,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        if let Some(key) = &slot.key {
             // SAFETY: as for `register`.
-            Some(key) => unsafe { self.backend.add(key.borrow(), slot.token(number), interest) },
-            None => Ok(()),
+            unsafe { self.backend.add(key.borrow(), slot.token(number), interest)? };
+            slot.arm(interest);
         }
+        Ok(())
     }
 
     /// Takes a key out of the kernel's set.
@@ -184,21 +189,6 @@ impl<B: Backend> Engine<B> {
         } else if let Some(key) = slot.key.as_mut().filter(|key| key.state == State::Disarmed) {
             key.state = State::PausedDisarmed;
         }
-    }
-
-    /// Watches a paused key again that has a number.
-    pub(crate) fn resume<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) -> Result<(), Error> {
-        let Some(key) = &mut slot.key else { return Ok(()) };
-        match key.state {
-            State::Watched | State::Disarmed => {}
-            State::PausedDisarmed => key.state = State::Disarmed,
-            State::Paused => {
-                let interest = key.interest();
-                self.add(slot, number, interest)?;
-                slot.arm(interest);
-            }
-        }
-        Ok(())
     }
 
     /// Ends a registration, and returns its key.
@@ -346,34 +336,32 @@ impl<B: Backend> Engine<B> {
     ///
     /// The slot that it returns exists and has a key.
     #[inline]
-    pub(crate) fn next_ready<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(u32, Events)> {
-        // `peek` could do all of this, but its loop would make every event pay for those that are dropped.
+    pub(crate) fn next_ready<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(usize, Events)> {
+        // `peek` could do all of this, but its loop would make every event pay for those that are dropped, and for
+        // one-shots.
         let (token, events) = self.backend.peek()?;
-        if let Some(slot) = slots.get_mut(token.slot as usize).filter(|slot| slot.is(token)) {
+        let place = token.slot as usize;
+        if let Some(slot) = slots.get(place).filter(|slot| slot.is(token) && slot.stays_armed()) {
             let reported = events.reported(slot.mask());
             if !reported.is_empty() {
-                self.deliver(slot, token.slot);
-                return Some((token.slot, reported));
+                self.backend.advance();
+                return Some((place, reported));
             }
         }
-        self.next_behind_stale(slots)
+        self.next_by_peek(slots)
     }
 
     #[cold]
-    fn next_behind_stale<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(u32, Events)> {
+    fn next_by_peek<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(usize, Events)> {
         let (number, reported) = self.peek(slots)?;
-        self.deliver(slots.get_mut(number as usize)?, number);
-        Some((number, reported))
-    }
-
-    #[inline]
-    fn deliver<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) {
+        let slot = slots.get_mut(number as usize)?;
         self.backend.advance();
-        if slot.key.as_ref().is_some_and(|key| key.mode == Mode::OneShot) {
+        if !slot.stays_armed() {
             if let Some(fired) = slot.watched(number) {
                 self.backend.disarm(&fired);
             }
             slot.disarm();
         }
+        Some((number as usize, reported))
     }
 }

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Interest;
-use crate::key::SelectorKey;
+use crate::key::{SelectorKey, State};
 use crate::storage::Storage;
 use crate::table::{Keys, Slot};
 
@@ -98,7 +98,7 @@ pub struct KeyMut<'a, Sel: SelectorType> {
     engine: &'a mut Engine<Sel::Backend>,
     keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
     /// The number of a slot that exists and has a key.
-    number: u32,
+    place: usize,
 }
 
 impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
@@ -110,9 +110,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     pub(crate) unsafe fn new(
         engine: &'a mut Engine<Sel::Backend>,
         keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
-        number: u32,
+        place: usize,
     ) -> Self {
-        Self { engine, keys, number }
+        Self { engine, keys, place }
     }
 
     #[inline]
@@ -123,12 +123,19 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         unsafe { slot.key.as_mut().unwrap_unchecked() }
     }
 
+    /// Returns the number of the slot, as tokens have it.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
+    fn number(&self) -> u32 {
+        self.place as u32
+    }
+
     /// Returns the engine and the slot, for a call of the one with the other.
     #[inline]
     #[allow(unsafe_code)]
     fn slot(&mut self) -> (&mut Engine<Sel::Backend>, &mut KeySlot<Sel>) {
         // SAFETY: the slot exists, and no slot is ever removed.
-        (self.engine, unsafe { self.keys.slots.get_unchecked_mut(self.number as usize) })
+        (self.engine, unsafe { self.keys.slots.get_unchecked_mut(self.place) })
     }
 
     /// Returns your data.
@@ -208,12 +215,31 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         self.modify_checked(interest)
     }
 
-    #[inline]
+    // So that the key need not be in memory for it. What is rare stays outside.
+    #[inline(always)]
     pub(crate) fn modify_checked(&mut self, interest: Interest) -> Result<(), Error> {
-        self.find_lost_number()?;
-        let number = self.number;
+        let number = self.number();
         let (engine, slot) = self.slot();
-        engine.modify(slot, number, interest)
+        if engine.modify(slot, number, interest)? {
+            return Ok(());
+        }
+        Self::watch(self.engine, self.keys.reborrow(), number, interest)
+    }
+
+    /// Watches a key that is not in the kernel's set.
+    // Without `self`, which would have to be in memory for it, also where this is not called.
+    #[cold]
+    fn watch(
+        engine: &mut Engine<Sel::Backend>,
+        mut keys: Keys<'_, Source<Sel>, Data<Sel>, Index<Sel>>,
+        number: u32,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        keys.find_lost_number(number)?;
+        match keys.slots.get_mut(number as usize) {
+            Some(slot) => engine.watch(slot, number, interest),
+            None => Ok(()),
+        }
     }
 
     /// Stops watching the key, until it is resumed or modified.
@@ -237,7 +263,7 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn pause(&mut self) {
-        let number = self.number;
+        let number = self.number();
         let (engine, slot) = self.slot();
         engine.pause(slot, number);
     }
@@ -250,10 +276,19 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     ///
     /// As [`Selector::resume`](crate::Selector::resume), without [`Error::NotRegistered`].
     pub fn resume(&mut self) -> Result<(), Error> {
-        self.find_lost_number()?;
-        let number = self.number;
-        let (engine, slot) = self.slot();
-        engine.resume(slot, number)
+        match self.state {
+            State::Watched | State::Disarmed => {}
+            State::PausedDisarmed => {
+                let number = self.number();
+                self.keys.find_lost_number(number)?;
+                self.key_mut().state = State::Disarmed;
+            }
+            State::Paused => {
+                let (number, interest) = (self.number(), self.interest());
+                Self::watch(self.engine, self.keys.reborrow(), number, interest)?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends the registration, and returns the owned key.
@@ -280,7 +315,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     #[doc(alias = "deregister")]
     #[allow(unsafe_code)]
     pub fn unregister(mut self) -> SelectorKey<Source<Sel>, Data<Sel>> {
-        let key = self.engine.unregister(&mut self.keys, self.number);
+        let number = self.number();
+        let key = self.engine.unregister(&mut self.keys, number);
         // SAFETY: the slot exists and has a key.
         unsafe { key.unwrap_unchecked() }
     }
@@ -320,19 +356,19 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         Source<Sel>: AsFd,
     {
         /// Runs if `work` or `as_fd` panics. The number may be wrong then, and to ask for it would call them again.
-        struct OnPanic<'k, 'a, Sel: SelectorType>(&'k mut KeyMut<'a, Sel>, fn(&Source<Sel>) -> RawFd);
+        struct OnPanic<'k, 'a, Sel: SelectorType<Source: AsFd>>(&'k mut KeyMut<'a, Sel>);
 
-        impl<Sel: SelectorType> Drop for OnPanic<'_, '_, Sel> {
+        impl<Sel: SelectorType<Source: AsFd>> Drop for OnPanic<'_, '_, Sel> {
             #[cold]
             fn drop(&mut self) {
-                self.0.lose_number(self.1);
+                self.0.lose_number();
             }
         }
 
-        let key = OnPanic(self, number_of::<Source<Sel>>);
+        let key = OnPanic(self);
         let SelectorKey { fileobj, data, .. } = key.0.key_mut();
         let result = work(fileobj, data);
-        let fd = number_of(fileobj);
+        let fd = fileobj.as_fd().as_raw_fd();
         core::mem::forget(key);
         if fd != self.fd {
             self.follow(fd);
@@ -347,35 +383,23 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         Source<Sel>: AsFd,
     {
         let paused = self.is_paused();
-        self.lose_number(number_of::<Source<Sel>>);
-        if self.keys.set_number(self.number, fd).is_ok() && !paused {
+        self.lose_number();
+        let number = self.number();
+        if self.keys.set_number(number, fd).is_ok() && !paused {
             // If this is refused, the key stays paused.
             let _ = self.resume();
         }
     }
 
     /// Pauses the key and forgets its number, which the source may not own any more.
-    fn lose_number(&mut self, number_of: fn(&Source<Sel>) -> RawFd) {
+    fn lose_number(&mut self)
+    where
+        Source<Sel>: AsFd,
+    {
         self.pause();
-        self.keys.lose_number(self.number);
-        self.keys.head.number_of = Some(number_of);
+        let number = self.number();
+        self.keys.lose_number(number);
     }
-
-    /// Gives a number to a key that has lost its own.
-    #[inline]
-    fn find_lost_number(&mut self) -> Result<(), Error> {
-        if self.fd < 0 { self.find_number() } else { Ok(()) }
-    }
-
-    #[cold]
-    fn find_number(&mut self) -> Result<(), Error> {
-        let fd = self.keys.head.number_of.map_or(-1, |number_of| number_of(&self.fileobj));
-        self.keys.set_number(self.number, fd)
-    }
-}
-
-fn number_of<S: AsFd>(source: &S) -> RawFd {
-    source.as_fd().as_raw_fd()
 }
 
 impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
@@ -385,7 +409,7 @@ impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
     #[allow(unsafe_code)]
     fn deref(&self) -> &Self::Target {
         // SAFETY: the slot exists and has a key.
-        unsafe { self.keys.slots.get_unchecked(self.number as usize).key.as_ref().unwrap_unchecked() }
+        unsafe { self.keys.slots.get_unchecked(self.place).key.as_ref().unwrap_unchecked() }
     }
 }
 

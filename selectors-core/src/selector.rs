@@ -3,6 +3,7 @@ use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::io::Errno;
 
 use crate::backend::{Any, Backend, Kind};
 use crate::engine::{Engine, Wake};
@@ -535,7 +536,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
                 Ok(false) => return Ok(SelectResult::events_only(count)),
                 Ok(true) if left == Some(Duration::ZERO) => return Ok(SelectResult::TIMED_OUT),
                 Ok(true) => {}
-                Err(errno) => return self.engine.end_wait(errno, "poll"),
+                Err(Errno::INTR) => return self.engine.end_wait(Errno::INTR, "poll"),
+                // A sandbox refuses the pause, so that it is not known how much time is left.
+                Err(_) => return Ok(SelectResult::events_only(count)),
             }
             // What passed before the first stale event is not known, and not subtracted.
             left = left.map(|left| left.saturating_sub(Duration::from_millis(1)));
@@ -607,9 +610,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn next_ready(&mut self) -> Option<(KeyMut<'_, Self>, Events)> {
         let keys = self.table.keys();
-        let (number, events) = self.engine.next_ready(keys.slots)?;
+        let (place, events) = self.engine.next_ready(keys.slots)?;
         // SAFETY: `Engine::next_ready` returns a slot that exists and has a key.
-        Some((unsafe { KeyMut::new(&mut self.engine, keys, number) }, events))
+        Some((unsafe { KeyMut::new(&mut self.engine, keys, place) }, events))
     }
 
     /// Returns how many events are pending, at most.
@@ -688,10 +691,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn get_key_mut(&mut self, key: impl Into<Lookup>) -> Option<KeyMut<'_, Self>> {
         let keys = self.table.keys();
-        let number = keys.find(key.into())?;
-        keys.slots.get(number as usize)?.key.as_ref()?;
+        let place = keys.find(key.into())? as usize;
+        keys.slots.get(place)?.key.as_ref()?;
         // SAFETY: the slot exists and has a key, as was just checked.
-        Some(unsafe { KeyMut::new(&mut self.engine, keys, number) })
+        Some(unsafe { KeyMut::new(&mut self.engine, keys, place) })
     }
 
     #[inline]
@@ -820,15 +823,20 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         }
     }
 
-    /// Returns a waker whose state is in the given cell.
+    /// Returns a waker for this selector, with its state in the given cell.
     ///
-    /// A cell serves one selector at a time. After that one was dropped, another can use it.
+    /// A cell serves one selector at a time. It is free again when that selector is dropped. The first call opens the
+    /// descriptor of the waker, and further ones return another handle of the same waker.
+    ///
+    /// In a forked child, a cell that the parent's selector holds is free for a selector of the child: see
+    /// [`WakeCell`](crate::WakeCell#fork).
     ///
     /// # Errors
     ///
-    /// - Returns [`Error::WakerInUse`] if another selector uses the cell, or this selector another cell.
-    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the number of a raw registration that was closed
-    ///   without the selector's knowledge. Unregister that key and try again.
+    /// - Returns [`Error::WakerInUse`] if another selector of this process holds the cell, or if this selector has another
+    ///   cell.
+    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the number of a raw registration that was
+    ///   closed without the selector's knowledge. Unregister that one, and call this again.
     /// - Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
     ///
     /// # Examples

@@ -19,11 +19,14 @@ mod modes;
 #[path = "../common/needs.rs"]
 mod needs;
 mod nested;
+mod old_set;
 mod owned;
+mod pollable;
 mod rebuilds;
 mod refused;
 mod register;
 mod signals;
+mod statistics;
 mod support;
 mod time;
 mod wakers;
@@ -69,7 +72,7 @@ macro_rules! pair {
                     drop_ends_in_order, unregister_gives_the_source_back_open;
                 events: the_table, read_and_write_arrive_in_one_item, told_is_what_is_asked_when_it_is_taken,
                     an_error_is_taken_once, priority_is_unsupported_or_told;
-                modes: level_is_told_while_it_lasts, edge_is_told_when_more_arrives,
+                modes: level_is_told_while_it_lasts, edge_is_told_when_more_arrives, modify_arms_an_edge_again,
                     edge_is_unsupported_on_poll_and_select, one_shot_is_told_once_until_modify,
                     a_fired_one_shot_is_silent_on_hangup, a_failed_modify_does_not_rearm,
                     modify_may_change_the_mode_alone, untaken_events_survive_in_every_mode,
@@ -90,10 +93,14 @@ macro_rules! pair {
                 zombies: a_duplicate_that_lives_on_does_not_spin, many_are_one_rebuild,
                     its_place_is_used_again, its_number_is_used_again, closed_with_its_event_in_hand,
                     another_file_takes_a_registered_number, the_others_work_on,
-                    closed_ones_do_not_break_the_others, closed_after_it_fired, the_same_file_comes_back;
+                    closed_ones_do_not_break_the_others, closed_after_it_fired, a_closed_key_is_modified_to_the_same, the_same_file_comes_back;
+                pollable: a_path_is_refused, files_that_are_always_ready, a_sandbox_that_forbids_the_call;
+                statistics: waits_signals_wakes_and_events;
                 rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_told, the_modes_survive,
-                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild,
-                    a_rebuild_that_fails_is_tried_again;
+                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild;
+                old_set: healthy_keys_are_reported, the_timeout_is_kept_without_a_busy_loop,
+                    a_wake_ends_the_wait, a_signal_ends_the_wait, it_is_tried_again_after_a_while,
+                    the_last_duplicate_is_closed, a_refused_key_is_left_out;
                 nested: readiness_inside_is_told_outside, what_is_told_once_inside, told_once_outside,
                     the_inner_waker_wakes_both, the_outer_waker_leaves_the_inner_one_alone,
                     the_inner_one_goes_first, a_replaced_instance_says_so,

@@ -56,7 +56,7 @@ pub fn every_kind_of_source<B: Kernel, M: Table>() {
     selector.register(Source::Listener(listener), Events::READ, ()).unwrap();
     selector.select(SOON).unwrap();
     let (key, _) = selector.next_ready().unwrap();
-    let Source::Listener(listener) = key.fileobj else { panic!("the other one") };
+    let Source::Listener(listener) = &key.fileobj else { panic!("the other one") };
     let (peer, _) = listener.accept().unwrap();
     selector.register(Source::Peer(peer), Events::READ, ()).unwrap();
     agree(&selector);

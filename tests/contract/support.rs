@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_core::storage::{Fixed, Storage};
-use selectors_core::{Events, Mode, Selector, WakeCell};
+use selectors_core::{Error, Events, Mode, SelectResult, Selector, WakeCell};
 use selectors_std::Growable;
 
 use super::needs;
@@ -143,6 +143,9 @@ pub fn agree<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>) {
 pub fn agree_beside<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, wakers: usize) {
     let Some(mut kernel) = B::watched(selector) else { return };
     for key in selector.get_map() {
+        if key.is_paused() {
+            continue;
+        }
         let entries = kernel.remove(&key.fd).unwrap_or_default();
         assert_eq!(entries.len(), 1, "descriptor {} in the kernel: {entries:?}", key.fd);
         let (bits, _) = entries[0];
@@ -165,6 +168,30 @@ pub fn pair() -> (UnixStream, UnixStream) {
     one.set_nonblocking(true).unwrap();
     two.set_nonblocking(true).unwrap();
     (one, two)
+}
+
+/// How many events a wait has found.
+pub trait Found {
+    /// The number of events of a wait that no waker has ended.
+    fn events(self) -> Result<usize, Error>;
+    /// The number of events of a wait that a waker has ended.
+    fn woken_and(self) -> Result<usize, Error>;
+}
+
+impl Found for Result<SelectResult, Error> {
+    fn events(self) -> Result<usize, Error> {
+        self.map(|result| {
+            assert!(!result.woken(), "{result:?}");
+            result.events()
+        })
+    }
+
+    fn woken_and(self) -> Result<usize, Error> {
+        self.map(|result| {
+            assert!(result.woken() && !result.timed_out() && !result.interrupted(), "{result:?}");
+            result.events()
+        })
+    }
 }
 
 /// Waits, and takes all that is ready: descriptor and events, by descriptor.

@@ -83,21 +83,3 @@ pub fn listening(mut server: Program) -> (Program, SocketAddr) {
     let address = line.split(' ').nth(2).unwrap().parse().unwrap();
     (server, address)
 }
-
-/// Asserts that a process that has nothing to do uses no processor time for it.
-#[cfg(target_os = "linux")]
-pub fn assert_at_rest(server: &Program) {
-    let ticks = || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-        let fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace();
-        fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum::<u64>()
-    };
-    let before = ticks();
-    thread::sleep(Duration::from_secs(1));
-    // A hundred of them are a second.
-    let used = ticks() - before;
-    assert!(used < 20, "{used} ticks in a second");
-}
-
-#[cfg(not(target_os = "linux"))]
-pub fn assert_at_rest(_server: &Program) {}

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::counterparts::{assert_at_rest, run, serve, wrk};
+use crate::counterparts::{run, serve, wrk};
 use crate::needs::installed;
-use crate::program::{Program, connect, reset};
+use crate::program::{Program, assert_at_rest, connect, reset};
 
 const GREETING: &str = "Hello, world!\n";
 const GET: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";

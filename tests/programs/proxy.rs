@@ -6,9 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::counterparts::{assert_at_rest, listening, serve};
+use crate::counterparts::{listening, serve};
 use crate::needs;
-use crate::program::{Program, connect, echo, pattern, program, reset};
+use crate::program::{Program, assert_at_rest, connect, echo, pattern, program, reset};
 
 /// A proxy to a listener of the test's.
 fn proxy() -> (Program, SocketAddr, TcpListener) {

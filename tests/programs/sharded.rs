@@ -6,9 +6,9 @@ use std::thread;
 
 use rustix::process::{Signal, kill_process};
 
-use crate::counterparts::{assert_at_rest, run, serve};
+use crate::counterparts::{run, serve};
 use crate::needs::installed;
-use crate::program::{connect, echo, pattern, reset};
+use crate::program::{assert_at_rest, connect, echo, pattern, reset};
 
 #[test]
 fn all_threads_serve_and_end() {

@@ -8,7 +8,7 @@ use rustix::io::{self, Errno};
 // Everything that is ours comes through the module above, and so do the system calls: the tests
 // compile this file once more, below a module where the calls are an emulation.
 use super::kqueue_sys::{self as sys, Event, EventFilter, EventFlags};
-use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watched, os};
+use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watched, os, os_about};
 
 /// The kqueue of the BSDs and Apple's systems.
 ///
@@ -68,10 +68,12 @@ const BOTH: Events = Events::READ.union(Events::WRITE);
 fn arming(mode: Mode) -> EventFlags {
     // ADD alone would not enable a filter that fired once, ENABLE alone not look at it anew.
     let add = EventFlags::ADD | EventFlags::ENABLE;
-    match mode {
-        Mode::Level => add,
-        Mode::Edge => add | EventFlags::CLEAR,
-        Mode::OneShot => add | DISPATCH,
+    if mode == Mode::Edge {
+        add | EventFlags::CLEAR
+    } else if mode == Mode::OneShot {
+        add | DISPATCH
+    } else {
+        add
     }
 }
 
@@ -227,15 +229,15 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        let fd = fd.as_raw_fd();
-        self.arm(fd, token, interest).map_err(|errno| {
-            let _ = self.silence(fd, token, interest.events, EventFlags::DELETE);
-            os("kevent", Some(fd), errno)
+        let number = fd.as_raw_fd();
+        self.arm(number, token, interest).map_err(|errno| {
+            let _ = self.silence(number, token, interest.events, EventFlags::DELETE);
+            os_about("kevent", fd, errno)
         })
     }
 
     unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        self.try_modify(old, new).map_err(|errno| os("kevent", Some(old.fd.as_raw_fd()), errno))
+        self.try_modify(old, new).map_err(|errno| os_about("kevent", old.fd, errno))
     }
 
     fn remove(&mut self, old: &Watched<'_>) {

@@ -21,7 +21,7 @@ use crate::table::{Token, Watched};
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
-/// use rustix::io;
+/// # use rustix::io;
 /// use selectors_core::{Error, Events, SelectSelector};
 ///
 /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
