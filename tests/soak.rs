@@ -284,6 +284,7 @@ fn servers_under_trouble() {
         Server::start(name, &["127.0.0.1", "0"]).trouble(time, true);
     }
     Server::start("sharded_echo", &["127.0.0.1:0", "2"]).trouble(time, true);
+    Server::start("workers", &["127.0.0.1:0", "2"]).trouble(time, true);
 
     let upstream = Server::start("select_poll_echo_server", &["127.0.0.1", "0"]);
     let at_rest = upstream.settled(None).0;

@@ -180,7 +180,7 @@ waiting for the next event
 
 /// A transcript's lines with addresses and bytes written as Rust does.
 ///
-/// The tests give the number of an address, as the first address of localhost is `[::1]` on some systems.
+/// The tests give the number of an address, because the first address of localhost is an IPv6 one on some systems.
 pub fn transcript(python: &str) -> Vec<String> {
     let python = python.replace("localhost", "127.0.0.1");
     let lines = python.trim_matches('\n').lines().map(|line| {
