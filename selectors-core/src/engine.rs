@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use rustix::event::Timespec;
 use rustix::fd::{BorrowedFd, RawFd};
-use rustix::io::{self, Errno};
+use rustix::io::Errno;
 
 use crate::backend::{Backend, Kind, Rebuilt, check_support};
 use crate::error::{Error, os};
@@ -246,19 +246,23 @@ impl<B: Backend> Engine<B> {
         self.zombie > 0
     }
 
-    /// Makes the system call.
+    /// Makes the system call, and returns how many events it has found, or the result of `select` if there are none.
     // Inlined, so that a timeout known where it is called costs nothing.
     #[inline]
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        let count = in_steps(timeout, |time| self.backend.wait(time))?;
-        self.stats.waits += 1;
-        self.stats.events += count as u64;
-        Ok(count)
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Result<SelectResult, Error>> {
+        match in_steps(timeout, |time| self.backend.wait(time)) {
+            Ok(count) => {
+                self.stats.waits += 1;
+                self.stats.events += count as u64;
+                if count > 0 { Ok(count) } else { Err(Ok(SelectResult::TIMED_OUT)) }
+            }
+            Err(errno) => Err(self.end_wait(errno, self.backend.kind().call())),
+        }
     }
 
     /// Distinguishes a signal from a failure.
     #[cold]
-    pub(crate) fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<SelectResult, Error> {
+    fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<SelectResult, Error> {
         if errno != Errno::INTR {
             return Err(os(call, None, errno));
         }
@@ -299,20 +303,29 @@ impl<B: Backend> Engine<B> {
         (self.has_zombie() && self.rebuild(keys, wake)).then_some(SelectResult::REPLACED)
     }
 
-    /// Returns whether a wait with the old set has found nothing but stale events, and pauses then.
+    /// Returns the result of `select` after a wait with an old set, or pauses if it has found nothing but stale events.
     ///
     /// Without the pause, every further wait would return immediately.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` if a signal has ended the pause.
+    // Here and not in `select`, which is compiled for each capacity.
     #[cold]
-    pub(crate) fn pause_if_stale<S, D>(&mut self, slots: &[Slot<S, D>]) -> io::Result<bool> {
+    pub(crate) fn pause_if_stale<S, D>(
+        &mut self,
+        slots: &[Slot<S, D>],
+        timeout: Option<Duration>,
+        count: usize,
+    ) -> Option<Result<SelectResult, Error>> {
         if self.peek(slots).is_some() {
-            return Ok(false);
+            return Some(Ok(SelectResult::events_only(count)));
         }
-        rustix::event::poll(&mut [], Some(&PAUSE))?;
-        Ok(true)
+        if timeout == Some(Duration::ZERO) {
+            return Some(Ok(SelectResult::TIMED_OUT));
+        }
+        match rustix::event::poll(&mut [], Some(&PAUSE)) {
+            Ok(_) => None,
+            Err(Errno::INTR) => Some(self.end_wait(Errno::INTR, "poll")),
+            // A sandbox refuses the pause, so that it is not known how much time is left.
+            Err(_) => Some(Ok(SelectResult::events_only(count))),
+        }
     }
 
     /// Recreates the kernel's set, if that is due and the kernel permits it.

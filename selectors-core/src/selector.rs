@@ -3,7 +3,6 @@ use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use rustix::io::Errno;
 
 use crate::backend::{Any, Backend, Kind};
 use crate::engine::{Engine, Wake};
@@ -517,9 +516,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
                 }
             }
             let count = match self.engine.wait(left) {
-                Ok(0) => return Ok(SelectResult::TIMED_OUT),
                 Ok(count) => count,
-                Err(errno) => return self.engine.end_wait(errno, self.kind().call()),
+                Err(result) => return result,
             };
             if let Some(held) = &self.waker {
                 if self.engine.take_wake(wake(held)) {
@@ -529,13 +527,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
             if !self.engine.has_zombie() {
                 return Ok(SelectResult::events_only(count));
             }
-            match self.engine.pause_if_stale(self.table.slots()) {
-                Ok(false) => return Ok(SelectResult::events_only(count)),
-                Ok(true) if left == Some(Duration::ZERO) => return Ok(SelectResult::TIMED_OUT),
-                Ok(true) => {}
-                Err(Errno::INTR) => return self.engine.end_wait(Errno::INTR, "poll"),
-                // A sandbox refuses the pause, so that it is not known how much time is left.
-                Err(_) => return Ok(SelectResult::events_only(count)),
+            if let Some(result) = self.engine.pause_if_stale(self.table.slots(), left, count) {
+                return result;
             }
             // What passed before the first stale event is not known, and not subtracted.
             left = left.map(|left| left.saturating_sub(Duration::from_millis(1)));
