@@ -1,6 +1,7 @@
 //! What a selector does, compiled once for all capacities.
 
 use core::mem::MaybeUninit;
+use core::ops::Deref;
 use core::time::Duration;
 
 use rustix::event::Timespec;
@@ -16,7 +17,7 @@ use crate::stats::Stats;
 use crate::storage::Index;
 use crate::table::{Keys, Slot, Token, Watched};
 use crate::wait::in_steps;
-use crate::waker::Hold;
+use crate::waker::{Attached, WakeCell};
 
 pub(crate) struct Engine<B> {
     pub(crate) backend: B,
@@ -33,10 +34,9 @@ const PATIENCE: u8 = 100;
 /// The pause after a wait that found nothing but stale events: a millisecond.
 pub(crate) const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
-/// What a wait needs of a waker.
-#[derive(Clone, Copy)]
-pub(crate) struct Wake<'a> {
-    pub(crate) cell: Hold<'a>,
+/// A selector's waker.
+pub(crate) struct Wake<W: Deref<Target = WakeCell>> {
+    pub(crate) cell: Attached<W>,
     pub(crate) token: Token,
 }
 
@@ -273,10 +273,11 @@ impl<B: Backend> Engine<B> {
 
     /// After a wait, consumes the wake's event, so that later wakes are for the next wait. Returns whether there was one.
     #[inline]
-    pub(crate) fn take_wake(&mut self, Wake { cell, token }: Wake<'_>) -> bool {
-        if !self.backend.take_wake(token) {
+    pub(crate) fn take_wake<W: Deref<Target = WakeCell>>(&mut self, wake: &Wake<W>) -> bool {
+        if !self.backend.take_wake(wake.token) {
             return false;
         }
+        let cell = wake.cell.hold();
         // In this order: a wake between the two is part of this wait.
         if self.wake_interest().mode == Mode::Level {
             cell.drain();
@@ -292,10 +293,10 @@ impl<B: Backend> Engine<B> {
     /// Pending events come first, as the kernel would not report edges and one-shots again. Then the kernel's set is
     /// recreated. If that is refused, the selector goes on with the old one.
     #[cold]
-    pub(crate) fn clear_backlog<S, D, I: Index>(
+    pub(crate) fn clear_backlog<S, D, I: Index, W: Deref<Target = WakeCell>>(
         &mut self,
         keys: &Keys<'_, S, D, I>,
-        wake: Option<Wake<'_>>,
+        wake: Option<&Wake<W>>,
     ) -> Option<SelectResult> {
         if self.peek(keys.slots).is_some() {
             return Some(SelectResult::events_only(self.backend.pending()));
@@ -332,14 +333,18 @@ impl<B: Backend> Engine<B> {
     ///
     /// Returns whether the set was recreated while its descriptor may be watched elsewhere.
     #[allow(unsafe_code)]
-    fn rebuild<S, D, I: Index>(&mut self, keys: &Keys<'_, S, D, I>, wake: Option<Wake<'_>>) -> bool {
+    fn rebuild<S, D, I: Index, W: Deref<Target = WakeCell>>(
+        &mut self,
+        keys: &Keys<'_, S, D, I>,
+        wake: Option<&Wake<W>>,
+    ) -> bool {
         self.zombie -= 1;
         if self.has_zombie() {
             return false;
         }
         let interest = self.wake_interest();
         let waker = wake.and_then(|wake| {
-            let fd = wake.cell.watched()?;
+            let fd = wake.cell.hold().watched()?;
             Some(Watched { fd, token: wake.token, interest, armed: true })
         });
         // SAFETY: these are the keys in the table, and the waker that the selector holds.

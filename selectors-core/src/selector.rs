@@ -14,8 +14,8 @@ use crate::map::KeyMap;
 use crate::select_result::SelectResult;
 use crate::stats::Stats;
 use crate::storage::Storage;
-use crate::table::{Table, Token};
-use crate::waker::{Attached, WakeCell, Waker};
+use crate::table::Table;
+use crate::waker::{Attached, Waker};
 use crate::walk::Walk;
 
 /// Waits until some of many descriptors are ready.
@@ -98,7 +98,7 @@ use crate::walk::Walk;
 pub struct Selector<B: Backend, S, D, M: Storage> {
     // Dropped in this order: the kernel object before the sources.
     engine: Engine<B>,
-    waker: Option<(Attached<M::Wake>, Token)>,
+    waker: Option<Wake<M::Wake>>,
     table: Table<S, D, M>,
 }
 
@@ -308,7 +308,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[inline]
     #[allow(clippy::type_complexity, reason = "the key that was not registered")]
     fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, (Error, SelectorKey<S, D>)> {
-        let wakers = self.waker.as_ref().and_then(|(held, _)| held.hold().watched()).map(|fd| fd.as_raw_fd());
+        let wakers = self.waker.as_ref().and_then(|wake| wake.cell.hold().watched()).map(|fd| fd.as_raw_fd());
         self.table.grow();
         self.engine.register(self.table.keys(), key, wakers)
     }
@@ -510,8 +510,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         let mut left = timeout;
         loop {
             if self.engine.has_backlog() {
-                let wake = self.waker.as_ref().map(wake);
-                if let Some(result) = self.engine.clear_backlog(&self.table.keys(), wake) {
+                if let Some(result) = self.engine.clear_backlog(&self.table.keys(), self.waker.as_ref()) {
                     return Ok(result);
                 }
             }
@@ -519,8 +518,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
                 Ok(count) => count,
                 Err(result) => return result,
             };
-            if let Some(held) = &self.waker {
-                if self.engine.take_wake(wake(held)) {
+            if let Some(wake) = &self.waker {
+                if self.engine.take_wake(wake) {
                     return Ok(SelectResult::wake_and(count - 1));
                 }
             }
@@ -802,7 +801,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         M::Wake: Default,
     {
         match &self.waker {
-            Some((held, _)) => Ok(held.waker()),
+            Some(wake) => Ok(wake.cell.waker()),
             None => self.waker_in(M::Wake::default()),
         }
     }
@@ -838,7 +837,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
-        if let Some((held, _)) = &self.waker {
+        if let Some(Wake { cell: held, .. }) = &self.waker {
             return if held.holds(&cell) { Ok(held.waker()) } else { Err(Error::WakerInUse) };
         }
         // From here on dropping it sets the cell free.
@@ -851,7 +850,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.table.grow();
         let token = self.engine.register_waker(self.table.keys(), fd)?;
         let waker = held.waker();
-        self.waker = Some((held, token));
+        self.waker = Some(Wake { cell: held, token });
         Ok(waker)
     }
 
@@ -874,10 +873,6 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 }
 
 /// What the wait needs of a waker.
-fn wake<W: core::ops::Deref<Target = WakeCell>>((held, token): &(Attached<W>, Token)) -> Wake<'_> {
-    Wake { cell: held.hold(), token: *token }
-}
-
 impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     /// Opens a selector with the backend that is named.
     ///
