@@ -1,11 +1,12 @@
 //! What a selector does, compiled once for all capacities.
 
 use core::mem::MaybeUninit;
+use core::ops::Deref;
 use core::time::Duration;
 
 use rustix::event::Timespec;
 use rustix::fd::{BorrowedFd, RawFd};
-use rustix::io::{self, Errno};
+use rustix::io::Errno;
 
 use crate::backend::{Backend, Kind, Rebuilt, check_support};
 use crate::error::{Error, os};
@@ -16,7 +17,7 @@ use crate::stats::Stats;
 use crate::storage::Index;
 use crate::table::{Keys, Slot, Token, Watched};
 use crate::wait::in_steps;
-use crate::waker::Hold;
+use crate::waker::{Attached, WakeCell};
 
 pub(crate) struct Engine<B> {
     pub(crate) backend: B,
@@ -33,10 +34,9 @@ const PATIENCE: u8 = 100;
 /// The pause after a wait that found nothing but stale events: a millisecond.
 pub(crate) const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
-/// What a wait needs of a waker.
-#[derive(Clone, Copy)]
-pub(crate) struct Wake<'a> {
-    pub(crate) cell: Hold<'a>,
+/// A selector's waker.
+pub(crate) struct Wake<W: Deref<Target = WakeCell>> {
+    pub(crate) cell: Attached<W>,
     pub(crate) token: Token,
 }
 
@@ -246,19 +246,23 @@ impl<B: Backend> Engine<B> {
         self.zombie > 0
     }
 
-    /// Makes the system call.
+    /// Makes the system call, and returns how many events it has found, or the result of `select` if there are none.
     // Inlined, so that a timeout known where it is called costs nothing.
     #[inline]
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        let count = in_steps(timeout, |time| self.backend.wait(time))?;
-        self.stats.waits += 1;
-        self.stats.events += count as u64;
-        Ok(count)
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Result<SelectResult, Error>> {
+        match in_steps(timeout, |time| self.backend.wait(time)) {
+            Ok(count) => {
+                self.stats.waits += 1;
+                self.stats.events += count as u64;
+                if count > 0 { Ok(count) } else { Err(Ok(SelectResult::TIMED_OUT)) }
+            }
+            Err(errno) => Err(self.end_wait(errno, self.backend.kind().call())),
+        }
     }
 
     /// Distinguishes a signal from a failure.
     #[cold]
-    pub(crate) fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<SelectResult, Error> {
+    fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<SelectResult, Error> {
         if errno != Errno::INTR {
             return Err(os(call, None, errno));
         }
@@ -269,10 +273,11 @@ impl<B: Backend> Engine<B> {
 
     /// After a wait, consumes the wake's event, so that later wakes are for the next wait. Returns whether there was one.
     #[inline]
-    pub(crate) fn take_wake(&mut self, Wake { cell, token }: Wake<'_>) -> bool {
-        if !self.backend.take_wake(token) {
+    pub(crate) fn take_wake<W: Deref<Target = WakeCell>>(&mut self, wake: &Wake<W>) -> bool {
+        if !self.backend.take_wake(wake.token) {
             return false;
         }
+        let cell = wake.cell.hold();
         // In this order: a wake between the two is part of this wait.
         if self.wake_interest().mode == Mode::Level {
             cell.drain();
@@ -288,10 +293,10 @@ impl<B: Backend> Engine<B> {
     /// Pending events come first, as the kernel would not report edges and one-shots again. Then the kernel's set is
     /// recreated. If that is refused, the selector goes on with the old one.
     #[cold]
-    pub(crate) fn clear_backlog<S, D, I: Index>(
+    pub(crate) fn clear_backlog<S, D, I: Index, W: Deref<Target = WakeCell>>(
         &mut self,
         keys: &Keys<'_, S, D, I>,
-        wake: Option<Wake<'_>>,
+        wake: Option<&Wake<W>>,
     ) -> Option<SelectResult> {
         if self.peek(keys.slots).is_some() {
             return Some(SelectResult::events_only(self.backend.pending()));
@@ -299,34 +304,47 @@ impl<B: Backend> Engine<B> {
         (self.has_zombie() && self.rebuild(keys, wake)).then_some(SelectResult::REPLACED)
     }
 
-    /// Returns whether a wait with the old set has found nothing but stale events, and pauses then.
+    /// Returns the result of `select` after a wait with an old set, or pauses if it has found nothing but stale events.
     ///
     /// Without the pause, every further wait would return immediately.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` if a signal has ended the pause.
+    // Here and not in `select`, which is compiled for each capacity.
     #[cold]
-    pub(crate) fn pause_if_stale<S, D>(&mut self, slots: &[Slot<S, D>]) -> io::Result<bool> {
+    pub(crate) fn pause_if_stale<S, D>(
+        &mut self,
+        slots: &[Slot<S, D>],
+        timeout: Option<Duration>,
+        count: usize,
+    ) -> Option<Result<SelectResult, Error>> {
         if self.peek(slots).is_some() {
-            return Ok(false);
+            return Some(Ok(SelectResult::events_only(count)));
         }
-        rustix::event::poll(&mut [], Some(&PAUSE))?;
-        Ok(true)
+        if timeout == Some(Duration::ZERO) {
+            return Some(Ok(SelectResult::TIMED_OUT));
+        }
+        match rustix::event::poll(&mut [], Some(&PAUSE)) {
+            Ok(_) => None,
+            Err(Errno::INTR) => Some(self.end_wait(Errno::INTR, "poll")),
+            // A sandbox refuses the pause, so that it is not known how much time is left.
+            Err(_) => Some(Ok(SelectResult::events_only(count))),
+        }
     }
 
     /// Recreates the kernel's set, if that is due and the kernel permits it.
     ///
     /// Returns whether the set was recreated while its descriptor may be watched elsewhere.
     #[allow(unsafe_code)]
-    fn rebuild<S, D, I: Index>(&mut self, keys: &Keys<'_, S, D, I>, wake: Option<Wake<'_>>) -> bool {
+    fn rebuild<S, D, I: Index, W: Deref<Target = WakeCell>>(
+        &mut self,
+        keys: &Keys<'_, S, D, I>,
+        wake: Option<&Wake<W>>,
+    ) -> bool {
         self.zombie -= 1;
         if self.has_zombie() {
             return false;
         }
         let interest = self.wake_interest();
         let waker = wake.and_then(|wake| {
-            let fd = wake.cell.watched()?;
+            let fd = wake.cell.hold().watched()?;
             Some(Watched { fd, token: wake.token, interest, armed: true })
         });
         // SAFETY: these are the keys in the table, and the waker that the selector holds.

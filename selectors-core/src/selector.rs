@@ -3,7 +3,6 @@ use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use rustix::io::Errno;
 
 use crate::backend::{Any, Backend, Kind};
 use crate::engine::{Engine, Wake};
@@ -15,8 +14,8 @@ use crate::map::KeyMap;
 use crate::select_result::SelectResult;
 use crate::stats::Stats;
 use crate::storage::Storage;
-use crate::table::{Table, Token};
-use crate::waker::{Attached, WakeCell, Waker};
+use crate::table::Table;
+use crate::waker::{Attached, Waker};
 use crate::walk::Walk;
 
 /// Waits until some of many descriptors are ready.
@@ -99,7 +98,7 @@ use crate::walk::Walk;
 pub struct Selector<B: Backend, S, D, M: Storage> {
     // Dropped in this order: the kernel object before the sources.
     engine: Engine<B>,
-    waker: Option<(Attached<M::Wake>, Token)>,
+    waker: Option<Wake<M::Wake>>,
     table: Table<S, D, M>,
 }
 
@@ -309,7 +308,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[inline]
     #[allow(clippy::type_complexity, reason = "the key that was not registered")]
     fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, (Error, SelectorKey<S, D>)> {
-        let wakers = self.waker.as_ref().and_then(|(held, _)| held.hold().watched()).map(|fd| fd.as_raw_fd());
+        let wakers = self.waker.as_ref().and_then(|wake| wake.cell.hold().watched()).map(|fd| fd.as_raw_fd());
         self.table.grow();
         self.engine.register(self.table.keys(), key, wakers)
     }
@@ -511,31 +510,24 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         let mut left = timeout;
         loop {
             if self.engine.has_backlog() {
-                let wake = self.waker.as_ref().map(wake);
-                if let Some(result) = self.engine.clear_backlog(&self.table.keys(), wake) {
+                if let Some(result) = self.engine.clear_backlog(&self.table.keys(), self.waker.as_ref()) {
                     return Ok(result);
                 }
             }
             let count = match self.engine.wait(left) {
-                Ok(0) => return Ok(SelectResult::TIMED_OUT),
                 Ok(count) => count,
-                Err(errno) => return self.engine.end_wait(errno, self.kind().call()),
+                Err(result) => return result,
             };
-            if let Some(held) = &self.waker {
-                if self.engine.take_wake(wake(held)) {
+            if let Some(wake) = &self.waker {
+                if self.engine.take_wake(wake) {
                     return Ok(SelectResult::wake_and(count - 1));
                 }
             }
             if !self.engine.has_zombie() {
                 return Ok(SelectResult::events_only(count));
             }
-            match self.engine.pause_if_stale(self.table.slots()) {
-                Ok(false) => return Ok(SelectResult::events_only(count)),
-                Ok(true) if left == Some(Duration::ZERO) => return Ok(SelectResult::TIMED_OUT),
-                Ok(true) => {}
-                Err(Errno::INTR) => return self.engine.end_wait(Errno::INTR, "poll"),
-                // A sandbox refuses the pause, so that it is not known how much time is left.
-                Err(_) => return Ok(SelectResult::events_only(count)),
+            if let Some(result) = self.engine.pause_if_stale(self.table.slots(), left, count) {
+                return result;
             }
             // What passed before the first stale event is not known, and not subtracted.
             left = left.map(|left| left.saturating_sub(Duration::from_millis(1)));
@@ -809,7 +801,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         M::Wake: Default,
     {
         match &self.waker {
-            Some((held, _)) => Ok(held.waker()),
+            Some(wake) => Ok(wake.cell.waker()),
             None => self.waker_in(M::Wake::default()),
         }
     }
@@ -845,7 +837,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
-        if let Some((held, _)) = &self.waker {
+        if let Some(Wake { cell: held, .. }) = &self.waker {
             return if held.holds(&cell) { Ok(held.waker()) } else { Err(Error::WakerInUse) };
         }
         // From here on dropping it sets the cell free.
@@ -858,7 +850,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.table.grow();
         let token = self.engine.register_waker(self.table.keys(), fd)?;
         let waker = held.waker();
-        self.waker = Some((held, token));
+        self.waker = Some(Wake { cell: held, token });
         Ok(waker)
     }
 
@@ -881,10 +873,6 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 }
 
 /// What the wait needs of a waker.
-fn wake<W: core::ops::Deref<Target = WakeCell>>((held, token): &(Attached<W>, Token)) -> Wake<'_> {
-    Wake { cell: held.hold(), token: *token }
-}
-
 impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     /// Opens a selector with the backend that is named.
     ///

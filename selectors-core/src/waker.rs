@@ -15,8 +15,8 @@ mod state;
 #[cfg(feature = "std")]
 mod task;
 use ends::Ends;
+pub(crate) use handles::Attached;
 pub use handles::Waker;
-pub(crate) use handles::{Attached, Hold};
 use state::{Attachment, Errand, State, Writing};
 
 /// The state that a selector shares with its [`Waker`]s.
