@@ -56,7 +56,7 @@ fn echo(mut selector: AnySelector<Source>) {
     let clients: Vec<_> = clients.collect();
     let (mut gone, mut buffer) = (0, [0; 300]);
     while gone < CLIENTS {
-        assert_ne!(selector.select(SOON).unwrap().events(), 0);
+        assert!(!selector.select(SOON).unwrap().timed_out());
         while let Some((key, events)) = selector.next_ready() {
             assert!(events.contains(Events::READ));
             let fd = key.fd;
@@ -220,7 +220,10 @@ mod forbidden {
     use std::env::consts::ARCH;
     use std::thread;
 
-    use libc::{EMFILE, ENOMEM, ENOSYS, EPERM, SYS_epoll_create1, SYS_ppoll, SYS_pselect6, c_long};
+    use libc::{
+        EMFILE, ENOMEM, ENOSYS, EPERM, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_ppoll,
+        SYS_pselect6, c_long,
+    };
     use rustix::fd::OwnedFd;
     use rustix::io::Errno;
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
@@ -289,6 +292,25 @@ mod forbidden {
             };
             let error = refused("epoll_create1", errno);
             assert_eq!(without(errno, &[SYS_epoll_create1], named), Some((Some(error), Some(error))));
+        }
+    }
+
+    /// The kernel opens an epoll instance, and permits or knows nothing that is done with it.
+    #[test]
+    fn with_an_epoll_that_can_only_be_opened_it_is_poll() {
+        let used: [&[c_long]; 3] = [&[SYS_epoll_ctl], &[SYS_epoll_pwait], &[SYS_epoll_ctl, SYS_epoll_pwait]];
+        for (errno, calls) in REFUSALS.into_iter().flat_map(|errno| used.map(|calls| (errno, calls))) {
+            let Some(kind) = without(errno, calls, new) else { return };
+            assert_eq!(kind, Ok(Kind::Poll), "{calls:?}");
+            // The named one is opened.
+            let named = || {
+                let epoll = AnySelector::<Source>::of_kind(Kind::Epoll).unwrap().kind();
+                (epoll, selectors_std::EpollSelector::<Source>::new().is_ok())
+            };
+            assert_eq!(without(errno, calls, named), Some((Kind::Epoll, true)));
+        }
+        for calls in [&[SYS_epoll_ctl, SYS_ppoll], &[SYS_epoll_pwait, SYS_ppoll]] {
+            assert_eq!(without(ENOSYS, calls, new), Some(Ok(Kind::Select)), "{calls:?}");
         }
     }
 

@@ -11,25 +11,12 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rustix::fs::{Access, access};
 use selectors_core::backend::Backend;
 use selectors_core::{Events, Kind, Selector};
 
 use common::support::{Found, NOW, SOON, Table, pair};
 use common::{Check, every_pair};
-
-/// Does something between two marks in the log.
-fn marked<T>(name: &str, work: impl FnOnce() -> T) -> T {
-    mark(&format!("{name}("));
-    let answer = work();
-    mark(")");
-    answer
-}
-
-/// A system call that does nothing but to be seen.
-fn mark(text: &str) {
-    assert!(access(text, Access::EXISTS).is_err());
-}
+use traced::{mark, marked};
 
 /// What an operation costs. `wait` stands for the call that the backend waits with.
 struct Cost {

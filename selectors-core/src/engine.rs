@@ -10,7 +10,7 @@ use rustix::io::{self, Errno};
 use crate::backend::{Backend, Kind, Rebuilt, check_support};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
-use crate::key::{SelectorKey, State};
+use crate::key::{Lookup, SelectorKey, State};
 use crate::select_result::SelectResult;
 use crate::stats::Stats;
 use crate::storage::Index;
@@ -142,18 +142,19 @@ impl<B: Backend> Engine<B> {
         Ok(token)
     }
 
-    /// Changes the interest of a key that is in the kernel's set, after `check`. Returns false if the key is not.
-    // Inlined, so that the interest and the way to the slot, which the caller often knows, cost nothing, and no `ret` more
-    // follows the system call: see `Selector::select`.
+    /// Changes the interest of a key, after `check`.
+    // Where speed counts it is inlined, so that the interest and the way to the slot, which the caller often knows, cost
+    // nothing, and no `ret` more follows the system call: see `Selector::select`.
     #[inline]
     #[allow(unsafe_code)]
-    pub(crate) fn modify<S, D>(
+    pub(crate) fn modify<S, D, I: Index>(
         &mut self,
-        slot: &mut Slot<S, D>,
+        keys: Keys<'_, S, D, I>,
         number: u32,
         interest: Interest,
-    ) -> Result<bool, Error> {
-        let Some(old) = slot.watched(number) else { return Ok(false) };
+    ) -> Result<(), Error> {
+        let Some(slot) = keys.slots.get_mut(number as usize) else { return Ok(()) };
+        let Some(old) = slot.watched(number) else { return self.watch(keys, number, interest) };
         // An edge is armed again, so that what is still ready is reported again.
         let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
         if !(unchanged && self.backend.is_watched(&old)) {
@@ -161,27 +162,32 @@ impl<B: Backend> Engine<B> {
             unsafe { self.backend.modify(&old, interest)? };
             slot.arm(interest);
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Adds a key to the kernel's set that is in the table already, and has a number.
+    /// Adds a key to the kernel's set that is in the table already.
+    #[cold]
     #[allow(unsafe_code)]
-    pub(crate) fn watch<S, D>(
+    pub(crate) fn watch<S, D, I: Index>(
         &mut self,
-        slot: &mut Slot<S, D>,
+        mut keys: Keys<'_, S, D, I>,
         number: u32,
         interest: Interest,
     ) -> Result<(), Error> {
-        if let Some(key) = &slot.key {
-            // SAFETY: as for `register`.
-            unsafe { self.backend.add(key.borrow(), slot.token(number), interest)? };
+        keys.find_lost_number(number)?;
+        if let Some(slot) = keys.slots.get_mut(number as usize) {
+            if let Some(key) = &slot.key {
+                // SAFETY: as for `register`.
+                unsafe { self.backend.add(key.borrow(), slot.token(number), interest)? };
+            }
             slot.arm(interest);
         }
         Ok(())
     }
 
     /// Takes a key out of the kernel's set.
-    pub(crate) fn pause<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) {
+    pub(crate) fn pause<S, D, I>(&mut self, keys: Keys<'_, S, D, I>, number: u32) {
+        let Some(slot) = keys.slots.get_mut(number as usize) else { return };
         if let Some(old) = slot.watched(number) {
             let state = if old.armed { State::Paused } else { State::PausedDisarmed };
             self.backend.remove(&old);
@@ -191,10 +197,35 @@ impl<B: Backend> Engine<B> {
         }
     }
 
+    /// Watches a paused key again.
+    pub(crate) fn resume<S, D, I: Index>(
+        &mut self,
+        mut keys: Keys<'_, S, D, I>,
+        number: u32,
+    ) -> Result<(), Error> {
+        let Some(key) = keys.slots.get(number as usize).and_then(|slot| slot.key.as_ref()) else {
+            return Ok(());
+        };
+        match key.state {
+            State::Watched | State::Disarmed => {}
+            State::Paused => {
+                let interest = key.interest();
+                self.watch(keys, number, interest)?;
+            }
+            State::PausedDisarmed => {
+                keys.find_lost_number(number)?;
+                if let Some(key) = keys.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
+                    key.state = State::Disarmed;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Ends a registration, and returns its key.
     pub(crate) fn unregister<S, D, I: Index>(
         &mut self,
-        keys: &mut Keys<'_, S, D, I>,
+        mut keys: Keys<'_, S, D, I>,
         number: u32,
     ) -> Option<SelectorKey<S, D>> {
         if let Some(old) = keys.slots.get(number as usize).and_then(|slot| slot.watched(number)) {
@@ -363,5 +394,50 @@ impl<B: Backend> Engine<B> {
             slot.disarm();
         }
         Some((number as usize, reported))
+    }
+}
+
+/// The same with a key that is to be looked up. Here and not in `Selector`, whose code is compiled for each capacity.
+impl<B: Backend> Engine<B> {
+    /// Checks the interest before the key is looked up.
+    #[inline]
+    pub(crate) fn modify_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.check(interest)?;
+        let number = keys.number_of(key)?;
+        self.modify(keys, number, interest)
+    }
+
+    pub(crate) fn pause_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<(), Error> {
+        let number = keys.number_of(key)?;
+        self.pause(keys, number);
+        Ok(())
+    }
+
+    pub(crate) fn resume_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<(), Error> {
+        let number = keys.number_of(key)?;
+        self.resume(keys, number)
+    }
+
+    #[inline]
+    pub(crate) fn unregister_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<SelectorKey<S, D>, Error> {
+        let number = keys.number_of(key)?;
+        self.unregister(keys, number).ok_or(Error::NotRegistered { key })
     }
 }

@@ -9,9 +9,9 @@ use crate::backend::Backend;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Interest;
-use crate::key::{SelectorKey, State};
+use crate::key::SelectorKey;
 use crate::storage::Storage;
-use crate::table::{Keys, Slot};
+use crate::table::Keys;
 
 /// The parts of a selector's type.
 ///
@@ -48,7 +48,6 @@ pub(crate) mod sealed {
 
 type Source<Sel> = <Sel as SelectorType>::Source;
 type Data<Sel> = <Sel as SelectorType>::Data;
-type KeySlot<Sel> = Slot<Source<Sel>, Data<Sel>>;
 type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 
 /// A key of a selector that can act: read, write, modify, pause, unregister.
@@ -118,9 +117,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     #[inline]
     #[allow(unsafe_code)]
     fn key_mut(&mut self) -> &mut SelectorKey<Source<Sel>, Data<Sel>> {
-        let (_, slot) = self.slot();
-        // SAFETY: the slot has a key, which is taken out by `unregister` only.
-        unsafe { slot.key.as_mut().unwrap_unchecked() }
+        // SAFETY: the slot exists, as none is ever removed, and has a key, which is taken out by `unregister` only.
+        unsafe { self.keys.slots.get_unchecked_mut(self.place).key.as_mut().unwrap_unchecked() }
     }
 
     /// Returns the number of the slot, as tokens have it.
@@ -128,14 +126,6 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
     fn number(&self) -> u32 {
         self.place as u32
-    }
-
-    /// Returns the engine and the slot, for a call of the one with the other.
-    #[inline]
-    #[allow(unsafe_code)]
-    fn slot(&mut self) -> (&mut Engine<Sel::Backend>, &mut KeySlot<Sel>) {
-        // SAFETY: the slot exists, and no slot is ever removed.
-        (self.engine, unsafe { self.keys.slots.get_unchecked_mut(self.place) })
     }
 
     /// Returns your data.
@@ -212,34 +202,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     pub fn modify(&mut self, events: impl Into<Interest>) -> Result<(), Error> {
         let interest = events.into();
         self.engine.check(interest)?;
-        self.modify_checked(interest)
-    }
-
-    // So that the key need not be in memory for it. What is rare stays outside.
-    #[inline(always)]
-    pub(crate) fn modify_checked(&mut self, interest: Interest) -> Result<(), Error> {
         let number = self.number();
-        let (engine, slot) = self.slot();
-        if engine.modify(slot, number, interest)? {
-            return Ok(());
-        }
-        Self::watch(self.engine, self.keys.reborrow(), number, interest)
-    }
-
-    /// Watches a key that is not in the kernel's set.
-    // Without `self`, which would have to be in memory for it, also where this is not called.
-    #[cold]
-    fn watch(
-        engine: &mut Engine<Sel::Backend>,
-        mut keys: Keys<'_, Source<Sel>, Data<Sel>, Index<Sel>>,
-        number: u32,
-        interest: Interest,
-    ) -> Result<(), Error> {
-        keys.find_lost_number(number)?;
-        match keys.slots.get_mut(number as usize) {
-            Some(slot) => engine.watch(slot, number, interest),
-            None => Ok(()),
-        }
+        self.engine.modify(self.keys.reborrow(), number, interest)
     }
 
     /// Stops watching the key, until it is resumed or modified.
@@ -264,8 +228,7 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// ```
     pub fn pause(&mut self) {
         let number = self.number();
-        let (engine, slot) = self.slot();
-        engine.pause(slot, number);
+        self.engine.pause(self.keys.reborrow(), number);
     }
 
     /// Watches a paused key again, with the interest that it had.
@@ -276,19 +239,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     ///
     /// As [`Selector::resume`](crate::Selector::resume), without [`Error::NotRegistered`].
     pub fn resume(&mut self) -> Result<(), Error> {
-        match self.state {
-            State::Watched | State::Disarmed => {}
-            State::PausedDisarmed => {
-                let number = self.number();
-                self.keys.find_lost_number(number)?;
-                self.key_mut().state = State::Disarmed;
-            }
-            State::Paused => {
-                let (number, interest) = (self.number(), self.interest());
-                Self::watch(self.engine, self.keys.reborrow(), number, interest)?;
-            }
-        }
-        Ok(())
+        let number = self.number();
+        self.engine.resume(self.keys.reborrow(), number)
     }
 
     /// Ends the registration, and returns the owned key.
@@ -314,9 +266,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// ```
     #[doc(alias = "deregister")]
     #[allow(unsafe_code)]
-    pub fn unregister(mut self) -> SelectorKey<Source<Sel>, Data<Sel>> {
+    pub fn unregister(self) -> SelectorKey<Source<Sel>, Data<Sel>> {
         let number = self.number();
-        let key = self.engine.unregister(&mut self.keys, number);
+        let key = self.engine.unregister(self.keys, number);
         // SAFETY: the slot exists and has a key.
         unsafe { key.unwrap_unchecked() }
     }

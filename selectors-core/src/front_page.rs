@@ -4,39 +4,26 @@ use rustix::io::{self, Errno};
 use rustix::net::{self, SendFlags};
 use selectors_core::{DefaultSelector, Error, Events};
 
-#[derive(Clone, Copy)]
-enum Role {
-    Listener,
-    Peer,
-}
-
 /// Serves a listening socket, which must not block.
 fn serve(listener: OwnedFd) -> Result<(), Error> {
-    let mut selector = DefaultSelector::<OwnedFd, Role, 64>::new()?;
-    selector.register(listener, Events::READ, Role::Listener)?;
-    let mut resting = None; // the listener, for a moment after a failure
+    let mut selector = DefaultSelector::<OwnedFd, (), 64>::new()?;
+    let listener = selector.register(listener, Events::READ, ())?.id();
     loop {
-        selector.select(resting.as_ref().map(|_| Duration::from_millis(10)))?;
-        if let Some(listener) = resting.take() {
-            selector.register(listener, Events::READ, Role::Listener)?;
-        }
-        while let Some((key, _ready)) = selector.next_ready() {
-            let fd = key.fd;
-            match key.data {
-                Role::Listener => match accept(key.fileobj) {
+        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        selector.select(paused.then_some(Duration::from_millis(10)))?;
+        let _ = selector.resume(listener); // if it is paused
+        while let Some((mut key, _events)) = selector.next_ready() {
+            if key.id() == listener {
+                match accept(&key.fileobj) {
                     Ok(peer) => {
                         // If the table is full, the peer is dropped: closed.
-                        let role = Role::Peer;
-                        let _ = selector.register(peer, Events::READ, role);
+                        let _ = selector.register(peer, Events::READ, ());
                     }
                     // If no descriptor is free, the listener stays ready.
-                    Err(_) => resting = Some(selector.unregister(fd)?.fileobj),
-                },
-                Role::Peer => {
-                    if !echo(key.fileobj) {
-                        drop(selector.unregister(fd)?); // the key owns it
-                    }
+                    Err(_) => key.pause(),
                 }
+            } else if !echo(&key.fileobj) {
+                drop(key.unregister()); // the key owns the peer
             }
         }
     }

@@ -101,6 +101,8 @@ mod platform;
 mod poll_flags;
 #[doc = include_str!("portability.md")]
 pub mod portability {}
+#[cfg(doctest)]
+mod safe_code;
 mod select_result;
 mod selector;
 mod stats;

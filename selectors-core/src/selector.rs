@@ -363,9 +363,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[inline]
     pub fn modify(&mut self, key: impl Into<Lookup>, events: impl Into<Interest>) -> Result<(), Error> {
         let interest = events.into();
-        // The mask is checked before the key is looked up.
-        self.engine.check(interest)?;
-        self.entry(key.into())?.modify_checked(interest)
+        self.engine.modify_key(self.table.keys(), key.into(), interest)
     }
 
     /// Stops watching a key, until it is resumed or modified.
@@ -396,8 +394,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn pause(&mut self, key: impl Into<Lookup>) -> Result<(), Error> {
-        self.entry(key.into())?.pause();
-        Ok(())
+        self.engine.pause_key(self.table.keys(), key.into())
     }
 
     /// Watches a paused key again, with the interest that it had.
@@ -420,7 +417,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     ///
     /// See [`pause`](Self::pause).
     pub fn resume(&mut self, key: impl Into<Lookup>) -> Result<(), Error> {
-        self.entry(key.into())?.resume()
+        self.engine.resume_key(self.table.keys(), key.into())
     }
 
     /// Ends a registration, and returns its source and data.
@@ -454,7 +451,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "delete")]
     #[inline]
     pub fn unregister(&mut self, key: impl Into<Lookup>) -> Result<SelectorKey<S, D>, Error> {
-        Ok(self.entry(key.into())?.unregister())
+        self.engine.unregister_key(self.table.keys(), key.into())
     }
 
     /// Waits until a registered descriptor is ready, a waker wakes, the timeout has passed or a signal arrives.
@@ -691,15 +688,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn get_key_mut(&mut self, key: impl Into<Lookup>) -> Option<KeyMut<'_, Self>> {
         let keys = self.table.keys();
-        let place = keys.find(key.into())? as usize;
-        keys.slots.get(place)?.key.as_ref()?;
-        // SAFETY: the slot exists and has a key, as was just checked.
+        let place = keys.find(key.into())?;
+        // SAFETY: `find` returns a slot that exists and has a key.
         Some(unsafe { KeyMut::new(&mut self.engine, keys, place) })
-    }
-
-    #[inline]
-    fn entry(&mut self, key: Lookup) -> Result<KeyMut<'_, Self>, Error> {
-        self.get_key_mut(key).ok_or(Error::NotRegistered { key })
     }
 
     /// Visits all keys, which may be changed, paused and unregistered.

@@ -189,7 +189,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
     }
 
     pub(crate) fn get(&self, lookup: Lookup) -> Option<&SelectorKey<S, D>> {
-        self.slots.get(self.head.find(&self.slots, lookup)? as usize)?.key.as_ref()
+        self.slots.get(self.head.find(&self.slots, lookup)?)?.key.as_ref()
     }
 
     pub(crate) fn slots(&self) -> &[Slot<S, D>] {
@@ -198,16 +198,21 @@ impl<S, D, M: Storage> Table<S, D, M> {
 }
 
 impl<S, D, I: Index> Head<S, D, I> {
-    /// Returns the slot of a key.
-    #[inline]
-    pub(crate) fn find(&self, slots: &[Slot<S, D>], lookup: Lookup) -> Option<u32> {
+    /// Returns the slot of a key. The slot exists and has a key.
+    // Compiled once for all capacities, unlike what calls it.
+    pub(crate) fn find(&self, slots: &[Slot<S, D>], lookup: Lookup) -> Option<usize> {
         match lookup {
             Lookup::Id(id) => {
-                let key = slots.get(id.slot as usize)?.key.as_ref()?;
+                let place = id.slot as usize;
                 // The other part of the id is the slot.
-                (key.id.serial == id.serial).then_some(id.slot)
+                let found = slots.get(place)?.key.as_ref()?.id.serial == id.serial;
+                found.then_some(place)
             }
-            Lookup::Fd(fd) => self.find_fd(slots, fd),
+            Lookup::Fd(fd) => {
+                let place = self.find_fd(slots, fd)? as usize;
+                slots.get(place)?.key.as_ref()?;
+                Some(place)
+            }
         }
     }
 
@@ -276,10 +281,20 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         Ok(Vacancy { head: self.head, slot, token })
     }
 
-    /// Returns the slot of a key.
+    /// Returns the slot of a key. The slot exists and has a key.
     #[inline]
-    pub(crate) fn find(&self, lookup: Lookup) -> Option<u32> {
+    pub(crate) fn find(&self, lookup: Lookup) -> Option<usize> {
         self.head.find(self.slots, lookup)
+    }
+
+    /// Returns the number of a key's slot.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
+    pub(crate) fn number_of(&self, key: Lookup) -> Result<u32, Error> {
+        match self.find(key) {
+            Some(place) => Ok(place as u32),
+            None => Err(Error::NotRegistered { key }),
+        }
     }
 
     /// Empties a slot. Events that still bear its token are stale from now on.

@@ -20,28 +20,31 @@ impl AsFd for Source {
 
 fn serve(listener: TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
+    let listener = Source::Listener(listener);
     let mut selector = DefaultSelector::new()?;
-    selector.register(Source::Listener(listener), Events::READ, ())?;
-    let mut resting = None; // the listener, for a moment after a failure
+    let listener = selector.register(listener, Events::READ, Vec::new())?.id();
     loop {
-        selector.select(resting.as_ref().map(|_| Duration::from_millis(10)))?;
-        if let Some(listener) = resting.take() {
-            selector.register(listener, Events::READ, ())?;
-        }
-        while let Some((key, _ready)) = selector.next_ready() {
-            let fd = key.fd;
-            match key.fileobj {
-                Source::Listener(listener) => match accept(listener) {
+        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        selector.select(paused.then_some(Duration::from_millis(10)))?;
+        let _ = selector.resume(listener); // if it is paused
+        while let Some((mut key, _events)) = selector.next_ready() {
+            match key.parts() {
+                (Source::Listener(listener), _) => match accept(listener) {
                     Ok(peer) => {
                         // If this fails, the peer is dropped: closed.
-                        let _ = selector.register(peer, Events::READ, ());
+                        let _ = selector.register(peer, Events::READ, Vec::new());
                     }
                     // If no descriptor is free, the listener stays ready.
-                    Err(_) => resting = Some(selector.unregister(fd)?.fileobj),
+                    Err(_) => key.pause(),
                 },
-                Source::Peer(peer) => {
-                    if !echo(peer) {
-                        drop(selector.unregister(fd)?); // the key owns it
+                (Source::Peer(peer), unsent) => {
+                    let closed = match echo(peer, unsent) {
+                        Err(error) if error.kind() != ErrorKind::WouldBlock => true,
+                        _ if unsent.is_empty() => key.modify(Events::READ).is_err(),
+                        _ => key.modify(Events::WRITE).is_err(),
+                    };
+                    if closed {
+                        drop(key.unregister()); // the key owns the peer
                     }
                 }
             }
@@ -55,12 +58,17 @@ fn accept(listener: &TcpListener) -> io::Result<Source> {
     Ok(Source::Peer(peer))
 }
 
-/// Returns false at the end, and if the peer does not read its echo.
-fn echo(mut peer: &TcpStream) -> bool {
-    let mut buffer = [0; 1024];
-    match peer.read(&mut buffer) {
-        Ok(0) => false,
-        Ok(n) => peer.write(&buffer[..n]).is_ok_and(|sent| sent == n),
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+/// Reads if the peer has taken all, and writes.
+fn echo(mut peer: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
+    if unsent.is_empty() {
+        let mut buffer = [0; 1024];
+        let received = peer.read(&mut buffer)?;
+        if received == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        unsent.extend_from_slice(&buffer[..received]);
     }
+    let sent = peer.write(unsent)?;
+    unsent.drain(..sent);
+    Ok(())
 }

@@ -10,9 +10,9 @@
 //! }
 //! ```
 //!
-//! It closes a peer that does not read. To keep what such a peer should get, see
-//! [partial writes](guide#non-blocking-sockets-and-partial-writes). A chat server is in
-//! the [guide](guide#a-first-program).
+//! While a peer does not read its echo, the server reads no more from it. The guide says more about
+//! [partial writes](guide#non-blocking-sockets-and-partial-writes), and has a
+//! [chat server](guide#a-first-program).
 //!
 //! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and your data.
 //! [`select`](Selector::select) waits. [`next_ready`](Selector::next_ready) returns one ready key after the other, and the key reads,

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -113,6 +114,35 @@ pub fn never_early<B: Kernel, M: Table>() {
             assert!(selector.next_ready().is_none());
         }
     }
+}
+
+/// Another thread reads what arrives. If that comes between two system calls of a wait, the wait goes on.
+pub fn never_early_with_a_second_reader<B: Kernel, M: Table>() {
+    let ((ours, theirs), over) = (pair(), AtomicBool::new(false));
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    selector.register(&ours, Events::READ, ()).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // An end, too, for a test that fails.
+            for _ in (0..50_000).take_while(|_| !over.load(Ordering::Relaxed)) {
+                let _ = rustix::io::write(&theirs, b"!");
+                let _ = rustix::io::read(&ours, &mut [0; 8]);
+                thread::sleep(Duration::from_micros(150));
+            }
+        });
+        let mut early = None;
+        for micros in [300, 900, 1_100, 3_100].into_iter().cycle().take(1_000) {
+            let (start, timeout) = (Instant::now(), Duration::from_micros(micros));
+            let count = selector.select(Some(timeout)).unwrap();
+            let lasted = start.elapsed();
+            if count == 0 && lasted < timeout {
+                early = Some((timeout, lasted));
+            }
+            while selector.next_ready().is_some() {}
+        }
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(early, None);
+    });
 }
 
 /// Some kernels sleep in ticks, and may round down where they begin.

@@ -146,6 +146,54 @@ fn modify_of_what_fired_fails_at_each_call() {
     }
 }
 
+/// The key stays paused then, and a later call watches it again.
+#[test]
+fn resume_fails_at_each_call() {
+    for interest in interests() {
+        at_each_call(|number, failure| {
+            let (one, mut two) = pair();
+            two.write_all(b"!").unwrap();
+            let mut selector = KqueueSelector::new().unwrap();
+            selector.register(&one, interest, "data").unwrap();
+            selector.pause(&one).unwrap();
+            let (answer, failed) = failing(number, failure, || selector.resume(&one));
+            let key = selector.get_key(&one).unwrap();
+            assert_eq!((key.is_paused(), key.interest()), (answer.is_err(), interest));
+            agree(&selector);
+            if let Err(error) = answer {
+                assert_eq!(Some(error.errno().unwrap()), errno(failure));
+                assert_eq!(selector.select(NOW).events(), Ok(0));
+                selector.resume(&one).unwrap();
+            }
+            works(&mut selector, &[(&one, interest.events)]);
+            failed
+        });
+    }
+}
+
+/// The key is paused all the same. A filter that stays is deleted once it fires.
+#[test]
+fn pause_fails_at_each_call() {
+    for interest in interests() {
+        at_each_call(|number, failure| {
+            let ((one, mut two), (other, _peer)) = (pair(), pair());
+            two.write_all(b"!").unwrap();
+            let mut selector = KqueueSelector::new().unwrap();
+            selector.register(&one, interest, "data").unwrap();
+            selector.register(&other, WRITE, "other").unwrap();
+            let (paused, failed) = failing(number, failure, || selector.pause(&one));
+            paused.unwrap();
+            for _ in 0..3 {
+                assert_eq!(ready(&mut selector, NOW), [(other.as_raw_fd(), WRITE)].into());
+            }
+            works(&mut selector, &[(&other, WRITE)]);
+            selector.resume(&one).unwrap();
+            works(&mut selector, &[(&one, interest.events), (&other, WRITE)]);
+            failed
+        });
+    }
+}
+
 /// The key is given back all the same. A filter that stays is met when it fires, told to nobody, and
 /// deleted by the next wait.
 #[test]
