@@ -10,7 +10,7 @@
 //! }
 //! ```
 //!
-//! While a peer does not read its echo, the server reads no more from it. The guide says more about
+//! It reads no more from a peer that does not read its echo. The guide says more about
 //! [partial writes](guide#non-blocking-sockets-and-partial-writes), and has a
 //! [chat server](guide#a-first-program).
 //!
