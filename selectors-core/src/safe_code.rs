@@ -108,11 +108,11 @@ only_unsafe!(
 // A storage whose cell is another one each time.
 only_unsafe!(
     storage: "E0200",
-    "use selectors_core::{WakeCell, storage::{Scan, Storage}};
+    "use selectors_core::{WakeCell, storage::{FixedList, Scan, Storage}};
     enum Mine {}
     ",
     "impl Storage for Mine {
-        type List<T> = heapless::Vec<T, 8>;
+        type List<T> = FixedList<T, 8>;
         type Index = Scan;
         type Wake = &'static WakeCell;
     }"
