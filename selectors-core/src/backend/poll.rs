@@ -131,6 +131,31 @@ impl<M: Storage> Poll<M> {
         ahead.map(|ahead| start + ahead)
     }
 
+    /// Does what `peek` does where the entry at the cursor has no result of the kernel, or is closed.
+    // This is not inlined, so that `peek` is.
+    #[inline(never)]
+    fn peek_further(&mut self) -> Option<(Token, Events)> {
+        while self.ready > 0 {
+            let flags = self.fds.get(self.cursor).map_or(PollFlags::empty(), PollFd::revents);
+            if flags.is_empty() {
+                if self.kept > 0 {
+                    if let kept @ Some(_) = self.peek_kept() {
+                        return kept;
+                    }
+                }
+                self.seek();
+                continue;
+            }
+            let (token, _) = *self.owners.get(self.cursor)?;
+            if !flags.contains(PollFlags::NVAL) {
+                return Some((token, events(flags)));
+            }
+            // Closed without the selector's knowledge. Every further wait would return immediately.
+            self.park(token);
+        }
+        None
+    }
+
     /// Returns the result that `modify` kept for the entry at the cursor.
     #[cold]
     fn peek_kept(&self) -> Option<(Token, Events)> {
@@ -145,12 +170,13 @@ impl<M: Storage> Poll<M> {
         let flags = entry.revents();
         if !flags.is_empty() {
             entry.clear_revents();
-            self.ready -= 1;
+            // The kernel may have counted less than it has marked.
+            self.ready = self.ready.saturating_sub(1);
             return events(flags.difference(PollFlags::NVAL));
         }
         if !kept.is_empty() {
-            self.kept -= 1;
-            self.ready -= 1;
+            self.kept = self.kept.saturating_sub(1);
+            self.ready = self.ready.saturating_sub(1);
         }
         core::mem::take(kept)
     }
@@ -225,25 +251,16 @@ unsafe impl<M: Storage> Backend for Poll<M> {
 
     #[inline]
     fn peek(&mut self) -> Option<(Token, Events)> {
-        while self.ready > 0 {
-            let flags = self.fds.get(self.cursor).map_or(PollFlags::empty(), PollFd::revents);
-            if flags.is_empty() {
-                if self.kept > 0 {
-                    if let kept @ Some(_) = self.peek_kept() {
-                        return kept;
-                    }
-                }
-                self.seek();
-                continue;
-            }
-            let (token, _) = *self.owners.get(self.cursor)?;
-            if !flags.contains(PollFlags::NVAL) {
-                return Some((token, events(flags)));
-            }
-            // Closed without the selector's knowledge. Every further wait would return immediately.
-            self.park(token);
+        if self.ready == 0 {
+            return None;
         }
-        None
+        match self.fds.get(self.cursor).map(PollFd::revents) {
+            Some(flags) if !flags.is_empty() && !flags.contains(PollFlags::NVAL) => {
+                let (token, _) = *self.owners.get(self.cursor)?;
+                Some((token, events(flags)))
+            }
+            _ => self.peek_further(),
+        }
     }
 
     #[inline]
@@ -278,3 +295,6 @@ impl<M: Storage> fmt::Debug for Poll<M> {
         f.debug_set().entries(fds).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

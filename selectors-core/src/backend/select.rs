@@ -83,6 +83,22 @@ impl<M: Storage> Select<M> {
         }
     }
 
+    /// Does what `peek` does where the entry at the cursor has no result.
+    // This is not inlined, so that `peek` is.
+    #[inline(never)]
+    fn peek_further(&mut self) -> Option<(Token, Events)> {
+        let next = |start| {
+            let ahead = self.entries.get(start..)?.iter().position(|entry| !entry.ready.is_empty());
+            ahead.map(|ahead| start + ahead)
+        };
+        if let Some(position) = next(self.cursor).or_else(|| next(0)) {
+            self.cursor = position;
+            return self.entries.get(position).map(|entry| (entry.token, entry.ready));
+        }
+        self.ready = 0;
+        None
+    }
+
     fn take(&mut self, position: usize) -> Events {
         let Some(entry) = self.entries.get_mut(position) else { return Events::empty() };
         let events = core::mem::take(&mut entry.ready);
@@ -256,14 +272,13 @@ unsafe impl<M: Storage> Backend for Select<M> {
     }
 
     fn peek(&mut self) -> Option<(Token, Events)> {
-        while self.ready > 0 {
-            match self.entries.get(self.cursor).map(|entry| (entry.token, entry.ready)) {
-                Some((_, events)) if events.is_empty() => self.cursor += 1,
-                None => self.cursor = 0,
-                found => return found,
-            }
+        if self.ready == 0 {
+            return None;
         }
-        None
+        match self.entries.get(self.cursor) {
+            Some(entry) if !entry.ready.is_empty() => Some((entry.token, entry.ready)),
+            _ => self.peek_further(),
+        }
     }
 
     fn advance(&mut self) {
@@ -285,5 +300,31 @@ impl<M: Storage> fmt::Debug for Select<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Select ")?;
         f.debug_set().entries(self.entries.iter().map(|entry| entry.fd)).finish()
+    }
+}
+
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests {
+    use super::{Backend, Events, Select, Token};
+    use crate::backend::NOW;
+    use crate::storage::Fixed;
+    use rustix::fd::AsFd;
+
+    #[test]
+    fn a_count_that_is_too_large_costs_a_wait() {
+        let (_reader, writer) = rustix::pipe::pipe().unwrap();
+        // SAFETY: the pipe stays open for longer than the backend.
+        let mut select = unsafe { Select::<Fixed<4>>::new() }.unwrap();
+        let token = Token { slot: 0, generation: 0 };
+        // SAFETY: as above.
+        unsafe { select.add(writer.as_fd(), token, Events::WRITE.into()) }.unwrap();
+        for _ in 0..2 {
+            assert_eq!(select.wait(Some(&NOW)), Ok(1));
+            select.ready = 7;
+            assert_eq!(select.peek(), Some((token, Events::WRITE)));
+            select.advance();
+            assert_eq!((select.peek(), select.pending()), (None, 0));
+        }
     }
 }
