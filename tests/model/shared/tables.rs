@@ -121,8 +121,7 @@ impl<M: Table> Run<M> {
                 self.keys.insert(fd, Key { asked, armed: true, data: self.data, token });
             }
             Err(error) => {
-                assert_eq!((error.fileobj.0, error.data), (fd, self.data));
-                assert_eq!(Err(error.error), early.and(refused));
+                assert_eq!(Err(error), early.and(refused));
                 assert_eq!(kernel(|kernel| kernel.set.clone()), set);
             }
         }
@@ -138,7 +137,7 @@ impl<M: Table> Run<M> {
         let mut reaches = false;
         if expected.is_ok() {
             match self.keys.get_mut(&fd) {
-                None => expected = Err(Error::NotRegistered { fd }),
+                None => expected = Err(Error::NotRegistered { key: fd.into() }),
                 Some(key) if key.armed && key.asked == asked && asked.mode != Mode::Edge => {}
                 Some(key) => {
                     (reaches, expected) = (true, refused);
@@ -159,7 +158,7 @@ impl<M: Table> Run<M> {
                 assert_eq!(gone.interest(), key.asked);
                 self.old.push(key.token);
             }
-            (Err(error), None) => assert_eq!(error, Error::NotRegistered { fd }),
+            (Err(error), None) => assert_eq!(error, Error::NotRegistered { key: fd.into() }),
             (answer, _) => panic!("{:?}", answer.map(|key| key.data)),
         }
     }
@@ -193,9 +192,10 @@ impl<M: Table> Run<M> {
         let refused = self.refused();
         kernel(|kernel| kernel.raised = self.raised.iter().copied().collect());
         let answer = self.selector.select(Some(Duration::ZERO));
+        let answer = answer.map(|result| (result.events(), result.interrupted()));
         let (calls, rebuilds) = kernel(|kernel| (kernel.calls - before.0, kernel.rebuilds - before.1));
         if left > 0 {
-            assert_eq!((answer, calls), (Ok(left), 0), "what was left comes first");
+            assert_eq!((answer, calls), (Ok((left, false)), 0), "what was left comes first");
             return;
         }
         // The kernel refuses one call: the first one, which may be the rebuild.
@@ -207,7 +207,7 @@ impl<M: Table> Run<M> {
         assert_eq!(calls, 1 + u64::from(rebuild_is_due));
         assert_eq!(rebuilds == 1, rebuild_is_due && refused.is_ok());
         match refused {
-            Err(Errno::INTR) if !rebuild_is_due => assert_eq!(answer, Ok(0)),
+            Err(Errno::INTR) if !rebuild_is_due => assert_eq!(answer, Ok((0, true))),
             Err(errno) if !rebuild_is_due => {
                 assert_eq!(answer, Err(Error::Os { call: "epoll_wait", fd: None, errno, file: None }));
             }
@@ -217,7 +217,7 @@ impl<M: Table> Run<M> {
                     // The selector looks for something to report.
                     self.drop_stale();
                 }
-                assert_eq!(answer, Ok(self.batch.len()));
+                assert_eq!(answer, Ok((self.batch.len(), false)));
             }
         }
     }
@@ -228,7 +228,7 @@ impl<M: Table> Run<M> {
         let told = self.selector.next_ready();
         let told = told.map(|(key, events)| {
             let known = &self.keys[&key.fd];
-            assert_eq!((key.fileobj.0, *key.data), (key.fd, known.data));
+            assert_eq!((key.fileobj.0, key.data), (key.fd, known.data));
             (key.fd, events)
         });
         assert_eq!(told, expected);
@@ -262,9 +262,9 @@ impl<M: Table> Run<M> {
             Step::ChangeData(fd) => {
                 let found = self.selector.get_key_mut(number(fd));
                 match (found, self.keys.get_mut(&number(fd))) {
-                    (Some(key), Some(known)) => {
+                    (Some(mut key), Some(known)) => {
                         self.data += 1;
-                        (*key.data, known.data) = (self.data, self.data);
+                        (*key.data_mut(), known.data) = (self.data, self.data);
                     }
                     (found, known) => assert!(found.is_none() && known.is_none()),
                 }
