@@ -14,6 +14,7 @@ mod port_scan;
 mod proxy;
 mod proxy_real;
 mod sharded;
+mod shortage;
 mod supervisor;
 #[cfg(target_os = "linux")]
 mod watch;
