@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 
 use selectors_core::{Events, Interest, Selector};
 
-use crate::support::{Kernel, NOW, SOON, Table, agree, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair, ready};
 
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
@@ -82,7 +82,7 @@ pub fn a_key_whose_drop_panics<B: Kernel, M: Table>() {
             assert!(selector.register(source, WRITE, bomb(number, true)).is_ok());
         }
         let mut seen = 0;
-        assert_eq!(selector.select(SOON), Ok(10));
+        assert_eq!(selector.select(SOON).events(), Ok(10));
         let unwound = unwinds(|| {
             while let Some((key, _)) = selector.next_ready() {
                 seen += 1;
@@ -114,7 +114,7 @@ pub fn a_selector_with_a_source_whose_drop_panics<B: Kernel, M: Table>() {
             peers.push(peer);
             selector.register(source, WRITE, ()).unwrap();
         }
-        assert_eq!(selector.select(SOON), Ok(10));
+        assert_eq!(selector.select(SOON).events(), Ok(10));
         assert!(selector.next_ready().is_some());
         drop(selector);
     });
@@ -133,7 +133,7 @@ pub fn a_source_whose_as_fd_panics<B: Kernel, M: Table>() {
     (bad.as_fd_panics, stranger.as_fd_panics) = (true, true);
     let mut selector = Selector::<B, Source<'_>, (), M>::new().unwrap();
     selector.register(good, WRITE, ()).unwrap();
-    assert_eq!(selector.select(SOON), Ok(1));
+    assert_eq!(selector.select(SOON).events(), Ok(1));
     assert!(unwinds(|| selector.register(bad, WRITE, ()).is_ok()));
     assert_eq!((dropped.get(), rustix::io::read(&bad_peer, &mut [0])), (1, Ok(0)), "it is closed");
     assert!(unwinds(|| selector.modify(&stranger, READ)));
@@ -160,7 +160,7 @@ pub fn an_interest_that_panics<B: Kernel, M: Table>() {
     let fd = one.as_raw_fd();
     let mut selector = Selector::<B, Source<'_>, _, M>::new().unwrap();
     selector.register(one, WRITE, bomb()).unwrap();
-    assert_eq!(selector.select(SOON), Ok(1));
+    assert_eq!(selector.select(SOON).events(), Ok(1));
     assert!(unwinds(|| selector.register(two, Never, bomb()).is_ok()));
     assert_eq!(dropped.get(), 2, "the source and the data");
     assert!(unwinds(|| selector.modify(fd, Never)));
@@ -219,7 +219,7 @@ pub fn a_drop_that_uses_the_selector<B: Kernel, M: Table>() {
             let source = Entering { fd: pair().0.into(), selector: Rc::downgrade(&shared), then };
             shared.borrow_mut().register(source, WRITE, ()).unwrap();
         }
-        assert_eq!(shared.borrow_mut().select(SOON), Ok(10));
+        assert_eq!(shared.borrow_mut().select(SOON).events(), Ok(10));
         let fd = shared.borrow_mut().next_ready().unwrap().0.fd;
         let key = shared.borrow_mut().unregister(fd).unwrap();
         drop(key);
@@ -233,7 +233,7 @@ pub fn a_drop_that_uses_the_selector<B: Kernel, M: Table>() {
             all_work(&mut selector, left);
         } else {
             agree(&selector);
-            assert_eq!((selector.get_map().len(), selector.select(NOW)), (0, Ok(0)));
+            assert_eq!((selector.get_map().len(), selector.select(NOW).events()), (0, Ok(0)));
         }
     }
 }
