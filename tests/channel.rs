@@ -215,6 +215,13 @@ fn what_an_iterator_left_comes_first<B: Backend>(mut selector: Of<B>) {
     assert!(items.eq([3, 4]), "sent after the iterator was made");
     assert!(selector.select(LATE).unwrap().woken());
     assert!(inbox.try_iter().eq([5]));
+
+    (6..8).for_each(|item| sender.send(item).unwrap());
+    drop(sender);
+    assert_eq!(inbox.try_iter().next(), Some(6));
+    assert!(!inbox.is_closed(), "one is left");
+    assert_eq!(inbox.try_recv(), Ok(7));
+    assert!(inbox.is_closed());
 }
 
 fn sources_go_through_the_channel<B: Backend>(mut selector: Of<B>) {

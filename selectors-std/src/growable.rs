@@ -6,11 +6,13 @@ use rustc_hash::FxHashMap;
 use selectors_core::WakeCell;
 use selectors_core::storage::{Index, List, Storage};
 
-/// Keys in tables that grow, found by a hash map from descriptor to slot.
+/// A storage that grows, with a hash map from descriptors to slots.
 ///
-/// The map is used by `register`, `modify`, `unregister` and the look-ups; events find their key without it. Its
-/// hash is made for small integers: descriptors are numbers that the kernel gives out, nobody outside
-/// chooses them. Tables keep the room they have grown to, so a steady state allocates nothing.
+/// `register` and look-ups by descriptor use the map. Events, and look-ups by id, find their key without it. Its hash is made
+/// for small integers, which is safe because the kernel chooses the numbers of descriptors, and no peer does. Tables keep
+/// their memory, so nothing is allocated once they have grown.
+///
+/// # Examples
 ///
 /// ```
 /// use selectors_std::{Growable, Selector, backend::Poll};
@@ -29,9 +31,12 @@ unsafe impl Storage for Growable {
     type Wake = Arc<WakeCell>;
 }
 
-/// A `Vec` that says so when memory is short, where `Vec::push` would abort the program, and grows by an eighth, where
-/// that would double: there is one item per key, of which an eighth more is cheap to copy and half of it is not cheap to
-/// keep for nothing.
+/// A `Vec` that refuses an item if there is no memory.
+///
+/// `Vec::push` would abort the program. This one grows by an eighth, where `Vec` doubles, because a program with many
+/// keys copies an eighth cheaply and does not want to pay for twice the memory.
+///
+/// # Examples
 ///
 /// ```
 /// use selectors_std::{GrowableList, storage::List};
@@ -81,7 +86,9 @@ unsafe impl<T> List<T> for GrowableList<T> {
     }
 }
 
-/// From descriptor to slot, by a hash map.
+/// A hash map from descriptors to slots.
+///
+/// # Examples
 ///
 /// ```
 /// use selectors_std::{HashIndex, storage::Index};
