@@ -72,15 +72,15 @@ fn full_workers_leave_connections_in_the_queue() {
     rest[0].set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert_eq!((&rest[0]).read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     rest[0].set_read_timeout(rest[1].read_timeout().unwrap()).unwrap();
-    for (gone, mut next) in first.into_iter().zip(rest) {
-        drop(gone);
+    for (served, mut next) in first.into_iter().zip(rest) {
+        drop(served);
         let mut response = [0; 6];
         next.read_exact(&mut response).unwrap();
         assert_eq!(&response, b"queued");
     }
 }
 
-/// Sends until there is no room any more.
+/// Sends until nothing more is taken.
 fn fill(mut client: &TcpStream) -> usize {
     client.set_nonblocking(true).unwrap();
     let (block, mut sent, mut refusals) = (pattern(99_991), 0, 0);
