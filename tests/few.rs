@@ -56,7 +56,9 @@ fn one_is_told_what_is_asked() {
 #[test]
 fn one_refuses_what_cannot_be_asked() {
     let (ours, _theirs) = pair();
-    for events in [Events::empty(), Events::HANGUP, READ | Events::ERROR, Events::READ_HANGUP] {
+    for events in
+        [Events::empty(), Events::HANGUP, READ | Events::ERROR, Events::READ_HANGUP | Events::HANGUP]
+    {
         for fd in [ours.as_fd(), closed()] {
             assert_eq!(wait(fd, events, NOW), Err(Error::InvalidEvents { events }));
         }

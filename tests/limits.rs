@@ -1,14 +1,14 @@
-//! Waiting without a selector under a limit of descriptors. A process of its
-//! own, as the limit holds for all threads.
+//! Waiting under a limit of descriptors. A process of its own, as the limit
+//! holds for all threads.
 #![cfg(target_os = "linux")]
 
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use selectors_core::{Error, Events};
-use selectors_std::{select, wait};
+use selectors_std::{EpollSelector, PollSelector, select, wait};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -25,6 +25,10 @@ fn refused(fd: Option<i32>) -> Error {
 fn the_limit_counts_descriptors_and_not_entries() {
     let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
     let all: Vec<&UnixStream> = pairs.iter().flat_map(|(one, two)| [one, two]).collect();
+    let mut epoll = EpollSelector::new().unwrap();
+    epoll.register(all[0], Events::READ, ()).unwrap();
+    let mut poll = PollSelector::new().unwrap();
+    poll.register(all[0], Events::READ, ()).unwrap();
     limit(64);
     for lists in [[&[][..], &all, &[]], [&all, &all, &all]] {
         let (readable, writable, exceptional) = select(lists[0], lists[1], lists[2], NOW).unwrap();
@@ -49,4 +53,18 @@ fn the_limit_counts_descriptors_and_not_entries() {
     limit(0);
     assert_eq!(wait(all[0], Events::WRITE, NOW), Err(refused(Some(fd))));
     assert!(select::<UnixStream>(&[], &[], &[], NOW).unwrap().1.is_empty());
+
+    // epoll's limit is another. Only the call that would refine the timeout is
+    // refused, so the wait lasts longer.
+    for micros in [1, 900, 3_100] {
+        let (begun, timeout) = (Instant::now(), Duration::from_micros(micros));
+        assert_eq!(epoll.select(Some(timeout)), Ok(0));
+        assert!(begun.elapsed() >= timeout);
+    }
+    std::io::Write::write_all(&mut &pairs[0].1, b"!").unwrap();
+    assert_eq!(epoll.select(Some(Duration::from_micros(3_100))), Ok(1));
+    assert_eq!(poll.select(NOW), Err(refused(None)));
+    assert!(poll.next_ready().is_none());
+    limit(1);
+    assert_eq!(poll.select(NOW), Ok(1));
 }

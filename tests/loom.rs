@@ -1,5 +1,6 @@
-//! The waker's words, as they are in the crate, under a model checker: every order of the threads' steps, and every value
-//! that the memory model lets them read.
+//! The waker's words, as they are in the crate, under a model checker: every
+//! order of the threads' steps, and every value that the memory model lets them
+//! read.
 //!
 //! `RUSTFLAGS='--cfg loom' cargo test --test loom`
 #![cfg(loom)]
@@ -16,7 +17,8 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use state::{Attachment, Errand, State};
 
-/// A descriptor, and the wait for it: told once for each write as an edge, or until it is drained.
+/// A descriptor, and the wait for it: reported once for each write as an edge,
+/// or until it is drained.
 struct Descriptor {
     edge: bool,
     written: Mutex<bool>,
@@ -53,7 +55,8 @@ struct Shared {
     descriptors: [Descriptor; 2],
     /// Which of them the cell has.
     number: AtomicUsize,
-    /// What the threads did before they woke. Relaxed: the waker alone puts it in order.
+    /// What the threads did before they woke. Relaxed: the waker alone puts it
+    /// in order.
     posted: [AtomicUsize; 2],
     /// How many writes there were. Relaxed, too.
     writes: AtomicUsize,
@@ -73,8 +76,9 @@ impl Shared {
         *self.descriptors[number].written.lock().unwrap()
     }
 
-    /// As the cell does at the end of an attachment and at the beginning of the next one. When the first one's descriptor
-    /// could be closed, how many writes had been made to it.
+    /// As the cell does at the end of an attachment and at the beginning of the
+    /// next one. When the first one's descriptor could be closed, how many
+    /// writes had been made to it.
     fn attach_again(&self, attachment: Attachment) -> (Attachment, Option<usize>) {
         assert!(self.state.close(attachment));
         let closed = self.state.writes_are_over().then(|| self.writes.load(Ordering::Relaxed));
@@ -114,14 +118,16 @@ fn select(shared: &Shared, by: Attachment, ended_by_another_event: bool) -> bool
     shared.state.seen(by)
 }
 
-/// All orders of steps in which threads are interrupted at most three times: without a bound it takes hours.
+/// All orders of steps in which threads are interrupted at most three times:
+/// without a bound it takes hours.
 fn check(run: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(run);
 }
 
-/// Waits until all that was posted is seen: a wake that is lost, or one that does not publish, leaves it waiting.
+/// Waits until all that was posted is seen: a wake that is lost, or one that
+/// does not publish, leaves it waiting.
 fn all_is_seen(edge: bool, ended_by_another_event: bool) {
     check(move || {
         let (shared, attachment) = shared(edge);
@@ -167,8 +173,9 @@ fn level_after_another_event() {
     all_is_seen(false, true);
 }
 
-/// A selector ends, and another one takes the cell, while a thread wakes whichever has it. The next wake ends the wait of
-/// the second: nothing is left of the first which would make it think that another's write is under way.
+/// A selector ends, and another one takes the cell, while a thread wakes
+/// whichever has it. The next wake ends the wait of the second: nothing is left
+/// of the first which would make it think that another's write is under way.
 #[test]
 fn one_selector_after_the_other() {
     check(|| {
@@ -182,8 +189,9 @@ fn one_selector_after_the_other() {
     });
 }
 
-/// The waker of a selector that ends: it changes nothing for the next one, neither in the state nor by a write that is
-/// late, and no descriptor is closed that it still writes to.
+/// The waker of a selector that ends: it changes nothing for the next one,
+/// neither in the state nor by a write that is late, and no descriptor is
+/// closed that it still writes to.
 #[test]
 fn a_stale_waker_and_the_next_attachment() {
     check(|| {
@@ -205,7 +213,8 @@ fn a_stale_waker_and_the_next_attachment() {
     });
 }
 
-/// Two threads wake the second selector, one by its waker and one by that of the first: neither keeps the other from it.
+/// Two threads wake the second selector, one by its waker and one by that of
+/// the first: neither keeps the other from it.
 #[test]
 fn a_stale_waker_swallows_no_wake() {
     check(|| {
@@ -226,8 +235,8 @@ fn a_stale_waker_swallows_no_wake() {
     });
 }
 
-/// Of wakes that no wait sees in between, one writes; and what each thread did before is published, also by those which
-/// do not write.
+/// Of wakes that no wait sees in between, one writes; and what each thread did
+/// before is published, also by those which do not write.
 #[test]
 fn a_burst_is_one_write() {
     check(|| {
@@ -247,8 +256,8 @@ fn a_burst_is_one_write() {
     });
 }
 
-/// A wake whose write is refused leaves no mark: not on its own attachment, where the next wake writes, and not on the next
-/// one, whose wake it is not.
+/// A wake whose write is refused leaves no mark: not on its own attachment,
+/// where the next wake writes, and not on the next one, whose wake it is not.
 #[test]
 fn a_refused_write() {
     check(|| {

@@ -17,7 +17,7 @@ use selectors_core::{Error, Events, Kind, Selector, WakeCell};
 use selectors_std::{GrowableList, HashIndex};
 
 mod common;
-use common::support::{NOW, SOON, pair, ready};
+use common::support::{Found, NOW, SOON, pair, ready};
 
 thread_local! {
     /// How many more items this thread's lists accept, if that is limited.
@@ -91,7 +91,7 @@ fn all_work<B: Backend>(selector: &mut Sel<'_, B>, pairs: &[(UnixStream, UnixStr
             keys.iter().filter(|fd| **fd == one.as_raw_fd()).map(|fd| (*fd, Events::READ)).collect();
         assert_eq!(ready(selector, NOW), expected);
         read(one, &mut [0; 8]).unwrap();
-        assert_eq!(selector.select(NOW), Ok(0));
+        assert_eq!(selector.select(NOW).events(), Ok(0));
     }
 }
 
@@ -102,7 +102,7 @@ fn refused_at_each_push<B: Backend>() -> (usize, usize) {
     let mut selector = Sel::<B>::new().unwrap();
     for (number, (one, _)) in pairs.iter().enumerate() {
         for left in 0.. {
-            let registered = limited(left, || selector.register(one, Events::READ, number).map(|_| ()));
+            let registered = limited(left, || selector.try_register(one, Events::READ, number).map(|_| ()));
             let Err(refused) = registered else { break };
             registrations += 1;
             assert!(matches!(refused.error, Error::Full { .. }), "{}", refused.error);

@@ -11,7 +11,7 @@ use std::thread;
 use selectors_core::{Error, Events, Kind, Mode};
 use selectors_std::AnySelector;
 
-use common::support::{NOW, SOON, pair};
+use common::support::{Found, NOW, SOON, pair};
 
 enum Source {
     Listener(TcpListener),
@@ -29,7 +29,7 @@ impl AsFd for Source {
 
 /// The kinds that this platform has, the best first.
 fn available() -> impl Iterator<Item = Kind> {
-    Kind::ALL.into_iter().filter(|kind| kind.is_available())
+    Kind::ALL.iter().copied().filter(|kind| kind.is_available())
 }
 
 /// An echo server on this selector answers three clients, until all have gone; and a waker wakes it.
@@ -56,11 +56,11 @@ fn echo(mut selector: AnySelector<Source>) {
     let clients: Vec<_> = clients.collect();
     let (mut gone, mut buffer) = (0, [0; 300]);
     while gone < CLIENTS {
-        assert_ne!(selector.select(SOON).unwrap(), 0);
+        assert!(!selector.select(SOON).unwrap().timed_out());
         while let Some((key, events)) = selector.next_ready() {
             assert!(events.contains(Events::READ));
             let fd = key.fd;
-            match key.fileobj {
+            match &key.fileobj {
                 Source::Listener(listener) => {
                     let (peer, _) = listener.accept().unwrap();
                     selector.register(Source::Peer(peer), Events::READ, ()).unwrap();
@@ -137,7 +137,7 @@ fn what_each_says_it_supports() {
                 Ok(key) => assert_eq!((key.interest(), supported), (interest, true), "{kind}"),
                 Err(refused) => {
                     let (events, mode) = (interest.events, interest.mode);
-                    assert_eq!(refused.error, Error::Unsupported { backend: kind.name(), events, mode });
+                    assert_eq!(refused, Error::Unsupported { backend: kind.name(), events, mode });
                     assert!(refused.to_string().contains(kind.name()));
                     assert!(!supported, "{kind}");
                     continue;
@@ -147,16 +147,28 @@ fn what_each_says_it_supports() {
         }
         selector.register(&ours, Events::READ, ()).unwrap();
         drop(theirs);
-        assert_eq!(selector.select(SOON), Ok(1));
+        assert_eq!(selector.select(SOON).events(), Ok(1));
         let (_, events) = selector.next_ready().unwrap();
         assert_eq!(events.contains(Events::HANGUP), kind.tells_hangup() && kind != Kind::Kqueue, "{kind}");
         assert_eq!(events.contains(Events::READ_HANGUP), kind.tells_hangup(), "{kind}");
     }
     // In the order epoll, kqueue, poll, select.
-    assert_eq!(Kind::ALL.map(Kind::supports_edge), [true, true, false, false]);
-    assert_eq!(Kind::ALL.map(Kind::supports_priority), [true, false, true, true]);
-    assert_eq!(Kind::ALL.map(Kind::tells_hangup), [true, true, true, false]);
-    assert_eq!(Kind::ALL.map(Kind::tells_error), [true, false, true, false]);
+    assert_eq!(
+        Kind::ALL.iter().copied().map(Kind::supports_edge).collect::<Vec<_>>(),
+        [true, true, false, false]
+    );
+    assert_eq!(
+        Kind::ALL.iter().copied().map(Kind::supports_priority).collect::<Vec<_>>(),
+        [true, false, true, true]
+    );
+    assert_eq!(
+        Kind::ALL.iter().copied().map(Kind::tells_hangup).collect::<Vec<_>>(),
+        [true, true, true, false]
+    );
+    assert_eq!(
+        Kind::ALL.iter().copied().map(Kind::tells_error).collect::<Vec<_>>(),
+        [true, false, true, false]
+    );
 }
 
 #[test]
@@ -166,9 +178,9 @@ fn a_wake_ends_one_wait() {
         let wakers = [selector.waker().unwrap(), selector.waker().unwrap()];
         for waker in wakers.iter().cycle().take(4) {
             waker.wake().unwrap();
-            assert_eq!(selector.select(SOON), Ok(1), "{kind}");
+            assert_eq!(selector.select(SOON).woken_and(), Ok(0), "{kind}");
             assert!(selector.next_ready().is_none());
-            assert_eq!(selector.select(NOW), Ok(0), "{kind}");
+            assert_eq!(selector.select(NOW).events(), Ok(0), "{kind}");
         }
     }
 }
@@ -180,9 +192,9 @@ fn a_one_shot_is_armed_by_modify() {
         let mut selector = AnySelector::of_kind(kind).unwrap();
         selector.register(&ours, Events::WRITE.one_shot(), ()).unwrap();
         for _ in 0..3 {
-            assert_eq!(selector.select(SOON), Ok(1), "{kind}");
+            assert_eq!(selector.select(SOON).events(), Ok(1), "{kind}");
             assert_eq!(selector.next_ready().map(|(_, events)| events), Some(Events::WRITE), "{kind}");
-            assert_eq!(selector.select(NOW), Ok(0), "{kind}");
+            assert_eq!(selector.select(NOW).events(), Ok(0), "{kind}");
             selector.modify(&ours, Events::WRITE.one_shot()).unwrap();
         }
     }
@@ -194,7 +206,7 @@ fn the_best_that_there_is() {
     let mut selector = AnySelector::<std::fs::File>::new().unwrap();
     let best = available().next().unwrap();
     assert_eq!(selector.kind(), best);
-    assert_eq!(selector.select(NOW), Ok(0));
+    assert_eq!(selector.select(NOW).events(), Ok(0));
     let fixed = selectors_core::AnySelector::<std::fs::File, (), 4>::new().unwrap();
     assert_eq!(fixed.kind(), best);
 }
@@ -208,7 +220,10 @@ mod forbidden {
     use std::env::consts::ARCH;
     use std::thread;
 
-    use libc::{EMFILE, ENOMEM, ENOSYS, EPERM, SYS_epoll_create1, SYS_ppoll, SYS_pselect6, c_long};
+    use libc::{
+        EMFILE, ENOMEM, ENOSYS, EPERM, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_ppoll,
+        SYS_pselect6, c_long,
+    };
     use rustix::fd::OwnedFd;
     use rustix::io::Errno;
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
@@ -280,6 +295,25 @@ mod forbidden {
         }
     }
 
+    /// The kernel opens an epoll instance, and permits or knows nothing that is done with it.
+    #[test]
+    fn with_an_epoll_that_can_only_be_opened_it_is_poll() {
+        let used: [&[c_long]; 3] = [&[SYS_epoll_ctl], &[SYS_epoll_pwait], &[SYS_epoll_ctl, SYS_epoll_pwait]];
+        for (errno, calls) in REFUSALS.into_iter().flat_map(|errno| used.map(|calls| (errno, calls))) {
+            let Some(kind) = without(errno, calls, new) else { return };
+            assert_eq!(kind, Ok(Kind::Poll), "{calls:?}");
+            // The named one is opened.
+            let named = || {
+                let epoll = AnySelector::<Source>::of_kind(Kind::Epoll).unwrap().kind();
+                (epoll, selectors_std::EpollSelector::<Source>::new().is_ok())
+            };
+            assert_eq!(without(errno, calls, named), Some((Kind::Epoll, true)));
+        }
+        for calls in [&[SYS_epoll_ctl, SYS_ppoll], &[SYS_epoll_pwait, SYS_ppoll]] {
+            assert_eq!(without(ENOSYS, calls, new), Some(Ok(Kind::Select)), "{calls:?}");
+        }
+    }
+
     #[test]
     fn without_poll_either_it_is_select() {
         for errno in REFUSALS {
@@ -315,7 +349,7 @@ mod forbidden {
         let open = || CELL.open().err();
         let Some(answer) = without(EMFILE, &[SYS_epoll_create1], open) else { return };
         assert_eq!(answer, Some(refused("epoll_create1", EMFILE)));
-        assert_eq!(CELL.open().unwrap().select(NOW), Ok(0));
+        assert_eq!(CELL.open().unwrap().select(NOW).map(|result| result.timed_out()), Ok(true));
     }
 
     #[test]

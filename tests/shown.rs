@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use selectors_core::backend::{Any, Backend, Poll, Token};
 use selectors_core::storage::Fixed;
 use selectors_core::{
-    DefaultSelector, Error, Events, Mode, PollSelector, SelectorCell, WakeCell, if_epoll, if_kqueue,
-    if_no_queue, if_select,
+    DefaultSelector, Error, Events, FileKind, Mode, PollSelector, SelectorCell, WakeCell, if_epoll,
+    if_kqueue, if_no_queue, if_select,
 };
 
 use common::support::{NOW, pair};
@@ -23,19 +23,18 @@ const READ: Events = Events::READ;
 fn errors_say_what_and_what_to_do() {
     let events = READ | Events::ERROR;
     use std::io::ErrorKind::{
-        AlreadyExists, BrokenPipe, InvalidInput, NotFound, OutOfMemory, ResourceBusy, StaleNetworkFileHandle,
-        Unsupported,
+        AlreadyExists, BrokenPipe, InvalidInput, NotFound, OutOfMemory, ResourceBusy, Unsupported,
     };
     let shown = [
         (
             Error::InvalidEvents { events: Events::empty() },
             InvalidInput,
-            "no events asked for: ask for READ, WRITE or PRIORITY, or unregister",
+            "no events to watch for; request READ, WRITE, PRIORITY or READ_HANGUP, or pause the key",
         ),
         (
             Error::InvalidEvents { events },
             InvalidInput,
-            "only READ, WRITE and PRIORITY can be asked for, not READ | ERROR",
+            "only READ, WRITE, PRIORITY and READ_HANGUP can be requested, not READ | ERROR",
         ),
         (Error::InvalidFd { fd: -1 }, InvalidInput, "-1 is no file descriptor"),
         (
@@ -43,7 +42,7 @@ fn errors_say_what_and_what_to_do() {
             AlreadyExists,
             "descriptor 7 is registered already: modify or unregister it",
         ),
-        (Error::NotRegistered { fd: 7 }, NotFound, "descriptor 7 is not registered"),
+        (Error::NotRegistered { key: 7.into() }, NotFound, "descriptor 7 is not registered"),
         (Error::Full { capacity: 4 }, OutOfMemory, "the key table is full: it holds 4, a waker included"),
         (
             Error::FdOutOfRange { fd: 1024, limit: 1024 },
@@ -53,17 +52,12 @@ fn errors_say_what_and_what_to_do() {
         (
             Error::Unsupported { backend: "poll", events: READ, mode: Mode::Edge },
             Unsupported,
-            "poll can't tell READ in mode Edge",
+            "poll does not support READ when edge-triggered",
         ),
         (Error::UnknownBackend, NotFound, "no such selector backend on this platform"),
         (Error::WakerInUse, ResourceBusy, "the waker belongs to another selector"),
-        (Error::WakerClosed, BrokenPipe, "the selector of this waker is gone"),
+        (Error::WakerClosed, BrokenPipe, "the selector of this waker was dropped"),
         (Error::CellInUse, ResourceBusy, "the cell holds a selector already"),
-        (
-            Error::Replaced { fd: 3 },
-            StaleNetworkFileHandle,
-            "selector 3 replaced its kernel object: register it anew where it is nested",
-        ),
     ];
     for (error, kind, message) in shown {
         assert_eq!((error.to_string().as_str(), error.errno()), (message, None));
@@ -74,26 +68,79 @@ fn errors_say_what_and_what_to_do() {
 
 #[test]
 fn refusals_of_the_kernel_come_with_advice() {
+    let kinds = "a regular file, a directory or a device that can't be polled, or a sandbox forbids the call";
     let shown = [
-        ("fcntl", Errno::BADF, " (the descriptor is closed)"),
-        ("epoll_ctl", Errno::PERM, " (a regular file is always ready: just read it)"),
-        ("poll", Errno::PERM, ""),
-        ("epoll_ctl", Errno::LOOP, " (selectors are nested too deep, or in a circle)"),
-        ("epoll_create1", Errno::MFILE, " (too many open descriptors: see RLIMIT_NOFILE)"),
-        ("epoll_ctl", Errno::NOSPC, " (see /proc/sys/fs/epoll/max_user_watches)"),
-        ("epoll_ctl", Errno::NOENT, " (another file has taken this number: unregister it)"),
-        ("open", Errno::NOENT, ""),
-        ("poll", Errno::INVAL, " (more descriptors than RLIMIT_NOFILE?)"),
-        ("epoll_ctl", Errno::INVAL, ""),
-        ("epoll_ctl", Errno::NOMEM, ""),
+        ("fcntl", Errno::BADF, None, "the descriptor is closed"),
+        (
+            "poll",
+            Errno::BADF,
+            Some(FileKind::Regular),
+            "the descriptor is open but can't be polled, as one opened with O_PATH",
+        ),
+        ("epoll_ctl", Errno::PERM, None, kinds),
+        ("epoll_ctl", Errno::PERM, Some(FileKind::Regular), "a regular file is always ready: just read it"),
+        ("epoll_ctl", Errno::PERM, Some(FileKind::Directory), "a directory can't be polled"),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            Some(FileKind::Device),
+            "this device can't be polled: just read it, or use poll",
+        ),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            Some(FileKind::Other),
+            "a sandbox forbids the call, or the file can't be polled",
+        ),
+        ("poll", Errno::PERM, None, ""),
+        ("epoll_ctl", Errno::LOOP, None, "selectors are nested too deep, or in a circle"),
+        ("epoll_create1", Errno::MFILE, None, "too many open descriptors: see RLIMIT_NOFILE"),
+        ("epoll_ctl", Errno::NOSPC, None, "see /proc/sys/fs/epoll/max_user_watches"),
+        ("epoll_ctl", Errno::NOENT, None, "another file has taken this number: unregister it"),
+        ("open", Errno::NOENT, None, ""),
+        ("poll", Errno::INVAL, None, "more descriptors than RLIMIT_NOFILE?"),
+        ("epoll_ctl", Errno::INVAL, None, ""),
+        ("epoll_ctl", Errno::NOMEM, None, ""),
     ];
-    for (call, errno, advice) in shown {
-        let with = Error::Os { call, fd: Some(7), errno, file: None };
+    for (call, errno, file, advice) in shown {
+        let advice = if advice.is_empty() { String::new() } else { format!(" ({advice})") };
+        let with = Error::Os { call, fd: Some(7), errno, file };
         assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
-        let without = Error::Os { call, fd: None, errno, file: None };
+        let without = Error::Os { call, fd: None, errno, file };
         assert_eq!(without.to_string(), format!("{call}: {errno}{advice}"));
         assert_eq!((without.errno(), std::io::Error::from(without).kind()), (Some(errno), errno.kind()));
     }
+}
+
+/// The kind of the file makes the advice precise.
+#[test]
+fn the_kind_of_the_file_is_in_the_advice() {
+    let shown = [
+        (Errno::PERM, FileKind::Regular, "a regular file is always ready: just read it"),
+        (Errno::PERM, FileKind::Directory, "a directory can't be polled"),
+        (Errno::PERM, FileKind::Device, "this device can't be polled: just read it, or use poll"),
+        (Errno::PERM, FileKind::Other, "a sandbox forbids the call, or the file can't be polled"),
+        (
+            Errno::BADF,
+            FileKind::Other,
+            "the descriptor is open but can't be polled, as one opened with O_PATH",
+        ),
+    ];
+    for (errno, kind, advice) in shown {
+        let error = Error::Os { call: "epoll_ctl", fd: Some(7), errno, file: Some(kind) };
+        assert_eq!(error.to_string(), format!("epoll_ctl of descriptor 7: {errno} ({advice})"));
+    }
+}
+
+#[test]
+fn a_key_that_is_gone_is_said_without_its_number() {
+    let (ours, _theirs) = pair();
+    let mut selector = PollSelector::<_, _, 4>::new().unwrap();
+    let id = selector.register(ours, READ, ()).unwrap().id();
+    drop(selector.unregister(id).unwrap());
+    let missing = selector.unregister(id).unwrap_err();
+    assert_eq!(missing, Error::NotRegistered { key: id.into() });
+    assert_eq!(missing.to_string(), "the key is not registered any more");
 }
 
 #[test]
@@ -101,19 +148,21 @@ fn keys_and_tables() {
     let (ours, _theirs) = pair();
     let fd = ours.as_raw_fd();
     let mut selector = PollSelector::<_, _, 4>::new().unwrap();
-    let refused = selector.register(ours.as_fd(), Events::empty(), "data").unwrap_err();
+    let refused = selector.try_register(ours.as_fd(), Events::empty(), "data").unwrap_err();
     assert_eq!(format!("{refused:?}"), "RegisterError { error: InvalidEvents { events: Events(0x0) }, .. }");
     assert_eq!(std::io::Error::from(refused).kind(), std::io::ErrorKind::InvalidInput);
     selector.register(ours.as_fd(), Events::WRITE, "data").unwrap();
-    let key = "events: Events(WRITE), mode: Level, data: \"data\" }";
+    let id = selector.get_key(fd).unwrap().id();
+    let key = format!("events: Events(WRITE), mode: Level, paused: false, id: {id:?}, data: \"data\" }}");
     let fileobj = format!("{{ fileobj: {:?}, fd: {fd}, {key}", ours.as_fd());
     assert_eq!(format!("{:?}", selector.get_key(fd).unwrap()), format!("SelectorKey {fileobj}"));
     selector.select(NOW).unwrap();
-    assert_eq!(format!("{:?}", selector.next_ready().unwrap().0), format!("KeyMut {fileobj}"));
+    assert_eq!(format!("{:?}", selector.next_ready().unwrap().0), format!("KeyMut(SelectorKey {fileobj})"));
     let keys = format!("{{{fd}: Interest {{ events: Events(WRITE), mode: Level }}}}");
     assert_eq!(format!("{:?}", selector.get_map()), keys);
     assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
-    let stats = "Stats { waits: 1, stale: 0, events: 1, rebuilds: 0 }";
+    let stats = "Stats { waits: 1, interrupted: 0, wakes: 0, events: 1, stale: 0, rebuilds: 0, \
+                 failed_rebuilds: 0 }";
     assert_eq!(
         format!("{selector:?}"),
         format!("Selector {{ kind: Poll, keys: {keys}, waker: false, stats: {stats} }}")

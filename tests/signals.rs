@@ -87,22 +87,19 @@ where
             waker.wake().unwrap();
         });
         while !over.load(Ordering::SeqCst) {
-            let count = selector.select(timeout).expect("a signal is no error");
-            let mut told = 0;
-            while let Some((key, ready)) = selector.next_ready() {
+            let result = selector.select(timeout).expect("a signal is no error");
+            while let Some((mut key, ready)) = selector.next_ready() {
                 assert_eq!(ready, Events::READ);
-                told += 1;
-                let (fd, mut stream) = (key.fd, key.fileobj);
                 let mut byte = [0];
-                while let Ok(1) = stream.read(&mut byte) {
-                    stream.write_all(&byte).unwrap();
+                while let Ok(1) = key.read(&mut byte) {
+                    key.write_all(&byte).unwrap();
                     events.fetch_add(1, Ordering::SeqCst);
                 }
                 if mode == Mode::OneShot {
-                    selector.modify(fd, Events::READ.one_shot()).unwrap();
+                    key.modify(Events::READ.one_shot()).unwrap();
                 }
             }
-            if count > told {
+            if result.woken() {
                 wakes.fetch_add(1, Ordering::SeqCst);
             }
         }

@@ -2,12 +2,13 @@
 #![cfg(target_os = "linux")]
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use selectors_core::backend::{Backend, Epoll, Poll, Select};
-use selectors_core::{Error, Selector};
+use selectors_core::{Error, Selector, WakeCell};
 use selectors_std::Growable;
 
 /// Long enough that a test which needs it has failed.
@@ -43,8 +44,7 @@ fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
         }
         for round in 1..=rounds {
             while posted.iter().any(|mail| mail.load(Ordering::Relaxed) < round) {
-                let count = selector.select(SOON).unwrap();
-                assert_eq!(count, 1, "a wake is lost");
+                assert!(selector.select(SOON).unwrap().woken(), "a wake is lost");
             }
             taken.store(round, Ordering::Release);
         }
@@ -61,12 +61,41 @@ fn selectors_end_while_they_are_woken<B: Backend>(rounds: u64) {
             let until_closed = || while waker.wake() != Err(Error::WakerClosed) {};
             let threads = (0..2).map(|_| scope.spawn(until_closed)).collect();
             for _ in 0..3 {
-                assert_eq!(selector.select(SOON), Ok(1));
+                assert!(selector.select(SOON).unwrap().woken());
             }
             drop(selector);
             join(threads);
         });
         assert_eq!(waker.wake(), Err(Error::WakerClosed));
+    }
+}
+
+/// A cell goes from selector to selector, while one thread wakes the earlier
+/// one and another thread the one that there is.
+fn a_cell_changes_hands<B: Backend>(rounds: u64) {
+    let cell = Arc::new(WakeCell::new());
+    let mut earlier = None;
+    for round in 1..=rounds {
+        let mut selector = Selector::<B, OwnedFd, (), Growable>::new().unwrap();
+        let waker = selector.waker_in(cell.clone()).unwrap();
+        let (posted, stale) = (AtomicU64::new(0), earlier.replace(waker.clone()));
+        thread::scope(|scope| {
+            let wakes = scope.spawn(|| {
+                // Relaxed: that the selecting thread sees this is the waker's promise.
+                posted.store(round, Ordering::Relaxed);
+                waker.wake().unwrap();
+                while waker.wake() != Err(Error::WakerClosed) {}
+            });
+            let wakes_the_earlier_one = scope.spawn(|| {
+                for _ in 0..100 {
+                    assert!(stale.iter().all(|stale| stale.wake() == Err(Error::WakerClosed)));
+                }
+            });
+            assert!(selector.select(SOON).unwrap().woken(), "a wake is lost");
+            assert_eq!(posted.load(Ordering::Relaxed), round);
+            drop(selector);
+            join(vec![wakes, wakes_the_earlier_one]);
+        });
     }
 }
 
@@ -82,4 +111,11 @@ fn ends() {
     selectors_end_while_they_are_woken::<Epoll>(20);
     selectors_end_while_they_are_woken::<Poll<Growable>>(20);
     selectors_end_while_they_are_woken::<Select<Growable>>(20);
+}
+
+#[test]
+fn hands() {
+    a_cell_changes_hands::<Epoll>(100);
+    a_cell_changes_hands::<Poll<Growable>>(100);
+    a_cell_changes_hands::<Select<Growable>>(100);
 }

@@ -91,7 +91,7 @@ fn storm<B: Backend, M: Table>(traffic: bool) -> Stats {
             line.seen.store(line.announced.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         while let Some((key, _events)) = selector.next_ready() {
-            bytes += recv(key.fileobj, &mut buffer, RecvFlags::empty()).unwrap().1;
+            bytes += recv(&key.fileobj, &mut buffer, RecvFlags::empty()).unwrap().1;
         }
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -101,7 +101,7 @@ fn storm<B: Backend, M: Table>(traffic: bool) -> Stats {
         while bytes < THREADS * (WAKES as usize / 64) {
             selector.select(Some(Duration::from_secs(20))).unwrap();
             let (key, _events) = selector.next_ready().expect("a byte was lost");
-            bytes += recv(key.fileobj, &mut buffer, RecvFlags::empty()).unwrap().1;
+            bytes += recv(&key.fileobj, &mut buffer, RecvFlags::empty()).unwrap().1;
         }
     }
     selector.stats()

@@ -10,9 +10,11 @@ use crate::storage::Storage;
 
 /// Memory for one selector, in a `static`.
 ///
-/// Its keys are then neither on the stack nor moved when the selector is made, and the linker counts them: a
-/// program that does not fit into its memory is found out when it is built. Takes nothing in the executable file (it is
-/// in `.bss`), the size of the selector and up to eight bytes more in memory.
+/// The keys are then not on the stack, and are not moved when the selector is opened. The linker counts them, so a program
+/// that does not fit into its memory fails when it is built. The cell is in `.bss` and takes no room in the executable
+/// file. In memory it takes the size of the selector and up to eight bytes more.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -37,7 +39,7 @@ pub struct SelectorCell<T> {
 unsafe impl<T: Send> Sync for SelectorCell<T> {}
 
 impl<T> SelectorCell<T> {
-    /// Memory in which no selector is yet.
+    /// Creates a cell without a selector.
     #[must_use]
     pub const fn new() -> Self {
         Self { taken: AtomicBool::new(false), memory: UnsafeCell::new(MaybeUninit::uninit()) }
@@ -45,12 +47,12 @@ impl<T> SelectorCell<T> {
 }
 
 impl<B: Backend, S, D, M: Storage> SelectorCell<Selector<B, S, D, M>> {
-    /// Opens the selector, for the rest of the program: [`Selector::new`] in this memory.
+    /// Opens the selector in this memory, for the rest of the program.
     ///
     /// # Errors
     ///
-    /// - [`Error::CellInUse`]: it was opened before.
-    /// - [`Error::Os`]: see [`Selector::new`]. May be tried again.
+    /// - Returns [`Error::CellInUse`] if it was opened before.
+    /// - Returns [`Error::Os`] as [`Selector::new`] does. You may try again.
     #[allow(unsafe_code)]
     #[allow(clippy::mut_from_ref, reason = "each cell gives it out once: the flag sees to that")]
     pub fn open(&'static self) -> Result<&'static mut Selector<B, S, D, M>, Error> {
@@ -92,7 +94,7 @@ mod tests {
     fn a_cell_holds_one_selector() {
         static CELL: SelectorCell<PollSelector<rustix::fd::OwnedFd, (), 4>> = SelectorCell::new();
         let selector = CELL.open().unwrap();
-        assert_eq!(selector.select(Some(core::time::Duration::ZERO)), Ok(0));
+        assert!(selector.select(Some(core::time::Duration::ZERO)).unwrap().timed_out());
         assert_eq!(CELL.open().unwrap_err(), Error::CellInUse);
     }
 }

@@ -10,7 +10,7 @@ use rustix::io::{self, Errno};
 use crate::backend::{Backend, Kind, Rebuilt, check_support};
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
-use crate::key::{SelectorKey, State};
+use crate::key::{Lookup, SelectorKey, State};
 use crate::select_result::SelectResult;
 use crate::stats::Stats;
 use crate::storage::Index;
@@ -142,41 +142,52 @@ impl<B: Backend> Engine<B> {
         Ok(token)
     }
 
-    /// Changes the interest of a key that has a number, after `check`.
+    /// Changes the interest of a key, after `check`.
+    // Where speed counts it is inlined, so that the interest and the way to the slot, which the caller often knows, cost
+    // nothing, and no `ret` more follows the system call: see `Selector::select`.
+    #[inline]
     #[allow(unsafe_code)]
-    pub(crate) fn modify<S, D>(
+    pub(crate) fn modify<S, D, I: Index>(
         &mut self,
-        slot: &mut Slot<S, D>,
+        keys: Keys<'_, S, D, I>,
         number: u32,
         interest: Interest,
     ) -> Result<(), Error> {
-        if let Some(old) = slot.watched(number) {
-            // An edge is armed again, so that what is still ready is reported again.
-            let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
-            if unchanged && self.backend.is_watched(&old) {
-                return Ok(());
-            }
+        let Some(slot) = keys.slots.get_mut(number as usize) else { return Ok(()) };
+        let Some(old) = slot.watched(number) else { return self.watch(keys, number, interest) };
+        // An edge is armed again, so that what is still ready is reported again.
+        let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
+        if !(unchanged && self.backend.is_watched(&old)) {
             // SAFETY: `old` is that of a key in the table.
             unsafe { self.backend.modify(&old, interest)? };
-        } else {
-            self.add(slot, number, interest)?;
+            slot.arm(interest);
         }
-        slot.arm(interest);
         Ok(())
     }
 
     /// Adds a key to the kernel's set that is in the table already.
+    #[cold]
     #[allow(unsafe_code)]
-    fn add<S, D>(&mut self, slot: &Slot<S, D>, number: u32, interest: Interest) -> Result<(), Error> {
-        match &slot.key {
-            // SAFETY: as for `register`.
-            Some(key) => unsafe { self.backend.add(key.borrow(), slot.token(number), interest) },
-            None => Ok(()),
+    pub(crate) fn watch<S, D, I: Index>(
+        &mut self,
+        mut keys: Keys<'_, S, D, I>,
+        number: u32,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        keys.find_lost_number(number)?;
+        if let Some(slot) = keys.slots.get_mut(number as usize) {
+            if let Some(key) = &slot.key {
+                // SAFETY: as for `register`.
+                unsafe { self.backend.add(key.borrow(), slot.token(number), interest)? };
+            }
+            slot.arm(interest);
         }
+        Ok(())
     }
 
     /// Takes a key out of the kernel's set.
-    pub(crate) fn pause<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) {
+    pub(crate) fn pause<S, D, I>(&mut self, keys: Keys<'_, S, D, I>, number: u32) {
+        let Some(slot) = keys.slots.get_mut(number as usize) else { return };
         if let Some(old) = slot.watched(number) {
             let state = if old.armed { State::Paused } else { State::PausedDisarmed };
             self.backend.remove(&old);
@@ -186,16 +197,26 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Watches a paused key again that has a number.
-    pub(crate) fn resume<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) -> Result<(), Error> {
-        let Some(key) = &mut slot.key else { return Ok(()) };
+    /// Watches a paused key again.
+    pub(crate) fn resume<S, D, I: Index>(
+        &mut self,
+        mut keys: Keys<'_, S, D, I>,
+        number: u32,
+    ) -> Result<(), Error> {
+        let Some(key) = keys.slots.get(number as usize).and_then(|slot| slot.key.as_ref()) else {
+            return Ok(());
+        };
         match key.state {
             State::Watched | State::Disarmed => {}
-            State::PausedDisarmed => key.state = State::Disarmed,
             State::Paused => {
                 let interest = key.interest();
-                self.add(slot, number, interest)?;
-                slot.arm(interest);
+                self.watch(keys, number, interest)?;
+            }
+            State::PausedDisarmed => {
+                keys.find_lost_number(number)?;
+                if let Some(key) = keys.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
+                    key.state = State::Disarmed;
+                }
             }
         }
         Ok(())
@@ -204,7 +225,7 @@ impl<B: Backend> Engine<B> {
     /// Ends a registration, and returns its key.
     pub(crate) fn unregister<S, D, I: Index>(
         &mut self,
-        keys: &mut Keys<'_, S, D, I>,
+        mut keys: Keys<'_, S, D, I>,
         number: u32,
     ) -> Option<SelectorKey<S, D>> {
         if let Some(old) = keys.slots.get(number as usize).and_then(|slot| slot.watched(number)) {
@@ -346,34 +367,77 @@ impl<B: Backend> Engine<B> {
     ///
     /// The slot that it returns exists and has a key.
     #[inline]
-    pub(crate) fn next_ready<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(u32, Events)> {
-        // `peek` could do all of this, but its loop would make every event pay for those that are dropped.
+    pub(crate) fn next_ready<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(usize, Events)> {
+        // `peek` could do all of this, but its loop would make every event pay for those that are dropped, and for
+        // one-shots.
         let (token, events) = self.backend.peek()?;
-        if let Some(slot) = slots.get_mut(token.slot as usize).filter(|slot| slot.is(token)) {
+        let place = token.slot as usize;
+        if let Some(slot) = slots.get(place).filter(|slot| slot.is(token) && slot.stays_armed()) {
             let reported = events.reported(slot.mask());
             if !reported.is_empty() {
-                self.deliver(slot, token.slot);
-                return Some((token.slot, reported));
+                self.backend.advance();
+                return Some((place, reported));
             }
         }
-        self.next_behind_stale(slots)
+        self.next_by_peek(slots)
     }
 
     #[cold]
-    fn next_behind_stale<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(u32, Events)> {
+    fn next_by_peek<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(usize, Events)> {
         let (number, reported) = self.peek(slots)?;
-        self.deliver(slots.get_mut(number as usize)?, number);
-        Some((number, reported))
-    }
-
-    #[inline]
-    fn deliver<S, D>(&mut self, slot: &mut Slot<S, D>, number: u32) {
+        let slot = slots.get_mut(number as usize)?;
         self.backend.advance();
-        if slot.key.as_ref().is_some_and(|key| key.mode == Mode::OneShot) {
+        if !slot.stays_armed() {
             if let Some(fired) = slot.watched(number) {
                 self.backend.disarm(&fired);
             }
             slot.disarm();
         }
+        Some((number as usize, reported))
+    }
+}
+
+/// The same with a key that is to be looked up. Here and not in `Selector`, whose code is compiled for each capacity.
+impl<B: Backend> Engine<B> {
+    /// Checks the interest before the key is looked up.
+    #[inline]
+    pub(crate) fn modify_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.check(interest)?;
+        let number = keys.number_of(key)?;
+        self.modify(keys, number, interest)
+    }
+
+    pub(crate) fn pause_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<(), Error> {
+        let number = keys.number_of(key)?;
+        self.pause(keys, number);
+        Ok(())
+    }
+
+    pub(crate) fn resume_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<(), Error> {
+        let number = keys.number_of(key)?;
+        self.resume(keys, number)
+    }
+
+    #[inline]
+    pub(crate) fn unregister_key<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+    ) -> Result<SelectorKey<S, D>, Error> {
+        let number = keys.number_of(key)?;
+        self.unregister(keys, number).ok_or(Error::NotRegistered { key })
     }
 }

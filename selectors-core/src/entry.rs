@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::events::Interest;
 use crate::key::SelectorKey;
 use crate::storage::Storage;
-use crate::table::{Keys, Slot};
+use crate::table::Keys;
 
 /// The parts of a selector's type.
 ///
@@ -48,7 +48,6 @@ pub(crate) mod sealed {
 
 type Source<Sel> = <Sel as SelectorType>::Source;
 type Data<Sel> = <Sel as SelectorType>::Data;
-type KeySlot<Sel> = Slot<Source<Sel>, Data<Sel>>;
 type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 
 /// A key of a selector that can act: read, write, modify, pause, unregister.
@@ -98,7 +97,7 @@ pub struct KeyMut<'a, Sel: SelectorType> {
     engine: &'a mut Engine<Sel::Backend>,
     keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
     /// The number of a slot that exists and has a key.
-    number: u32,
+    place: usize,
 }
 
 impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
@@ -110,25 +109,23 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     pub(crate) unsafe fn new(
         engine: &'a mut Engine<Sel::Backend>,
         keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
-        number: u32,
+        place: usize,
     ) -> Self {
-        Self { engine, keys, number }
+        Self { engine, keys, place }
     }
 
     #[inline]
     #[allow(unsafe_code)]
     fn key_mut(&mut self) -> &mut SelectorKey<Source<Sel>, Data<Sel>> {
-        let (_, slot) = self.slot();
-        // SAFETY: the slot has a key, which is taken out by `unregister` only.
-        unsafe { slot.key.as_mut().unwrap_unchecked() }
+        // SAFETY: the slot exists, as none is ever removed, and has a key, which is taken out by `unregister` only.
+        unsafe { self.keys.slots.get_unchecked_mut(self.place).key.as_mut().unwrap_unchecked() }
     }
 
-    /// Returns the engine and the slot, for a call of the one with the other.
+    /// Returns the number of the slot, as tokens have it.
     #[inline]
-    #[allow(unsafe_code)]
-    fn slot(&mut self) -> (&mut Engine<Sel::Backend>, &mut KeySlot<Sel>) {
-        // SAFETY: the slot exists, and no slot is ever removed.
-        (self.engine, unsafe { self.keys.slots.get_unchecked_mut(self.number as usize) })
+    #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
+    fn number(&self) -> u32 {
+        self.place as u32
     }
 
     /// Returns your data.
@@ -205,15 +202,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     pub fn modify(&mut self, events: impl Into<Interest>) -> Result<(), Error> {
         let interest = events.into();
         self.engine.check(interest)?;
-        self.modify_checked(interest)
-    }
-
-    #[inline]
-    pub(crate) fn modify_checked(&mut self, interest: Interest) -> Result<(), Error> {
-        self.find_lost_number()?;
-        let number = self.number;
-        let (engine, slot) = self.slot();
-        engine.modify(slot, number, interest)
+        let number = self.number();
+        self.engine.modify(self.keys.reborrow(), number, interest)
     }
 
     /// Stops watching the key, until it is resumed or modified.
@@ -237,9 +227,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn pause(&mut self) {
-        let number = self.number;
-        let (engine, slot) = self.slot();
-        engine.pause(slot, number);
+        let number = self.number();
+        self.engine.pause(self.keys.reborrow(), number);
     }
 
     /// Watches a paused key again, with the interest that it had.
@@ -250,10 +239,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     ///
     /// As [`Selector::resume`](crate::Selector::resume), without [`Error::NotRegistered`].
     pub fn resume(&mut self) -> Result<(), Error> {
-        self.find_lost_number()?;
-        let number = self.number;
-        let (engine, slot) = self.slot();
-        engine.resume(slot, number)
+        let number = self.number();
+        self.engine.resume(self.keys.reborrow(), number)
     }
 
     /// Ends the registration, and returns the owned key.
@@ -279,8 +266,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// ```
     #[doc(alias = "deregister")]
     #[allow(unsafe_code)]
-    pub fn unregister(mut self) -> SelectorKey<Source<Sel>, Data<Sel>> {
-        let key = self.engine.unregister(&mut self.keys, self.number);
+    pub fn unregister(self) -> SelectorKey<Source<Sel>, Data<Sel>> {
+        let number = self.number();
+        let key = self.engine.unregister(self.keys, number);
         // SAFETY: the slot exists and has a key.
         unsafe { key.unwrap_unchecked() }
     }
@@ -320,19 +308,19 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         Source<Sel>: AsFd,
     {
         /// Runs if `work` or `as_fd` panics. The number may be wrong then, and to ask for it would call them again.
-        struct OnPanic<'k, 'a, Sel: SelectorType>(&'k mut KeyMut<'a, Sel>, fn(&Source<Sel>) -> RawFd);
+        struct OnPanic<'k, 'a, Sel: SelectorType<Source: AsFd>>(&'k mut KeyMut<'a, Sel>);
 
-        impl<Sel: SelectorType> Drop for OnPanic<'_, '_, Sel> {
+        impl<Sel: SelectorType<Source: AsFd>> Drop for OnPanic<'_, '_, Sel> {
             #[cold]
             fn drop(&mut self) {
-                self.0.lose_number(self.1);
+                self.0.lose_number();
             }
         }
 
-        let key = OnPanic(self, number_of::<Source<Sel>>);
+        let key = OnPanic(self);
         let SelectorKey { fileobj, data, .. } = key.0.key_mut();
         let result = work(fileobj, data);
-        let fd = number_of(fileobj);
+        let fd = fileobj.as_fd().as_raw_fd();
         core::mem::forget(key);
         if fd != self.fd {
             self.follow(fd);
@@ -347,35 +335,23 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         Source<Sel>: AsFd,
     {
         let paused = self.is_paused();
-        self.lose_number(number_of::<Source<Sel>>);
-        if self.keys.set_number(self.number, fd).is_ok() && !paused {
+        self.lose_number();
+        let number = self.number();
+        if self.keys.set_number(number, fd).is_ok() && !paused {
             // If this is refused, the key stays paused.
             let _ = self.resume();
         }
     }
 
     /// Pauses the key and forgets its number, which the source may not own any more.
-    fn lose_number(&mut self, number_of: fn(&Source<Sel>) -> RawFd) {
+    fn lose_number(&mut self)
+    where
+        Source<Sel>: AsFd,
+    {
         self.pause();
-        self.keys.lose_number(self.number);
-        self.keys.head.number_of = Some(number_of);
+        let number = self.number();
+        self.keys.lose_number(number);
     }
-
-    /// Gives a number to a key that has lost its own.
-    #[inline]
-    fn find_lost_number(&mut self) -> Result<(), Error> {
-        if self.fd < 0 { self.find_number() } else { Ok(()) }
-    }
-
-    #[cold]
-    fn find_number(&mut self) -> Result<(), Error> {
-        let fd = self.keys.head.number_of.map_or(-1, |number_of| number_of(&self.fileobj));
-        self.keys.set_number(self.number, fd)
-    }
-}
-
-fn number_of<S: AsFd>(source: &S) -> RawFd {
-    source.as_fd().as_raw_fd()
 }
 
 impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
@@ -385,7 +361,7 @@ impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
     #[allow(unsafe_code)]
     fn deref(&self) -> &Self::Target {
         // SAFETY: the slot exists and has a key.
-        unsafe { self.keys.slots.get_unchecked(self.number as usize).key.as_ref().unwrap_unchecked() }
+        unsafe { self.keys.slots.get_unchecked(self.place).key.as_ref().unwrap_unchecked() }
     }
 }
 

@@ -6,12 +6,37 @@ use rustix::io::Errno;
 use crate::events::{Events, Mode};
 use crate::key::Lookup;
 
-/// Why a selector could not do what it was asked.
+/// An error of a selector.
 ///
-/// After every error the selector's table and the kernel's agree, and are as they were before the
-/// call unless the variant says otherwise. The message names the descriptor and the call, and
-/// what to do about it where that is known. With the feature `std` it converts into
-/// `std::io::Error`, of which it is then the inner error.
+/// On error the selector is unchanged. Its table and the kernel's set agree. The message names the descriptor and the system
+/// call, and says what to do where that is known. The error holds no source, so `?` works with `std::io::Error`,
+/// `Box<dyn Error>` and anyhow's error, whatever the sources and the data are.
+///
+/// # In an `io::Error`
+///
+/// With the feature `std` it converts into `std::io::Error`, which keeps it inside. `raw_os_error()` of that is `None`,
+/// because the message is this error's. The error number is one step further:
+///
+/// ```
+/// # #[cfg(all(feature = "std", target_os = "linux"))] {
+/// # use selectors_core::{EpollSelector, Error, Events};
+/// use rustix::io::Errno;
+/// use std::{fs::File, io};
+///
+/// fn errno(error: &io::Error) -> Option<Errno> {
+///     error.get_ref()?.downcast_ref::<Error>()?.errno()
+/// }
+///
+/// # let mut selector = EpollSelector::<_, _, 4>::new()?;
+/// let refused = selector.register(File::open("/proc/self/exe")?, Events::READ, ());
+/// let error = io::Error::from(refused.unwrap_err());
+/// assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+/// assert_eq!(errno(&error), Some(Errno::PERM));
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -34,10 +59,10 @@ use crate::key::Lookup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// No event was asked for, or one that can only be told. [Python: `ValueError`]
+    /// The events are empty or have an output-only flag. [Python: `ValueError`]
     #[doc(alias = "ValueError")]
     InvalidEvents {
-        /// What was asked.
+        /// The events.
         events: Events,
     },
     /// A negative number is no descriptor. [Python: `ValueError`]
@@ -58,7 +83,7 @@ pub enum Error {
         /// What was looked up.
         key: Lookup,
     },
-    /// The key table is full, or a growing one finds no memory. A waker takes a place in it, too.
+    /// The key table is full, or a growing one finds no memory. A waker uses a slot of it, too.
     Full {
         /// How many keys the table holds.
         capacity: usize,
@@ -71,20 +96,20 @@ pub enum Error {
         /// The first number that is too large.
         limit: RawFd,
     },
-    /// This backend can't tell these events, or not in this mode.
+    /// The backend does not support these events, or not in this mode.
     Unsupported {
         /// The backend's name.
         backend: &'static str,
-        /// The events asked for.
+        /// The events.
         events: Events,
-        /// The mode asked for.
+        /// The mode.
         mode: Mode,
     },
     /// There is no such backend on this platform.
     UnknownBackend,
-    /// The selector has a waker of another cell already, or the cell another selector.
+    /// The selector has a waker of another cell already, or the cell is in use by another selector.
     WakerInUse,
-    /// The selector of this waker is gone.
+    /// The selector of this waker was dropped.
     WakerClosed,
     /// The cell holds a selector already.
     CellInUse,
@@ -97,9 +122,9 @@ pub enum Error {
     Os {
         /// The system call.
         call: &'static str,
-        /// The descriptor it was about, where there is one.
+        /// The descriptor, if the call has one.
         fd: Option<RawFd>,
-        /// Why.
+        /// The error number.
         errno: Errno,
         /// What the descriptor refers to, if `register`, `modify` or `wait` was refused because of that.
         ///
@@ -170,7 +195,9 @@ fn file_kind(_fd: BorrowedFd<'_>) -> Option<FileKind> {
 const _: () = assert!(size_of::<Error>() <= 32);
 
 impl Error {
-    /// The error number, where the kernel gave one.
+    /// Returns the error number, if the kernel returned one.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -195,11 +222,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::InvalidEvents { events } if events.is_empty() => {
-                f.write_str("no events asked for: ask for READ, WRITE or PRIORITY, or unregister")
-            }
+            Self::InvalidEvents { events } if events.is_empty() => f.write_str(
+                "no events to watch for; request READ, WRITE, PRIORITY or READ_HANGUP, or pause the key",
+            ),
             Self::InvalidEvents { events } => {
-                f.write_str("only READ, WRITE and PRIORITY can be asked for, not ")?;
+                f.write_str("only READ, WRITE, PRIORITY and READ_HANGUP can be requested, not ")?;
                 bitflags::parser::to_writer(&events, &mut *f)
             }
             Self::InvalidFd { fd } => write!(f, "{fd} is no file descriptor"),
@@ -215,13 +242,17 @@ impl fmt::Display for Error {
                 write!(f, "select can't watch descriptor {fd}, only those below {limit}: use poll or epoll")
             }
             Self::Unsupported { backend, events, mode } => {
-                write!(f, "{backend} can't tell ")?;
+                write!(f, "{backend} does not support ")?;
                 bitflags::parser::to_writer(&events, &mut *f)?;
-                write!(f, " in mode {mode:?}")
+                f.write_str(match mode {
+                    Mode::Level => "",
+                    Mode::Edge => " when edge-triggered",
+                    Mode::OneShot => " as a one-shot",
+                })
             }
             Self::UnknownBackend => f.write_str("no such selector backend on this platform"),
             Self::WakerInUse => f.write_str("the waker belongs to another selector"),
-            Self::WakerClosed => f.write_str("the selector of this waker is gone"),
+            Self::WakerClosed => f.write_str("the selector of this waker was dropped"),
             Self::CellInUse => f.write_str("the cell holds a selector already"),
             Self::Os { call, fd, errno, file } => {
                 f.write_str(call)?;
@@ -263,11 +294,11 @@ fn advice(call: &str, errno: Errno, file: Option<FileKind>) -> Option<&'static s
 
 impl core::error::Error for Error {}
 
-/// A failed registration: why, and the source and data that were to be registered.
+/// An error of [`try_register`], with the source and the data.
 ///
-/// Like heapless's `push`, a refusal loses nothing: try another selector, close, or wait until
-/// a place is free. It converts into [`Error`] (and, with the feature `std`, into
-/// `std::io::Error`) where only the reason matters.
+/// It converts into [`Error`], and with the feature `std` into `std::io::Error`, and drops both then.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -275,20 +306,22 @@ impl core::error::Error for Error {}
 /// use std::{io::Write, os::unix::net::UnixStream};
 ///
 /// let ((first, _), (second, mut theirs)) = (UnixStream::pair()?, UnixStream::pair()?);
-/// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with room for one
+/// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with a capacity of one
 /// selector.register(first, Events::READ, ())?;
 /// if let Err(mut refused) = selector.try_register(second, Events::READ, ()) {
 ///     assert_eq!(refused.error, Error::Full { capacity: 1 });
-///     refused.fileobj.write_all(b"too many of you")?; // not lost, and closed by being dropped
+///     refused.fileobj.write_all(b"too many connections")?; // then it is dropped: closed
 /// }
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// [`try_register`]: crate::Selector::try_register
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RegisterError<S, D> {
-    /// Why.
+    /// The reason.
     pub error: Error,
-    /// The source, unharmed.
+    /// The source.
     pub fileobj: S,
     /// The data.
     pub data: D,
@@ -322,7 +355,7 @@ mod std_io {
     use super::{Error, RegisterError};
 
     impl From<Error> for io::Error {
-        /// Keeps the whole [`Error`] inside; `kind()` is that of the error number where there is one.
+        /// Keeps the [`Error`] inside. Its `kind()` is that of the error number, if there is one.
         fn from(error: Error) -> Self {
             let kind = match error {
                 Error::Os { errno, .. } => errno.kind(),

@@ -1,49 +1,62 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// What a descriptor can be ready for: asked of a selector, and told by it.
+    /// A set of readiness flags, for an interest and for what is reported.
     ///
-    /// [`READ`](Self::READ), [`WRITE`](Self::WRITE) and [`PRIORITY`](Self::PRIORITY) can be
-    /// asked for. [`ERROR`](Self::ERROR), [`HANGUP`](Self::HANGUP) and
-    /// [`READ_HANGUP`](Self::READ_HANGUP) are only told, where the backend knows them. A hang-up
-    /// or an error also counts as `READ` and `WRITE` for those who asked for these, so a program
-    /// that looks at nothing else still wakes up and meets the fact in its next `read` or
-    /// `write`.
+    /// [`READ`](Self::READ), [`WRITE`](Self::WRITE), [`PRIORITY`](Self::PRIORITY) and
+    /// [`READ_HANGUP`](Self::READ_HANGUP) can be requested. [`ERROR`](Self::ERROR) and
+    /// [`HANGUP`](Self::HANGUP) are output-only. They are reported where the backend
+    /// detects them, whatever the interest is.
     ///
-    /// | here | epoll | poll | select | kqueue |
+    /// A hang-up or an error also counts as `READ` and as `WRITE`, as far as the key is
+    /// registered for these. So a program that looks at nothing else is woken up, and its
+    /// next `read` or `write` returns the end or the error.
+    ///
+    /// What is requested of each system call:
+    ///
+    /// | interest | epoll | poll | select | kqueue |
     /// |---|---|---|---|---|
-    /// | ask `READ` | `EPOLLIN`, `EPOLLRDHUP` | `POLLIN`, `POLLRDHUP` | read set | `EVFILT_READ` |
-    /// | ask `WRITE` | `EPOLLOUT` | `POLLOUT` | write set | `EVFILT_WRITE` |
-    /// | ask `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | `Unsupported` |
-    /// | told `READ` | `EPOLLIN`, or any hang-up or error | `POLLIN`, or any hang-up or error | read set | `EVFILT_READ` |
-    /// | told `WRITE` | `EPOLLOUT`, `EPOLLHUP`, `EPOLLERR` | `POLLOUT`, `POLLHUP`, `POLLERR` | write set | `EVFILT_WRITE` |
-    /// | told `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | never |
-    /// | told `ERROR` | `EPOLLERR` | `POLLERR` | never | never: the errno is read from the socket |
-    /// | told `HANGUP` | `EPOLLHUP` | `POLLHUP` | never | `EV_EOF` on `EVFILT_WRITE` |
-    /// | told `READ_HANGUP` | `EPOLLRDHUP` | `POLLRDHUP` | never | `EV_EOF` on `EVFILT_READ` |
+    /// | `READ` | `EPOLLIN`, `EPOLLRDHUP` | `POLLIN`, `POLLRDHUP` | read set | `EVFILT_READ` |
+    /// | `WRITE` | `EPOLLOUT` | `POLLOUT` | write set | `EVFILT_WRITE` |
+    /// | `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | `Unsupported` |
+    /// | `READ_HANGUP` alone | `EPOLLRDHUP` | `POLLRDHUP` | `Unsupported` | `Unsupported` |
     /// | [`edge`](Self::edge) | `EPOLLET` | `Unsupported` | `Unsupported` | `EV_CLEAR` |
     /// | [`one_shot`](Self::one_shot) | `EPOLLONESHOT` | the entry leaves the array | the bit leaves the set | `EV_DISPATCH` |
-    /// | a closed descriptor | leaves by itself | `POLLNVAL`: the entry goes silent | `EBADF`: the bit goes silent | leaves by itself |
     ///
-    /// `select` tells a hang-up as readable and an error as readable and writable, as the kernel
-    /// does; which of them it was, `read`, `write` or [`SelectorKey::take_error`] answers.
-    /// `POLLRDHUP` exists on Linux, Android, FreeBSD and illumos; elsewhere poll tells a half-close
-    /// as `READ` only. `POLLRDNORM`, `POLLRDBAND`, `POLLWRNORM` and `POLLWRBAND` are not used: on
-    /// every platform here they repeat the bits above.
+    /// What it reports:
+    ///
+    /// | event | epoll | poll | select | kqueue |
+    /// |---|---|---|---|---|
+    /// | `READ` | `EPOLLIN`, or any hang-up or error | `POLLIN`, or any hang-up or error | read set | `EVFILT_READ` |
+    /// | `WRITE` | `EPOLLOUT`, `EPOLLHUP`, `EPOLLERR` | `POLLOUT`, `POLLHUP`, `POLLERR` | write set | `EVFILT_WRITE` |
+    /// | `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | never |
+    /// | `ERROR` | `EPOLLERR` | `POLLERR` | never | never |
+    /// | `HANGUP` | `EPOLLHUP` | `POLLHUP` | never | `EV_EOF` on `EVFILT_WRITE` |
+    /// | `READ_HANGUP` | `EPOLLRDHUP` | `POLLRDHUP` | never | `EV_EOF` on `EVFILT_READ` |
+    /// | none, a closed descriptor | leaves the set | `POLLNVAL`: the key is no longer watched | `EBADF`: the key is no longer watched | leaves the set |
+    ///
+    /// The `select` call reports a hang-up as readable, and an error as readable and writable.
+    /// `read`, `write` or [`SelectorKey::take_error`] return which of them it was. `POLLRDHUP`
+    /// exists on Linux, Android, FreeBSD and illumos. Elsewhere poll reports a half-close as
+    /// `READ` only, and `READ_HANGUP` alone is `Unsupported`. `POLLRDNORM`, `POLLRDBAND`,
+    /// `POLLWRNORM` and `POLLWRBAND` are not used, because they repeat the bits above on every
+    /// platform here.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::Events;
     /// let both = Events::READ | Events::WRITE;
-    /// assert!(both.contains(Events::READ));
+    /// assert!(both.is_readable() && both.is_writable());
     /// assert!(!Events::READ.intersects(Events::PRIORITY));
     /// ```
     ///
     /// [`SelectorKey::take_error`]: crate::SelectorKey::take_error
     // The values are those of Linux's poll(2), so that there the translation of what the
-    // kernel answers is a mask and no table.
+    // kernel reports is a mask and no table.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Events: u16 {
-        /// Data can be read, a connection accepted, or the end of the stream met.
+        /// Data can be read, a connection accepted, or the end of the stream was reached.
         #[doc(alias = "EVENT_READ")]
         #[doc(alias = "POLLIN")]
         #[doc(alias = "POLLRDNORM")]
@@ -72,16 +85,18 @@ bitflags! {
         #[doc(alias = "KQ_FILTER_WRITE")]
         #[doc(alias = "WRITABLE")]
         const WRITE = 0x4;
-        /// An error is pending; on a pipe, nobody is left to read. Told, never asked for.
+        /// An error is pending, or the reading end of a pipe was closed. Output-only.
         #[doc(alias = "POLLERR")]
         #[doc(alias = "EPOLLERR")]
         const ERROR = 0x8;
-        /// Both directions are gone, or the other end of a pipe or terminal. Told, never asked for.
+        /// Both directions are closed, or the other end of a pipe or terminal. Output-only.
         #[doc(alias = "POLLHUP")]
         #[doc(alias = "EPOLLHUP")]
         const HANGUP = 0x10;
-        /// The peer will send no more; what it sent can still be read. Told to those who asked
-        /// for `READ`, never asked for.
+        /// The peer will send no more. What it has sent can still be read.
+        ///
+        /// `READ` includes it. Alone it reports the end without the data before it, where
+        /// [`Kind::supports_read_hangup`](crate::Kind::supports_read_hangup) returns true.
         #[doc(alias = "POLLRDHUP")]
         #[doc(alias = "EPOLLRDHUP")]
         #[doc(alias = "EV_EOF")]
@@ -94,7 +109,11 @@ impl Events {
     /// Everything that can be requested.
     const REQUESTABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY).union(Self::READ_HANGUP);
 
-    /// Asks for these events once: then the key stays, silent, until it is modified.
+    /// Reports these events once, then disarms the key.
+    ///
+    /// The key stays registered. [`modify`](crate::Selector::modify) arms it again.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -107,9 +126,9 @@ impl Events {
     /// theirs.write_all(b"!")?;
     /// selector.select(None)?;
     /// assert!(selector.next_ready().is_some());
-    /// assert_eq!(selector.select(Some(Duration::ZERO))?, 0); // though nothing was read
+    /// assert!(selector.select(Some(Duration::ZERO))?.timed_out()); // though nothing was read
     /// selector.modify(&ours, Events::READ.one_shot())?; // armed again
-    /// assert_eq!(selector.select(None)?, 1);
+    /// assert_eq!(selector.select(None)?.events(), 1);
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -122,9 +141,16 @@ impl Events {
         self.with_mode(Mode::OneShot)
     }
 
-    /// Asks for these events when they arise, not while they last. epoll and kqueue only.
+    /// Reports these events when the descriptor becomes ready, not as long as it is.
     ///
-    /// Read, write or accept until `WouldBlock` before the next wait, or the rest is never told.
+    /// This is edge-triggered interest, which epoll and kqueue support.
+    ///
+    /// **Note:** read, write or accept until `WouldBlock` before the next wait. Otherwise the
+    /// remaining data is not reported again, and the connection stalls. If a handler has to stop
+    /// before that, [`modify`](crate::Selector::modify) to the same interest reports what is
+    /// still ready once more.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -138,9 +164,12 @@ impl Events {
     ///     theirs.write_all(b"!")?;
     ///     selector.select(None)?;
     ///     assert!(selector.next_ready().is_some());
-    ///     assert_eq!(selector.select(Some(Duration::ZERO))?, 0); // nothing new
+    ///     assert!(selector.select(Some(Duration::ZERO))?.timed_out()); // nothing new
     ///     theirs.write_all(b"!")?;
-    ///     assert_eq!(selector.select(None)?, 1);
+    ///     assert_eq!(selector.select(None)?.events(), 1);
+    ///     assert!(selector.next_ready().is_some());
+    ///     selector.modify(&ours, Events::READ.edge())?; // report it again: nothing was read
+    ///     assert_eq!(selector.select(None)?.events(), 1);
     /// }
     /// # }
     /// # Ok::<(), std::io::Error>(())
@@ -153,7 +182,9 @@ impl Events {
         self.with_mode(Mode::Edge)
     }
 
-    /// Asks for these events in the given mode.
+    /// Returns an interest in these events, in the given mode.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::{Events, Mode};
@@ -232,7 +263,9 @@ impl Events {
     }
 }
 
-/// How long an event is told.
+/// When a ready descriptor is reported.
+///
+/// # Examples
 ///
 /// ```
 /// # use selectors_core::{Events, Mode};
@@ -243,19 +276,20 @@ impl Events {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// By every wait, as long as the descriptor is ready. What `Events::READ` alone asks for.
+    /// By every wait, as long as the descriptor is ready. This is the mode of plain [`Events`].
     #[default]
     Level,
-    /// When the descriptor becomes ready, or more of it arrives: read or write until
-    /// `WouldBlock` before the next wait. `Unsupported` on poll and select.
+    /// When the descriptor becomes ready, or more data arrives. See [`Events::edge`].
     Edge,
-    /// Once; then the key is silent until [`Selector::modify`](crate::Selector::modify).
+    /// Once, then not before [`Selector::modify`](crate::Selector::modify). See [`Events::one_shot`].
     OneShot,
 }
 
-/// What is asked of a selector: events, and in which [`Mode`].
+/// The events to watch for, and the [`Mode`] in which to report them.
 ///
-/// Made from [`Events`], which mean level-triggered when nothing else is said.
+/// [`Events`] convert into a level-triggered interest.
+///
+/// # Examples
 ///
 /// ```
 /// # use selectors_core::{Events, Interest, Mode};
@@ -266,9 +300,9 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Interest {
-    /// The events, of which at least one must be given.
+    /// The events, at least one of them.
     pub events: Events,
-    /// How long they are told.
+    /// When they are reported.
     pub mode: Mode,
 }
 
@@ -283,7 +317,7 @@ mod tests {
     use super::{Events, Interest, Mode};
 
     #[test]
-    fn only_three_bits_can_be_requested_for() {
+    fn four_bits_can_be_requested() {
         for bits in 0..=u16::MAX {
             let events = Events::from_bits_retain(bits);
             assert_eq!(events.can_be_requested(), bits != 0 && bits & !0x2007 == 0, "{bits:#x}");

@@ -207,6 +207,8 @@ impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for SelectorKey<S, D> {
 /// A look-up by id finds that registration or nothing. It never finds a later one, even if its file descriptor has the same
 /// number. The id stays the same when the key is modified, paused or resumed, and when its source is replaced.
 ///
+/// Ids can be keys of maps and items of heaps, such as a heap of deadlines. Their order has no meaning.
+///
 /// **Note:** an id means nothing to another selector. After 2³² registrations an id may be used again.
 ///
 /// # Examples
@@ -223,7 +225,7 @@ impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for SelectorKey<S, D> {
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId {
     pub(crate) slot: u32,
     pub(crate) serial: u32,

@@ -17,58 +17,68 @@
 //! # } }
 //! ```
 //!
-//! # What is where
+//! # Overview
 //!
-//! - [`Selector`] has all the methods; [`DefaultSelector`], `EpollSelector`, `KqueueSelector`, [`PollSelector`], `SelectSelector` and
-//!   [`AnySelector`] are its names, with a backend and a capacity `N` filled in. `EpollSelector` is on Linux and Android,
-//!   `KqueueSelector` on the BSDs and Apple's systems, `SelectSelector` everywhere but on illumos and Solaris.
-//! - [`Events`] is what can be asked for and told, [`Mode`] how long, [`Interest`] the two together.
-//! - [`SelectorKey`] is a registration, [`KeyMut`] one whose data may be changed, [`KeyMap`] all of them.
+//! - [`Selector`] has all the methods. [`DefaultSelector`], `EpollSelector`, `KqueueSelector`, [`PollSelector`],
+//!   `SelectSelector` and [`AnySelector`] are its aliases, with a backend and a capacity `N`. `EpollSelector` exists on
+//!   Linux and Android, `KqueueSelector` on the BSDs and Apple's systems, `SelectSelector` everywhere except on illumos and
+//!   Solaris.
+//! - [`Events`] are the readiness flags, [`Mode`] says when they are reported, and [`Interest`] is both together.
+//! - [`SelectorKey`] is a registration, and [`KeyId`] names one. [`KeyMut`] is a key that acts: it reads, writes, modifies,
+//!   pauses and unregisters. [`KeyMap`] and [`Walk`] visit all keys.
+//! - [`SelectResult`] says how a wait has ended, and [`Error`] why a call failed.
 //! - [`WakeCell`] wakes a selector from a signal handler or another thread.
-//! - [`SelectorCell`] is a `static` with a selector in it.
-//! - [`wait`] needs no selector: one descriptor, one system call.
+//! - [`SelectorCell`] is memory for a selector in a `static`.
+//! - [`wait`] waits for one descriptor, without a selector.
 //! - [`portability`] says what differs between platforms and backends.
-//! - [`backend`] and [`storage`] are what selectors are made of, for those who make another one.
+//! - [`backend`] and [`storage`] are the parts of a selector's type.
 //!
-//! # What to know
+//! # Rules
 //!
-//! - **The selector owns the source**, and gives it back from `unregister`, or inside the error when `register` fails: a peer that finds the
-//!   table full can be told so, or be kept for later. Closing it is dropping it.
-//! - **Take `fd` out of the key first**, `let fd = key.fd;`, as the key borrows the selector. Then anything may be registered, modified and
-//!   unregistered between two ready keys.
-//! - **`READ` at the end of the stream** means that `read` answers 0. Hang-ups and errors wake who asked for `READ` or `WRITE`; the
-//!   [table of events](Events) has the details.
-//! - **Sources should not block**, and a write may be partial: keep the rest in the data, a `heapless::Vec` for instance, ask for
-//!   [`Events::WRITE`] until it is gone, and read no more meanwhile.
-//! - **Signals**: a wait that a signal ends answers 0. A handler that has to end the wait for certain calls [`WakeCell::wake`] on a `static`.
-//! - **Timers**: `select` takes a timeout; a timerfd is a source like any other.
-//! - **No error is a panic**, and after every [`Error`] the selector is as it was.
+//! - **The selector owns the source.** `unregister` returns it, and dropping it closes it. If `register` fails, the source is
+//!   dropped. [`try_register`](Selector::try_register) returns it inside the error, so that a server whose table is full can
+//!   still send a message to the peer.
+//! - **A ready key borrows the selector.** Read, write, modify and unregister through the key. To use the selector itself, copy
+//!   the [id](SelectorKey::id) out of the key first: `let id = key.id();`. Between two calls of
+//!   [`next_ready`](Selector::next_ready) anything may be registered, modified and unregistered.
+//! - **`READ` at the end of the stream** means that `read` returns 0. Hang-ups and errors wake every key that is registered for
+//!   `READ` or `WRITE`. The [table of events](Events) has the details.
+//! - **Sources should be non-blocking, and a write may be partial.** Keep the remaining bytes in the data, for instance in a
+//!   `heapless::Vec`. Register for [`Events::WRITE`] until they are sent, and read no more in this time.
+//! - **A key that has to rest is [paused](Selector::pause).** It stays registered, and nothing is reported for it.
+//! - **A signal ends a wait**, and the result is [`interrupted`](SelectResult::interrupted). A handler that has to end the wait
+//!   for certain calls [`WakeCell::wake`] on a `static`.
+//! - **Timers**: `select` has a timeout, and a timerfd is a source like any other.
+//! - **No error is a panic.** On error the selector is unchanged.
 //!
-//! The guide of the crate `selectors-std` has all this at length, and the ways over from Python, mio and polling; it holds for this crate as well.
+//! The guide of the crate `selectors-std` explains all of this with examples, and shows the way from Python, mio and polling. It
+//! applies to this crate as well.
 //!
 //! # Memory
 //!
-//! A selector of `N` keys takes `N * K + F` bytes, and at most 200 more. `K`, for a key, is 8 bytes and the size of
-//! `Option<SelectorKey<S, D>>`, rounded up to its alignment: with an `OwnedFd` and a number 24 or so. `F` is there once.
+//! A selector of `N` keys takes `N * K + F` bytes, and at most 200 more. `K` is 8 bytes and the size of
+//! `Option<SelectorKey<S, D>>`, rounded up to its alignment. It is 32 bytes for an `OwnedFd` and a `u32`.
 //!
 //! | selector | `K` | `F` |
 //! |---|---|---|
-//! | `EpollSelector`, `KqueueSelector` | as above | 12 to 16 bytes for each event that a wait can bring, 64 unless said otherwise |
+//! | `EpollSelector`, `KqueueSelector` | as above | 12 to 16 bytes for each event of a batch, 64 by default |
 //! | [`PollSelector`] | 24 more | 0 |
 //! | `SelectSelector` | 16 more | 384 |
 //!
-//! Nothing is allocated, ever; a [`SelectorCell`] puts all of it into a `static`. A wait uses less than 4 kB of stack, whatever `N`.
-//! No code uses floating point, and none that a running program calls can panic. What is compiled for a further capacity is a shell
-//! of a few hundred bytes. Descriptors are looked up by a scan of the table, events find their key without one.
+//! Nothing is ever allocated. A [`SelectorCell`] puts all of it into a `static`. A wait uses less than 4 kB of stack, whatever
+//! `N` is. The code does not use floating point, and no code that a running program calls can panic. Another capacity adds a few
+//! hundred bytes of code, since most of the code is shared. A look-up by descriptor scans the table. Events and ids find their key
+//! without a scan.
 //!
-//! Where pointers have 32 bits, kqueue carries 16 bits of slot and 16 of generation: a table holds no more than 65 535 keys
-//! there, and a stale event is mistaken only after 65 536 registrations in one slot between two waits. epoll carries 64
-//! bits everywhere.
+//! On kqueue with 32-bit pointers, the kernel carries 16 bits of slot and 16 bits of generation. A table holds at most 65,535
+//! keys there. A stale event is mistaken for a current one only after 65,536 registrations in one slot between two waits. epoll
+//! carries 64 bits everywhere.
 //!
 //! # Features
 //!
-//! - `std` (off by default): sources may be std's own types (`TcpStream`, `Arc`, `Box`, …), and errors convert into `std::io::Error`.
-//!   The crate `selectors-std` has it on, and adds tables that grow. Do not turn it on in a program without std.
+//! - `std`, off by default: sources may be std's own types (`TcpStream`, `Arc`, `Box`, …). Keys implement `Read` and `Write`.
+//!   Errors convert into `std::io::Error`, and wakers into `std::task::Waker`. It adds `Selector::select_until`. The crate
+//!   `selectors-std` turns it on, and adds tables that grow. Leave it off in a program without std.
 #![no_std]
 
 #[cfg(feature = "std")]
@@ -76,7 +86,7 @@ extern crate std;
 
 #[cfg(not(unix))]
 compile_error!(
-    "selectors-core needs epoll, kqueue or poll: it supports Linux, Android, the BSDs, Apple's systems and illumos"
+    "selectors-core needs epoll, kqueue or poll; it supports Linux, Android, the BSDs, Apple's systems and illumos"
 );
 
 pub mod backend;
@@ -91,6 +101,8 @@ mod platform;
 mod poll_flags;
 #[doc = include_str!("portability.md")]
 pub mod portability {}
+#[cfg(doctest)]
+mod safe_code;
 mod select_result;
 mod selector;
 mod stats;
@@ -121,9 +133,9 @@ pub use walk::Walk;
 use backend::{Any, Poll};
 use storage::Fixed;
 
-/// A selector with room for `N` keys on `poll`: on every platform, for every descriptor.
+/// A selector with room for `N` keys on `poll`.
 ///
-/// The methods are those of [`Selector`], the details are at [`backend::Poll`].
+/// The methods are those of [`Selector`]. The details are at [`backend::Poll`].
 ///
 /// ```
 /// let selector = selectors_core::PollSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
@@ -133,8 +145,9 @@ pub type PollSelector<S, D, const N: usize> = Selector<Poll<Fixed<N>>, S, D, Fix
 
 /// A selector with room for `N` keys whose backend is chosen when the program runs.
 ///
-/// [`new`](Selector::new) probes for the best that the kernel grants, [`of_kind`](Selector::of_kind) takes the one that is named,
-/// [`kind`](Selector::kind) says which it is. The other methods are those of [`Selector`], the details are at [`backend::Any`].
+/// [`new`](Selector::new) uses the best one that the kernel allows. [`of_kind`](Selector::of_kind) uses a given one.
+/// [`kind`](Selector::kind) returns which one it is. The other methods are those of [`Selector`]. The details are at
+/// [`backend::Any`].
 ///
 /// ```
 /// let selector = selectors_core::AnySelector::<rustix::fd::OwnedFd, (), 16>::new()?;
@@ -146,7 +159,7 @@ pub type AnySelector<S, D, const N: usize> = Selector<Any<Fixed<N>>, S, D, Fixed
 if_epoll! {
     /// A selector with room for `N` keys on Linux's epoll.
     ///
-    /// The methods are those of [`Selector`], the details are at [`backend::Epoll`].
+    /// The methods are those of [`Selector`]. The details are at [`backend::Epoll`].
     ///
     /// ```
     /// let selector = selectors_core::EpollSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
@@ -155,17 +168,18 @@ if_epoll! {
     pub type EpollSelector<S, D, const N: usize> = Selector<backend::Epoll, S, D, Fixed<N>>;
 
     // Not an alias of the alias above: rustdoc would show it without its methods.
-    /// The best selector of this platform, with room for `N` keys: [`EpollSelector`].
+    /// The best selector of this platform, with room for `N` keys, [`EpollSelector`].
     ///
-    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// Its methods are those of [`Selector`]: [`new`](Selector::new), [`register`](Selector::register),
+    /// [`modify`](Selector::modify), [`pause`](Selector::pause), [`resume`](Selector::resume),
     /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
     /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
-    /// [`waker_in`](Selector::waker_in), [`close`](Selector::close): all the methods are those of [`Selector`].
+    /// [`walk`](Selector::walk), [`waker_in`](Selector::waker_in), [`close`](Selector::close) and more.
     ///
     /// ```
     /// use rustix::fd::OwnedFd;
     ///
-    /// // Sources are OwnedFds, their data counts, and there is room for 64 of them.
+    /// // Up to 64 sources of type OwnedFd, with a number as data.
     /// let selector = selectors_core::DefaultSelector::<OwnedFd, u32, 64>::new()?;
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
@@ -174,7 +188,7 @@ if_epoll! {
 if_kqueue! {
     /// A selector with room for `N` keys on kqueue.
     ///
-    /// The methods are those of [`Selector`], the details are at [`backend::Kqueue`].
+    /// The methods are those of [`Selector`]. The details are at [`backend::Kqueue`].
     ///
     /// ```
     /// let selector = selectors_core::KqueueSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
@@ -183,12 +197,13 @@ if_kqueue! {
     pub type KqueueSelector<S, D, const N: usize> = Selector<backend::Kqueue, S, D, Fixed<N>>;
 
     // Not an alias of the alias above: rustdoc would show it without its methods.
-    /// The best selector of this platform, with room for `N` keys: [`KqueueSelector`].
+    /// The best selector of this platform, with room for `N` keys, [`KqueueSelector`].
     ///
-    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// Its methods are those of [`Selector`]: [`new`](Selector::new), [`register`](Selector::register),
+    /// [`modify`](Selector::modify), [`pause`](Selector::pause), [`resume`](Selector::resume),
     /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
     /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
-    /// [`waker_in`](Selector::waker_in), [`close`](Selector::close): all the methods are those of [`Selector`].
+    /// [`walk`](Selector::walk), [`waker_in`](Selector::waker_in), [`close`](Selector::close) and more.
     ///
     /// ```
     /// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, u32, 64>::new()?;
@@ -198,12 +213,13 @@ if_kqueue! {
 }
 if_no_queue! {
     // Not an alias of the alias above: rustdoc would show it without its methods.
-    /// The best selector of this platform, with room for `N` keys: [`PollSelector`].
+    /// The best selector of this platform, with room for `N` keys, [`PollSelector`].
     ///
-    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// Its methods are those of [`Selector`]: [`new`](Selector::new), [`register`](Selector::register),
+    /// [`modify`](Selector::modify), [`pause`](Selector::pause), [`resume`](Selector::resume),
     /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
     /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
-    /// [`waker_in`](Selector::waker_in), [`close`](Selector::close): all the methods are those of [`Selector`].
+    /// [`walk`](Selector::walk), [`waker_in`](Selector::waker_in), [`close`](Selector::close) and more.
     ///
     /// ```
     /// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, u32, 64>::new()?;
@@ -212,9 +228,9 @@ if_no_queue! {
     pub type DefaultSelector<S, D, const N: usize> = Selector<Poll<Fixed<N>>, S, D, Fixed<N>>;
 }
 if_select! {
-    /// A selector with room for `N` keys on `select`: for descriptors below 1024.
+    /// A selector with room for `N` keys on `select`, for descriptors below 1024.
     ///
-    /// The methods are those of [`Selector`], the details are at [`backend::Select`].
+    /// The methods are those of [`Selector`]. The details are at [`backend::Select`].
     ///
     /// ```
     /// let selector = selectors_core::SelectSelector::<rustix::fd::OwnedFd, (), 16>::new()?;

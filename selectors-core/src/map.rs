@@ -4,7 +4,12 @@ use crate::key::{Lookup, SelectorKey};
 use crate::storage::Storage;
 use crate::table::{Slot, Table};
 
-/// A selector's keys, to look at: what [`Selector::get_map`](crate::Selector::get_map) gives.
+/// A read-only view of all keys of a selector.
+///
+/// [`Selector::get_map`](crate::Selector::get_map) returns it. [`Selector::walk`](crate::Selector::walk) visits keys that can be
+/// changed.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -24,7 +29,9 @@ pub struct KeyMap<'a, S, D, M: Storage> {
 }
 
 impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
-    /// How many keys there are. A waker is none.
+    /// Returns the number of keys. A waker does not count.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -41,13 +48,15 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
         self.table.len()
     }
 
-    /// Whether there are none: the end of many a loop.
+    /// Returns whether there is no key. Many loops end then.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # let mut selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
     /// while !selector.get_map().is_empty() {
     ///     selector.select(None)?;
-    ///     // take, handle, unregister
+    ///     // Handle ready keys, and unregister those that have ended.
     /// }
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
@@ -56,7 +65,9 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
         self.len() == 0
     }
 
-    /// Whether the descriptor is registered.
+    /// Returns whether there is such a key.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
@@ -68,7 +79,9 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
         self.get(key).is_some()
     }
 
-    /// The key of a descriptor; as [`Selector::get_key`](crate::Selector::get_key).
+    /// Returns a key, as [`Selector::get_key`](crate::Selector::get_key) does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
@@ -80,9 +93,7 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
         self.table.get(key.into())
     }
 
-    /// All keys, in no order.
-    ///
-    /// [`Selector::walk`](crate::Selector::walk) visits keys that can be changed.
+    /// Returns an iterator over all keys, in no particular order.
     ///
     /// # Examples
     ///
@@ -120,7 +131,9 @@ impl<'a, S, D, M: Storage> IntoIterator for KeyMap<'a, S, D, M> {
     }
 }
 
-/// The keys of a [`KeyMap`]: the iterator of [`KeyMap::iter`].
+/// An iterator over the keys of a [`KeyMap`].
+///
+/// # Examples
 ///
 /// ```
 /// # let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;

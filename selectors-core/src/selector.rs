@@ -3,6 +3,7 @@ use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::io::Errno;
 
 use crate::backend::{Any, Backend, Kind};
 use crate::engine::{Engine, Wake};
@@ -362,9 +363,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[inline]
     pub fn modify(&mut self, key: impl Into<Lookup>, events: impl Into<Interest>) -> Result<(), Error> {
         let interest = events.into();
-        // The mask is checked before the key is looked up.
-        self.engine.check(interest)?;
-        self.entry(key.into())?.modify_checked(interest)
+        self.engine.modify_key(self.table.keys(), key.into(), interest)
     }
 
     /// Stops watching a key, until it is resumed or modified.
@@ -395,8 +394,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn pause(&mut self, key: impl Into<Lookup>) -> Result<(), Error> {
-        self.entry(key.into())?.pause();
-        Ok(())
+        self.engine.pause_key(self.table.keys(), key.into())
     }
 
     /// Watches a paused key again, with the interest that it had.
@@ -419,7 +417,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     ///
     /// See [`pause`](Self::pause).
     pub fn resume(&mut self, key: impl Into<Lookup>) -> Result<(), Error> {
-        self.entry(key.into())?.resume()
+        self.engine.resume_key(self.table.keys(), key.into())
     }
 
     /// Ends a registration, and returns its source and data.
@@ -453,7 +451,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "delete")]
     #[inline]
     pub fn unregister(&mut self, key: impl Into<Lookup>) -> Result<SelectorKey<S, D>, Error> {
-        Ok(self.entry(key.into())?.unregister())
+        self.engine.unregister_key(self.table.keys(), key.into())
     }
 
     /// Waits until a registered descriptor is ready, a waker wakes, the timeout has passed or a signal arrives.
@@ -535,7 +533,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
                 Ok(false) => return Ok(SelectResult::events_only(count)),
                 Ok(true) if left == Some(Duration::ZERO) => return Ok(SelectResult::TIMED_OUT),
                 Ok(true) => {}
-                Err(errno) => return self.engine.end_wait(errno, "poll"),
+                Err(Errno::INTR) => return self.engine.end_wait(Errno::INTR, "poll"),
+                // A sandbox refuses the pause, so that it is not known how much time is left.
+                Err(_) => return Ok(SelectResult::events_only(count)),
             }
             // What passed before the first stale event is not known, and not subtracted.
             left = left.map(|left| left.saturating_sub(Duration::from_millis(1)));
@@ -607,9 +607,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn next_ready(&mut self) -> Option<(KeyMut<'_, Self>, Events)> {
         let keys = self.table.keys();
-        let (number, events) = self.engine.next_ready(keys.slots)?;
+        let (place, events) = self.engine.next_ready(keys.slots)?;
         // SAFETY: `Engine::next_ready` returns a slot that exists and has a key.
-        Some((unsafe { KeyMut::new(&mut self.engine, keys, number) }, events))
+        Some((unsafe { KeyMut::new(&mut self.engine, keys, place) }, events))
     }
 
     /// Returns how many events are pending, at most.
@@ -688,15 +688,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn get_key_mut(&mut self, key: impl Into<Lookup>) -> Option<KeyMut<'_, Self>> {
         let keys = self.table.keys();
-        let number = keys.find(key.into())?;
-        keys.slots.get(number as usize)?.key.as_ref()?;
-        // SAFETY: the slot exists and has a key, as was just checked.
-        Some(unsafe { KeyMut::new(&mut self.engine, keys, number) })
-    }
-
-    #[inline]
-    fn entry(&mut self, key: Lookup) -> Result<KeyMut<'_, Self>, Error> {
-        self.get_key_mut(key).ok_or(Error::NotRegistered { key })
+        let place = keys.find(key.into())?;
+        // SAFETY: `find` returns a slot that exists and has a key.
+        Some(unsafe { KeyMut::new(&mut self.engine, keys, place) })
     }
 
     /// Visits all keys, which may be changed, paused and unregistered.
@@ -776,29 +770,32 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.stats
     }
 
-    /// A waker for this selector: ends its wait from other threads and from signal handlers.
+    /// Returns a waker, which ends this selector's wait from other threads and from signal handlers.
     ///
-    /// The first call opens a descriptor and takes a place in the key table; further ones
-    /// return another handle of the same. For storages that allocate; the others use
+    /// The first call opens a descriptor and uses a slot of the key table. Further calls return another handle of
+    /// the same. This is for storages that allocate, as those of selectors-std do. For others there is
     /// [`waker_in`](Self::waker_in).
     ///
     /// # Errors
     ///
-    /// [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    /// Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
-    /// # use selectors_core::{Selector, WakeCell, backend::Poll, storage::{Scan, Storage}};
+    /// # use selectors_core::{Selector, WakeCell, backend::Poll, storage::{FixedList, Scan, Storage}};
     /// # enum Growable {} // as that of selectors-std, which this crate can't use
-    /// # impl Storage for Growable {
-    /// #     type List<T> = heapless::Vec<T, 4>;
+    /// # // SAFETY: a list and an index of this crate, and an `Arc` and its clones lead to one cell.
+    /// # unsafe impl Storage for Growable {
+    /// #     type List<T> = FixedList<T, 4>;
     /// #     type Index = Scan;
     /// #     type Wake = std::sync::Arc<WakeCell>;
     /// # }
     /// # let mut selector = Selector::<Poll<Growable>, std::net::TcpStream, (), Growable>::new()?;
     /// let waker = selector.waker()?;
     /// std::thread::spawn(move || waker.wake());
-    /// selector.select(None)?; // returns when the thread has woken it
+    /// assert!(selector.select(None)?.woken()); // returned when the thread had woken it
     /// # }
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
@@ -817,17 +814,23 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         }
     }
 
-    /// A waker for this selector, with its state in the given cell.
+    /// Returns a waker for this selector, with its state in the given cell.
     ///
-    /// A cell serves one selector at a time; after that
-    /// was dropped it may be given to another.
+    /// A cell serves one selector at a time. It is free again when that selector is dropped. The first call opens the
+    /// descriptor of the waker, and further ones return another handle of the same waker.
+    ///
+    /// In a forked child, a cell that the parent's selector holds is free for a selector of the child: see
+    /// [`WakeCell`](crate::WakeCell#fork).
     ///
     /// # Errors
     ///
-    /// - [`Error::WakerInUse`]: another selector has the cell, or this selector another cell.
-    /// - [`Error::AlreadyRegistered`]: the waker's descriptor got the number of a raw registration that was closed
-    ///   behind the selector's back. Unregister that one, and ask again.
-    /// - [`Error::Full`], [`Error::FdOutOfRange`], [`Error::Os`], as for [`register`](Self::register).
+    /// - Returns [`Error::WakerInUse`] if another selector of this process holds the cell, or if this selector has another
+    ///   cell.
+    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the number of a raw registration that was
+    ///   closed without the selector's knowledge. Unregister that one, and call this again.
+    /// - Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::{DefaultSelector, WakeCell};
@@ -837,8 +840,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
     /// let waker = selector.waker_in(&WAKE)?;
     /// waker.wake()?; // or WAKE.wake(), in a signal handler
-    /// selector.select(None)?; // returns at once
-    /// assert!(selector.next_ready().is_none()); // a wake has no key
+    /// let result = selector.select(None)?; // returns immediately
+    /// assert!(result.woken() && result.events() == 0); // a wake has no key
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub fn waker_in(&mut self, cell: M::Wake) -> Result<Waker<M::Wake>, Error> {
@@ -921,8 +924,15 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     }
 }
 
-/// The selector's own descriptor, Python's `fileno()`: readable when something is ready, so that the selector can be
-/// registered in another one. epoll and kqueue only. Close-on-exec.
+/// The selector's own descriptor, which is readable when something is ready.
+///
+/// So the selector can be registered in another one, or in another event loop. Selectors on epoll and kqueue have one. It is
+/// close-on-exec. Python calls it `fileno()`.
+///
+/// **Note:** drain the selector until [`pending`](Selector::pending) is zero. Its descriptor does not show events that it
+/// has fetched and not returned yet.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -935,7 +945,7 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
 /// let mut outer = EpollSelector::<_, _, 4>::new()?;
 /// outer.register(inner, Events::READ, ())?;
 /// theirs.write_all(b"!")?;
-/// assert_eq!(outer.select(None)?, 1);
+/// assert_eq!(outer.select(None)?.events(), 1);
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```

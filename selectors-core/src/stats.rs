@@ -19,7 +19,7 @@ pub struct Stats {
     pub interrupted: u64,
     /// Waits that found a wake.
     pub wakes: u64,
-    /// Events that the waits returned. A wake counts as one.
+    /// Events that the waits returned. A wake does not count.
     pub events: u64,
     /// Events dropped because their key had been unregistered, or was not interested any more.
     pub stale: u64,

@@ -1,9 +1,9 @@
 //! The key table: slots, which events find by their token, and the way from a descriptor to its slot.
 
-use rustix::fd::{BorrowedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::error::Error;
-use crate::events::{Events, Interest};
+use crate::events::{Events, Interest, Mode};
 use crate::key::{KeyId, Lookup, SelectorKey, State};
 use crate::platform::USER_DATA_BITS;
 use crate::storage::{Index, List, Storage};
@@ -98,6 +98,12 @@ impl<S, D> Slot<S, D> {
         }
     }
 
+    /// Returns whether there is a key, and an event that is delivered leaves it armed.
+    #[inline]
+    pub(crate) fn stays_armed(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.mode != Mode::OneShot)
+    }
+
     /// Reports nothing more, after a one-shot has fired.
     pub(crate) fn disarm(&mut self) {
         self.set_mask(Events::empty());
@@ -116,6 +122,7 @@ impl<S, D> Slot<S, D> {
         self.generation = self.generation.wrapping_add(1) & HALF;
     }
 
+    #[inline]
     pub(crate) fn is(&self, token: Token) -> bool {
         self.generation == token.generation
     }
@@ -128,30 +135,33 @@ const END: u32 = u32::MAX;
 const HALF: u32 = u32::MAX >> (u32::BITS - USER_DATA_BITS / 2);
 
 /// What a table has besides its slots.
-pub(crate) struct Head<S, I> {
+pub(crate) struct Head<S, D, I> {
     index: I,
     free: u32,
     live: u32,
     /// Counts the registrations.
     serial: u32,
-    /// Finds out the descriptor of a source that has lost its number: see `KeyMut::with_source`.
-    pub(crate) number_of: Option<fn(&S) -> RawFd>,
+    /// Gives a number to a key that has lost its own, if any ever has: see `KeyMut::with_source`. A program that exchanges
+    /// no source has no code for it.
+    recover: Option<Recover<S, D, I>>,
 }
 
+type Recover<S, D, I> = fn(&mut Keys<'_, S, D, I>, u32) -> Result<(), Error>;
+
 pub(crate) struct Table<S, D, M: Storage> {
-    head: Head<S, M::Index>,
+    head: Head<S, D, M::Index>,
     slots: M::List<Slot<S, D>>,
 }
 
 /// A table without its capacity, so that the code behind it is compiled once for all of them.
 pub(crate) struct Keys<'a, S, D, I> {
-    pub(crate) head: &'a mut Head<S, I>,
+    pub(crate) head: &'a mut Head<S, D, I>,
     pub(crate) slots: &'a mut [Slot<S, D>],
 }
 
 impl<S, D, M: Storage> Table<S, D, M> {
     pub(crate) fn new() -> Self {
-        let head = Head { index: M::Index::default(), free: END, live: 0, serial: 0, number_of: None };
+        let head = Head { index: M::Index::default(), free: END, live: 0, serial: 0, recover: None };
         Self { head, slots: M::List::default() }
     }
 
@@ -179,7 +189,7 @@ impl<S, D, M: Storage> Table<S, D, M> {
     }
 
     pub(crate) fn get(&self, lookup: Lookup) -> Option<&SelectorKey<S, D>> {
-        self.slots.get(self.head.find(&self.slots, lookup)? as usize)?.key.as_ref()
+        self.slots.get(self.head.find(&self.slots, lookup)?)?.key.as_ref()
     }
 
     pub(crate) fn slots(&self) -> &[Slot<S, D>] {
@@ -187,20 +197,26 @@ impl<S, D, M: Storage> Table<S, D, M> {
     }
 }
 
-impl<S, I: Index> Head<S, I> {
-    /// Returns the slot of a key.
-    #[inline]
-    pub(crate) fn find<D>(&self, slots: &[Slot<S, D>], lookup: Lookup) -> Option<u32> {
+impl<S, D, I: Index> Head<S, D, I> {
+    /// Returns the slot of a key. The slot exists and has a key.
+    // Compiled once for all capacities, unlike what calls it.
+    pub(crate) fn find(&self, slots: &[Slot<S, D>], lookup: Lookup) -> Option<usize> {
         match lookup {
             Lookup::Id(id) => {
-                let key = slots.get(id.slot as usize)?.key.as_ref()?;
-                (key.id == id).then_some(id.slot)
+                let place = id.slot as usize;
+                // The other part of the id is the slot.
+                let found = slots.get(place)?.key.as_ref()?.id.serial == id.serial;
+                found.then_some(place)
             }
-            Lookup::Fd(fd) => self.find_fd(slots, fd),
+            Lookup::Fd(fd) => {
+                let place = self.find_fd(slots, fd)? as usize;
+                slots.get(place)?.key.as_ref()?;
+                Some(place)
+            }
         }
     }
 
-    fn find_fd<D>(&self, slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
+    fn find_fd(&self, slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
         // A key without a number has a negative one.
         if fd < 0 {
             return None;
@@ -214,7 +230,7 @@ impl<S, I: Index> Head<S, I> {
 
 /// A free slot, and the token of the registration that is going to be in it.
 pub(crate) struct Vacancy<'a, S, D, I> {
-    head: &'a mut Head<S, I>,
+    head: &'a mut Head<S, D, I>,
     slot: &'a mut Slot<S, D>,
     pub(crate) token: Token,
 }
@@ -251,6 +267,11 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
 }
 
 impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
+    #[inline]
+    pub(crate) fn reborrow(&mut self) -> Keys<'_, S, D, I> {
+        Keys { head: self.head, slots: self.slots }
+    }
+
     /// Returns a free slot.
     pub(crate) fn vacancy(self) -> Result<Vacancy<'a, S, D, I>, Error> {
         let (number, capacity) = (self.head.free, self.slots.len());
@@ -260,32 +281,61 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         Ok(Vacancy { head: self.head, slot, token })
     }
 
-    /// Returns the slot of a key.
+    /// Returns the slot of a key. The slot exists and has a key.
     #[inline]
-    pub(crate) fn find(&self, lookup: Lookup) -> Option<u32> {
+    pub(crate) fn find(&self, lookup: Lookup) -> Option<usize> {
         self.head.find(self.slots, lookup)
+    }
+
+    /// Returns the number of a key's slot.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
+    pub(crate) fn number_of(&self, key: Lookup) -> Result<u32, Error> {
+        match self.find(key) {
+            Some(place) => Ok(place as u32),
+            None => Err(Error::NotRegistered { key }),
+        }
     }
 
     /// Empties a slot. Events that still bear its token are stale from now on.
     pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
         let slot = self.slots.get_mut(number as usize)?;
-        let key = slot.key.take()?;
+        let fd = slot.key.as_ref()?.fd;
         slot.next_generation();
         slot.mask_or_next = self.head.free;
         self.head.free = number;
         self.head.live -= 1;
-        if key.fd >= 0 {
-            self.head.index.remove(key.fd);
+        if fd >= 0 {
+            self.head.index.remove(fd);
         }
-        Some(key)
+        // Last, so that the key is moved once.
+        slot.key.take()
     }
 
     /// Takes the descriptor's number away from a key, which is paused.
-    pub(crate) fn lose_number(&mut self, number: u32) {
+    pub(crate) fn lose_number(&mut self, number: u32)
+    where
+        S: AsFd,
+    {
         let key = self.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut());
         if let Some(key) = key.filter(|key| key.fd >= 0) {
             self.head.index.remove(key.fd);
             key.fd = -1;
+        }
+        self.head.recover = Some(|keys, number| {
+            let key = keys.slots.get(number as usize).and_then(|slot| slot.key.as_ref());
+            match key.filter(|key| key.fd < 0) {
+                Some(key) => keys.set_number(number, key.fileobj.as_fd().as_raw_fd()),
+                None => Ok(()),
+            }
+        });
+    }
+
+    /// Gives a number to a key, if it has lost its own.
+    pub(crate) fn find_lost_number(&mut self, number: u32) -> Result<(), Error> {
+        match self.head.recover {
+            Some(recover) => recover(self, number),
+            None => Ok(()),
         }
     }
 

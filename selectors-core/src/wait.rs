@@ -4,6 +4,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
+use crate::backend::{Kind, check_support};
 use crate::error::{Error, os, os_about};
 use crate::events::Events;
 use crate::poll_flags;
@@ -22,6 +23,8 @@ use crate::poll_flags;
 /// # Errors
 ///
 /// - [`Error::InvalidEvents`] if `events` is empty or has an output-only flag.
+/// - [`Error::Unsupported`] if `events` has `READ_HANGUP` without `READ`, on a
+///   platform whose `poll` does not report it.
 /// - [`Error::InvalidFd`] if the descriptor is negative, such as
 ///   `rustix::fs::CWD`.
 /// - [`Error::Os`] with `EBADF` if the descriptor is closed, or is open and
@@ -49,6 +52,7 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
     if !events.can_be_requested() {
         return Err(Error::InvalidEvents { events });
     }
+    check_support(Kind::Poll, events.into())?;
     let fd = fd.as_fd();
     if fd.as_raw_fd() < 0 {
         // `poll` would ignore it, and wait for the whole timeout.

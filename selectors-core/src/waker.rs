@@ -1,7 +1,6 @@
 //! Waking a selector from other threads and from signal handlers.
 
 use core::fmt;
-use core::ops::Deref;
 use core::sync::atomic::{self, AtomicI32, AtomicU32, Ordering};
 
 use rustix::fd::{BorrowedFd, RawFd};
@@ -10,19 +9,27 @@ use rustix::process::getpid;
 
 use crate::error::{Error, os};
 
-mod attached;
 mod ends;
+mod handles;
 mod state;
 #[cfg(feature = "std")]
 mod task;
-pub(crate) use attached::{Attached, Hold};
 use ends::Ends;
+pub use handles::Waker;
+pub(crate) use handles::{Attached, Hold};
 use state::{Attachment, Errand, State, Writing};
 
-/// What a selector and its [`Waker`]s share: the descriptor that is written to, and a flag that
-/// makes one system call of a burst of wakes.
+/// The state that a selector shares with its [`Waker`]s.
 ///
-/// Without an allocator it is a `static`; selectors-std keeps it in an `Arc`.
+/// Without an allocator it is a `static`. selectors-std keeps it in an `Arc`.
+///
+/// A selector holds the cell from [`waker_in`](crate::Selector::waker_in) until
+/// it is dropped. The cell has a descriptor during that time: an eventfd, or
+/// the two ends of a pipe. Their numbers are never 0, 1 or 2, even if the
+/// program has closed its standard streams. A burst of wakes is one system
+/// call.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -40,13 +47,37 @@ use state::{Attachment, Errand, State, Writing};
 /// # }
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
+///
+/// # fork
+///
+/// A child that is forked inherits a copy of the cell. It shares the descriptor
+/// with its parent.
+///
+/// - The inherited cell and its wakers belong to the parent's selector. A wake
+///   in the child may wake the parent. The parent loses no wake.
+/// - Dropping the inherited selector in the child changes nothing for the
+///   parent. It also changes nothing for a selector to which the child has
+///   given the cell.
+/// - The child may give the cell to a selector of its own, without a reset. The
+///   cell then gets a descriptor of its own. The inherited one is neither read,
+///   nor written to, nor closed. From then on the inherited wakers return
+///   [`Error::WakerClosed`].
+/// - The child must not select with the inherited selector. It would consume
+///   wakes of the parent.
+///
+/// A program that closes all its descriptors, as a daemon does with
+/// `closefrom`, drops its selectors and its cells first. A `static` cell is not
+/// dropped; its descriptor is closed with the selector. If the selectors can't
+/// be dropped, see [`reset`](Self::reset).
+///
+/// A process is identified by its number, which `getpid` returns. **Note:** the
+/// first processes of two PID namespaces both have the number 1. If one is
+/// forked by the other, it calls `reset` before it uses the cell.
 pub struct WakeCell {
     state: State,
-    /// Which process attached the cell last, and so made the descriptors; negative while it takes the cell from the process
-    /// that it was forked from. 0 for none.
-    ///
-    /// A process is known by its number. A child with the number of the process that attached the cell, as the
-    /// first ones of two process namespaces both have 1, takes its descriptors for its own: see `reset`.
+    /// The process that attached the cell last, and so made the descriptors.
+    /// The number is negative while that process takes the cell from the one
+    /// that it was forked from, and 0 if there is none.
     owner: AtomicI32,
     /// What the attachment uses.
     ends: Ends,
@@ -55,7 +86,11 @@ pub struct WakeCell {
 }
 
 impl WakeCell {
-    /// A cell that belongs to no selector yet. Makes no system call.
+    /// Creates a cell that belongs to no selector yet.
+    ///
+    /// This does not make a system call.
+    ///
+    /// # Examples
     ///
     /// ```
     /// static WAKE: selectors_core::WakeCell = selectors_core::WakeCell::new();
@@ -72,12 +107,17 @@ impl WakeCell {
 
     /// Wakes the selector that holds this cell now.
     ///
-    /// This is for signal handlers, which find the cell in a `static`. A [`Waker`] wakes only the selector that it was
-    /// made by.
+    /// This is for signal handlers, which find the cell in a `static`. A
+    /// [`Waker`] only wakes the selector that made it. Everything else is as in
+    /// [`Waker::wake`].
     ///
     /// # Errors
     ///
-    /// As [`Waker::wake`], with [`Error::WakerClosed`] if no selector holds the cell.
+    /// - Returns [`Error::WakerClosed`] if no selector holds the cell.
+    /// - Returns [`Error::Os`] if the kernel refuses the write. No case is
+    ///   known.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::{Error, WakeCell};
@@ -110,9 +150,10 @@ impl WakeCell {
             Errand::Pending => return Ok(()),
             Errand::Closed => return Err(Error::WakerClosed),
         };
-        // SAFETY: it is not -1: the number is that of an open attachment, which has descriptors. This one is open, and stays so
-        // until the end of the wake: `end` and `attach` close none while a wake is counted, and `drop` can't run
-        // while `self` is borrowed.
+        // SAFETY: it is not -1: the number is that of an open attachment, which
+        // has descriptors. This one is open, and stays so until the end of the
+        // wake: `end` and `attach` close none while a wake is counted, and
+        // `drop` can't run while `self` is borrowed.
         let end = unsafe {
             // `borrow_raw` would look, for each wake.
             core::hint::assert_unchecked(fd != -1);
@@ -153,13 +194,27 @@ impl WakeCell {
         self.written(done, writing)
     }
 
-    /// Forgets the cell's descriptors without closing them, and every selector that holds the cell.
+    /// Forgets the descriptors of the cell and the selector that holds it.
     ///
-    /// This is for a program that closes all descriptors, as daemons do after `fork`, and can't drop its selectors
-    /// before: their sources would be closed with them. It is like a new cell then. Wakers made before
-    /// return [`Error::WakerClosed`].
+    /// This is for a program that closes all its descriptors, as daemons do,
+    /// and can't drop its selectors before. The cell is like a new one
+    /// afterwards, and may be given to another selector. It does not close any
+    /// descriptor. Wakers made before the reset return [`Error::WakerClosed`].
     ///
-    /// **A selector that is dropped before needs no reset.**
+    /// A cell whose selector was dropped needs no reset.
+    ///
+    /// # Safety
+    ///
+    /// The caller must ensure that
+    ///
+    /// - a selector that holds the cell is not used afterwards. It may be
+    ///   dropped if its own descriptors are still open;
+    /// - no other thread uses the cell or its wakers during the call;
+    /// - no thread was in the middle of a wake when the descriptors of the cell
+    ///   were closed.
+    ///
+    /// # Examples
+    ///
     /// ```
     /// # use selectors_core::{DefaultSelector, Error, WakeCell};
     /// # use rustix::fd::OwnedFd;
@@ -167,26 +222,18 @@ impl WakeCell {
     ///
     /// let mut selector = DefaultSelector::<OwnedFd, (), 4>::new()?;
     /// let waker = selector.waker_in(&WAKE)?;
-    /// // Here the program forks, and the child calls `closefrom(3)`.
-    /// std::mem::forget(selector); // it owns descriptors which are closed already
-    /// // SAFETY: no selector uses the cell any more, and there is no other thread.
+    /// // Here the program becomes a daemon, and closes all descriptors.
+    /// std::mem::forget(selector); // what it owns is closed already
+    /// // SAFETY: no selector uses the cell, and there is no other thread.
     /// unsafe { WAKE.reset() };
     ///
     /// let mut selector = DefaultSelector::<OwnedFd, (), 4>::new()?;
     /// let next = selector.waker_in(&WAKE)?;
     /// assert_eq!(waker.wake(), Err(Error::WakerClosed));
     /// next.wake()?;
-    /// assert_eq!(selector.select(None)?, 1);
+    /// assert!(selector.select(None)?.woken());
     /// # Ok::<(), Error>(())
     /// ```
-    ///
-    /// # Safety
-    ///
-    /// The caller must ensure that
-    ///
-    /// - no selector that holds the cell is used again, except that it may be dropped if its own descriptors are still open;
-    /// - no other thread uses the cell or one of its wakers during this call, nor was in the middle of a wake
-    ///   when the descriptors were closed.
     #[allow(unsafe_code)]
     pub unsafe fn reset(&self) {
         self.forget();
@@ -197,7 +244,8 @@ impl WakeCell {
     /// Goes on without what another process has, or what is closed already.
     fn forget(&self) {
         self.state.take_over();
-        // After the exchange in there: a wake which finds one of these gone finds its attachment gone, too.
+        // After the exchange in there, so that a wake which reads -1 here
+        // finds that its attachment has ended.
         self.ends.forget();
         self.late.forget();
     }
@@ -207,7 +255,8 @@ impl WakeCell {
         self.take(getpid().as_raw_pid())?;
         self.close_unused();
         if self.ends.are_open() {
-            // In use by a wake that is late, and by one before it.
+            // A wake is still being written to them, and an earlier one to
+            // `late`.
             self.watched().into_iter().for_each(ends::drain);
         } else if let Err(error) = self.ends.open() {
             self.state.release();
@@ -221,9 +270,9 @@ impl WakeCell {
         if owner == this {
             return if self.state.take() { Ok(()) } else { Err(Error::WakerInUse) };
         }
-        // No thread of this process has attached it: it is new, or this process was forked. The descriptors are
-        // shared with the other process then, or even closed. The first thread gets it; there is no other one which could
-        // have made the number negative.
+        // No thread of this process has attached the cell. It is new, or this
+        // process was forked; then the descriptors are shared with the other
+        // process, or even closed. The first thread to come takes the cell.
         let first = owner != -this
             && self.owner.compare_exchange(owner, -this, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if !first {
@@ -236,30 +285,38 @@ impl WakeCell {
 
     /// Ends an attachment: its wakers have nothing to wake any more.
     fn end(&self, attachment: Attachment) {
-        // A child that drops the selector which it has inherited ends nothing: neither its parent's attachment, nor
-        // one that it has made itself since.
+        // A child that drops the selector which it has inherited ends nothing:
+        // neither its parent's attachment, nor one that it has made itself
+        // since.
         if self.owner.load(Ordering::Acquire) != getpid().as_raw_pid() || !self.state.close(attachment) {
             return;
         }
         self.close_unused();
         if self.ends.are_open() && !self.late.are_open() {
-            // A wake is being written to them, and must not wake the next selector.
+            // A wake is being written to them, and must not wake the next
+            // selector.
             self.ends.move_to(&self.late);
         }
         self.state.release();
     }
 
-    /// Closes the descriptors, unless a wake is still being written. The cell must be taken and not open.
+    /// Closes the descriptors, unless a wake is still being written. The cell
+    /// must be taken and not open.
     ///
-    /// So a wake that is late ends no wait of the next selector, which has other descriptors. Except when one
-    /// thread is in the middle of its write while two attachments end: the next one uses the descriptors of the
-    /// second, and a wait of it may end without a wake if it was to this one that the thread writes. No wake is lost by that.
+    /// The next attachment has other descriptors, so that a late write ends no
+    /// wait of the next selector. There is one exception, as there is one place
+    /// for `late`. If a thread is in the middle of a write while its attachment
+    /// ends, and a second one while the next attachment ends, then the third
+    /// attachment uses the descriptors of the second. The second thread may end
+    /// a wait of the third selector. That loses no wake.
     #[allow(unsafe_code)]
     fn close_unused(&self) {
         if self.state.writes_are_over() {
-            // SAFETY: nothing borrows them: no write is left, none begins, as the cell is not open, and the selector
-            // which watched them has dropped its backend. And this process has not closed them: they are its own,
-            // as the cell is taken, and `reset` has its caller call it after it closed them.
+            // SAFETY: nothing borrows them: no write is left, none begins while
+            // the cell is not open, and the selector that watched them has
+            // dropped its backend before. This process has not closed them in
+            // another way: that is unsafe, and needs `reset`, which forgets
+            // them.
             unsafe {
                 self.late.close();
                 self.ends.close();
@@ -271,15 +328,18 @@ impl WakeCell {
     #[inline]
     #[allow(unsafe_code)]
     fn watched(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: it is open, and stays so: the caller has taken the cell, and ends that with no borrow left.
-        self.ends.are_open().then(|| unsafe { BorrowedFd::borrow_raw(self.ends.read()) })
+        let fd = self.ends.read();
+        // SAFETY: it is not -1. It is open, and stays so: the caller has taken
+        // the cell, and ends that with no borrow left.
+        (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 }
 
 impl Drop for WakeCell {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: nothing borrows them, as nothing borrows the cell. `reset` is for those that were closed in another way.
+        // SAFETY: nothing borrows them, as nothing borrows the cell. If the
+        // program has closed them in another way, `reset` has forgotten them.
         unsafe {
             self.late.close();
             self.ends.close();
@@ -297,68 +357,6 @@ impl fmt::Debug for WakeCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (open, pending) = self.state.open_and_pending();
         f.debug_struct("WakeCell").field("open", &open).field("pending", &pending).finish_non_exhaustive()
-    }
-}
-
-/// Ends the wait of one selector, from any thread and from signal handlers.
-///
-/// Made by `Selector::waker` or [`Selector::waker_in`](crate::Selector::waker_in); a copy of it wakes
-/// the same selector. Outlives its selector, and then says so.
-///
-/// ```
-/// # use selectors_core::{DefaultSelector, Error, WakeCell};
-///
-/// static WAKE: WakeCell = WakeCell::new();
-///
-/// let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
-/// let waker = selector.waker_in(&WAKE)?;
-/// waker.wake()?;
-/// selector.select(None)?; // returns at once
-/// drop(selector);
-/// assert_eq!(waker.wake(), Err(Error::WakerClosed));
-/// # Ok::<(), Error>(())
-/// ```
-#[derive(Clone, Copy)]
-pub struct Waker<W> {
-    cell: W,
-    attachment: Attachment,
-}
-
-impl<W: Deref<Target = WakeCell>> Waker<W> {
-    /// Ends the selector's wait, or the next one if it is not waiting: that returns without delay.
-    ///
-    /// Never blocks. A burst of wakes that no wait has seen yet is one system call, a `write`; wakes
-    /// are not counted. May be called from a signal handler: it takes no lock and allocates nothing (on
-    /// platforms where rustix calls libc it may set `errno`, which a handler should restore).
-    ///
-    /// What happened before the wake is visible to the selecting thread after its `select`.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::WakerClosed`]: the selector is gone.
-    /// - [`Error::Os`]: the kernel refused the write; unknown in practice.
-    ///
-    /// ```
-    /// # use selectors_core::{DefaultSelector, WakeCell};
-    /// # static WAKE: WakeCell = WakeCell::new();
-    /// # let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
-    /// # let waker = selector.waker_in(&WAKE)?;
-    /// for _ in 0..100 {
-    ///     waker.wake()?; // one system call for all of them
-    /// }
-    /// assert_eq!(selector.select(None)?, 1);
-    /// # Ok::<(), selectors_core::Error>(())
-    /// ```
-    #[doc(alias = "notify")]
-    #[inline]
-    pub fn wake(&self) -> Result<(), Error> {
-        self.cell.wake_of(Some(self.attachment))
-    }
-}
-
-impl<W: fmt::Debug> fmt::Debug for Waker<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Waker").field(&self.cell).finish()
     }
 }
 

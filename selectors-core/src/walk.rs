@@ -34,7 +34,7 @@ use crate::table::Keys;
 pub struct Walk<'a, Sel: SelectorType> {
     engine: &'a mut Engine<Sel::Backend>,
     keys: Keys<'a, Sel::Source, Sel::Data, <Sel::Storage as Storage>::Index>,
-    next: u32,
+    next: usize,
 }
 
 impl<'a, Sel: SelectorType> Walk<'a, Sel> {
@@ -50,18 +50,17 @@ impl<'a, Sel: SelectorType> Walk<'a, Sel> {
     #[allow(clippy::should_implement_trait)]
     #[allow(unsafe_code)]
     pub fn next(&mut self) -> Option<KeyMut<'_, Sel>> {
-        let rest = self.keys.slots.iter().zip(0..).skip(self.next as usize);
-        let (_, number) = rest.into_iter().find(|(slot, _)| slot.key.is_some())?;
-        self.next = number + 1;
-        let keys = Keys { head: self.keys.head, slots: self.keys.slots };
+        let rest = self.keys.slots.get(self.next..)?;
+        let place = self.next + rest.iter().position(|slot| slot.key.is_some())?;
+        self.next = place + 1;
         // SAFETY: the slot was found, and has a key.
-        Some(unsafe { KeyMut::new(self.engine, keys, number) })
+        Some(unsafe { KeyMut::new(self.engine, self.keys.reborrow(), place) })
     }
 }
 
 impl<Sel: SelectorType> fmt::Debug for Walk<'_, Sel> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rest = self.keys.slots.iter().skip(self.next as usize).filter_map(|slot| slot.key.as_ref());
+        let rest = self.keys.slots.iter().skip(self.next).filter_map(|slot| slot.key.as_ref());
         f.debug_map().entries(rest.map(|key| (key.id, key.interest()))).finish()
     }
 }

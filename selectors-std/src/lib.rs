@@ -11,50 +11,56 @@
 //! ```
 //!
 //! It reads no more from a peer that does not read its echo. The guide says more about
-//! [partial writes](guide#sockets-that-do-not-block-and-partial-writes), and has a
+//! [partial writes](guide#non-blocking-sockets-and-partial-writes), and has a
 //! [chat server](guide#a-first-program).
 //!
-//! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and data of your own;
-//! [`select`](Selector::select) waits; [`next_ready`](Selector::next_ready) takes one ready key after the other; the program reads, writes,
-//! registers, modifies and unregisters as it likes, also while it takes. Three things differ, because they can be
-//! better in Rust:
+//! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and your data.
+//! [`select`](Selector::select) waits. [`next_ready`](Selector::next_ready) returns one ready key after the other, and the key reads,
+//! writes, modifies, pauses and unregisters. Three things differ, because Rust allows more:
 //!
-//! - **The selector owns the source**, and gives it back from `unregister`. So a watched descriptor is not closed by mistake, and its
-//!   number not reused; the [guide](guide#who-owns-a-source) has the one exception. Only
-//!   [`register_raw`](Selector::register_raw), for bare numbers, is `unsafe`. To keep the source, register `&source`, an `Rc` or an `Arc`.
-//! - **Ready keys are taken one at a time**, not returned as a list: nothing is allocated per wait, and an event whose key
-//!   changed meanwhile is judged by what the key says now.
-//! - **There is more to ask for**: urgent data ([`Events::PRIORITY`]), edge-triggered and one-shot interest
-//!   ([`Events::edge`], [`Events::one_shot`]), wake-ups from other threads ([`Selector::waker`]).
+//! - **The selector owns the source**, until `unregister` returns it. So a watched descriptor is not closed by mistake, and its number
+//!   is not reused. The [guide](guide#owning-sources) has the one exception. Only [`register_raw`](Selector::register_raw), for file
+//!   descriptors as numbers, is `unsafe`. To keep the source, register `&source`, an `Rc` or an `Arc`.
+//! - **Ready keys come one at a time**, not as a list. So nothing is allocated for a wait, and an event whose key was changed in the
+//!   meantime is cut down to what the key says now.
+//! - **Keys have [ids](KeyId)** that never name a later registration. Store ids, where a Python program stores sockets or numbers.
+//!
+//! And there is more: urgent data ([`Events::PRIORITY`]), edge-triggered and one-shot interest ([`Events::edge`],
+//! [`Events::one_shot`]), [pausing](Selector::pause), [non-blocking connects](connect()), [wakers](Selector::waker) and
+//! [channels](channel()) for other threads.
 //!
 //! # Callbacks
 //!
-//! What Python's echo server does with functions in the data works with function pointers. They are copied out of the key
-//! before the call, so that a callback may do anything to the selector:
+//! Python's echo server keeps functions in the data. Function pointers do the same. Copy the function and the id out of the key, and
+//! the callback may do anything to the selector:
 //!
 //! ```
-//! # use selectors_std::{DefaultSelector, Events};
-//! # use std::{io::{self, Read}, os::fd::RawFd, os::unix::net::UnixStream};
-//! type Selector = DefaultSelector<UnixStream, Callback>;
+//! # use selectors_std::{DefaultSelector, Events, KeyId};
+//! # use std::{io::{self, Read}, os::unix::net::UnixStream};
+//! type Selector = DefaultSelector<UnixStream, Data>;
 //!
-//! #[derive(Clone, Copy)]
-//! struct Callback(fn(&mut Selector, RawFd, Events) -> io::Result<()>);
+//! struct Data {
+//!     callback: fn(&mut Selector, KeyId, Events) -> io::Result<()>,
+//! }
 //!
-//! fn read(selector: &mut Selector, fd: RawFd, _events: Events) -> io::Result<()> {
-//!     let key = selector.unregister(fd)?;
-//!     (&key.fileobj).read(&mut [0; 64])?;
+//! fn read(selector: &mut Selector, id: KeyId, _events: Events) -> io::Result<()> {
+//!     if let Some(mut key) = selector.get_key_mut(id) {
+//!         if key.read(&mut [0; 64])? == 0 {
+//!             drop(key.unregister());
+//!         }
+//!     }
 //!     Ok(())
 //! }
 //!
 //! # let (ours, theirs) = UnixStream::pair()?;
 //! # ours.set_nonblocking(true)?;
 //! let mut selector = Selector::new()?;
-//! selector.register(ours, Events::READ, Callback(read))?;
+//! selector.register(ours, Events::READ, Data { callback: read })?;
 //! # drop(theirs);
 //! selector.select(None)?;
 //! while let Some((key, events)) = selector.next_ready() {
-//!     let (fd, Callback(callback)) = (key.fd, *key.data);
-//!     callback(&mut selector, fd, events)?;
+//!     let (id, callback) = (key.id(), key.data.callback);
+//!     callback(&mut selector, id, events)?;
 //! }
 //! # assert!(selector.get_map().is_empty());
 //! # Ok::<(), io::Error>(())
@@ -69,38 +75,39 @@
 //! | `KqueueSelector` | the BSDs, Apple's | the same there |
 //! | [`PollSelector`] | all | regular files among the descriptors; no kernel object |
 //! | `SelectSelector` | all but illumos and Solaris | descriptors below 1024, if a sandbox allows nothing else |
-//! | [`AnySelector`] | all | the backend is found out, or named, when the program runs |
+//! | [`AnySelector`] | all | the backend is chosen, or named, when the program runs |
 //!
-//! They are one type, [`Selector`], whose page has all the methods. Without std or an allocator
-//! the same selectors are in the crate `selectors-core`, with a capacity in the type; this crate re-exports
-//! all of it and adds tables that grow. For one descriptor, once, there is [`wait`], and for a few [`select`](select()).
+//! They are one type, [`Selector`], whose page has all the methods. For programs without std or without an allocator the same
+//! selectors are in the crate `selectors-core`, with a capacity in the type. This crate adds tables that grow. [`wait`] waits for one
+//! descriptor without a selector, and [`select`](select()) for a few.
 //!
-//! # What to know
+//! # Rules
 //!
-//! The [guide] has all of this with examples; the [table of events](Events) says what means what on which system call.
+//! The [guide] explains all of this with examples. The [table of events](Events) shows what each event means on each system call.
 //!
-//! - **Sources should not block.** Readiness is a hint; another process may have read first. `set_nonblocking(true)`, and
-//!   take `WouldBlock` as "not yet". [More](guide#sockets-that-do-not-block-and-partial-writes)
-//! - **A write may be partial.** Keep the rest, ask for [`Events::WRITE`] until it is gone, then no longer: most sockets are
-//!   writable most of the time, and a level-triggered `WRITE` returns at once.
-//! - **`READ` at the end of the stream** means that `read` returns 0 (or the error). Hang-ups and errors wake who asked for `READ` or
-//!   `WRITE`. [More](guide#what-read-means-at-the-end)
-//! - **Look-ups take a number or a reference**: `modify(key.fd, …)`, `unregister(&stream)`.
-//! - **An error leaves the selector as it was**, but for [`Replaced`](Error::Replaced), and often says what to do about it.
-//!   [More](guide#errors)
+//! - **Sources should be non-blocking.** Readiness is a hint, because another process may have read first. Call
+//!   `set_nonblocking(true)`, and treat `WouldBlock` as "not yet". [More](guide#non-blocking-sockets-and-partial-writes)
+//! - **A write may be partial.** Keep the remaining bytes, and register for [`Events::WRITE`] until they are sent, then no longer. Most
+//!   sockets are writable most of the time, so a level-triggered `WRITE` ends every wait immediately.
+//! - **`READ` at the end of the stream** means that `read` returns 0, or the error. Hang-ups and errors wake any key registered for
+//!   `READ` or `WRITE`. [More](guide#end-of-stream-and-hang-ups)
+//! - **A ready key borrows the selector.** Act through the key, or copy its id first: `let id = key.id();`.
+//!   [More](guide#key-ids)
+//! - **On error the selector is unchanged**, and the message often says what to do. [More](guide#errors)
 //!
-//! # Where to go on
+//! # Further reading
 //!
-//! - [`guide`]: the model, ownership, backends, modes, ends, timeouts, wake-ups, nesting, fork, errors.
+//! - [`guide`]: the model, a first program, compiler errors, and everything above at length.
 //! - [`guide::python`]: every name of Python's `selectors` and `select`, and the echo server in both languages.
 //! - [`guide::mio_and_polling`]: the same for mio and polling.
-//! - [`Selector`]: all the methods, each with an example.
+//! - [`guide::shared_selector`]: a selector that other threads change while it waits.
+//! - [`Selector`] and [`KeyMut`]: all the methods, each with an example.
 //! - [`portability`]: what differs between platforms and backends.
-//! - `examples/` in the repository: programs of one file to start from.
+//! - `examples/` in the repository: programs of one file each.
 //!
 //! # Features
 //!
-//! None. Everything that the platform has is there.
+//! This crate has no features. All backends of the platform are there.
 
 pub mod guide;
 
@@ -131,9 +138,12 @@ use selectors_core::{if_epoll, if_kqueue, if_no_queue, if_select};
 /// The selector has a buffer of twelve to sixteen bytes for each of them.
 pub const BATCH: usize = 256;
 
-/// A waker of one of the selectors here: may be cloned, and sent to any thread.
+/// A waker of one of the selectors here, which can be cloned and sent to any thread.
 ///
-/// Made by [`Selector::waker`]; has one method, [`wake`](selectors_core::Waker::wake).
+/// [`Selector::waker`] returns it. Its method is `wake`, and it converts into
+/// [`std::task::Waker`]. To hand over items as well, create a [`channel`](channel()).
+///
+/// # Examples
 ///
 /// ```
 /// use selectors_std::{DefaultSelector, Waker};
@@ -143,29 +153,30 @@ pub const BATCH: usize = 256;
 /// let waker: Waker = selector.waker()?;
 /// let other = waker.clone();
 /// thread::spawn(move || other.wake());
-/// selector.select(None)?; // returns when the thread has woken it
+/// assert!(selector.select(None)?.woken()); // returned when the thread had woken it
 /// # Ok::<(), selectors_std::Error>(())
 /// ```
 pub type Waker = selectors_core::Waker<std::sync::Arc<WakeCell>>;
 
-/// A growing selector on `poll`: on every platform, for every descriptor.
+/// A growing selector on `poll`.
 ///
-/// The methods are those of [`Selector`], the details are at [`backend::Poll`].
+/// The methods are those of [`Selector`]. The details are at [`backend::Poll`].
 ///
 /// ```
 /// use selectors_std::{Events, PollSelector};
 ///
 /// let mut selector = PollSelector::new()?;
 /// selector.register(std::fs::File::open("/dev/null")?, Events::READ, "always ready")?;
-/// assert_eq!(selector.select(None)?, 1);
+/// assert_eq!(selector.select(None)?.events(), 1);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub type PollSelector<S, D = ()> = Selector<Poll<Growable>, S, D, Growable>;
 
 /// A growing selector whose backend is chosen when the program runs.
 ///
-/// [`new`](Selector::new) probes for the best that the kernel grants, [`of_kind`](Selector::of_kind) takes the one that is named,
-/// [`kind`](Selector::kind) says which it is. The other methods are those of [`Selector`], the details are at [`backend::Any`].
+/// [`new`](Selector::new) uses the best one that the kernel allows. [`of_kind`](Selector::of_kind) uses a given one.
+/// [`kind`](Selector::kind) returns which one it is. The other methods are those of [`Selector`]. The details are at
+/// [`backend::Any`].
 ///
 /// ```
 /// use selectors_std::AnySelector;
@@ -181,7 +192,7 @@ pub type AnySelector<S, D = ()> = Selector<Any<Growable, BATCH>, S, D, Growable>
 if_epoll! {
     /// A growing selector on Linux's epoll.
     ///
-    /// The methods are those of [`Selector`], the details are at [`backend::Epoll`].
+    /// The methods are those of [`Selector`]. The details are at [`backend::Epoll`].
     ///
     /// ```
     /// let selector = selectors_std::EpollSelector::<std::net::TcpStream>::new()?;
@@ -190,14 +201,15 @@ if_epoll! {
     pub type EpollSelector<S, D = ()> = Selector<backend::Epoll<BATCH>, S, D, Growable>;
 
     // Not an alias of the alias above: rustdoc would show it without its methods.
-    /// The best selector of this platform: [`EpollSelector`].
+    /// The best selector of this platform, [`EpollSelector`].
     ///
-    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// Its methods are those of [`Selector`]: [`new`](Selector::new), [`register`](Selector::register),
+    /// [`modify`](Selector::modify), [`pause`](Selector::pause), [`resume`](Selector::resume),
     /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
     /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
-    /// [`waker`](Selector::waker), [`close`](Selector::close): all the methods are those of [`Selector`].
+    /// [`walk`](Selector::walk), [`waker`](Selector::waker), [`close`](Selector::close) and more.
     ///
-    /// `S` is the source, `D` the data. Both are seldom written:
+    /// `S` is the source and `D` your data. The compiler infers both from `register`:
     ///
     /// ```
     /// use selectors_std::{DefaultSelector, Events};
@@ -218,7 +230,7 @@ if_epoll! {
 if_kqueue! {
     /// A growing selector on kqueue.
     ///
-    /// The methods are those of [`Selector`], the details are at [`backend::Kqueue`].
+    /// The methods are those of [`Selector`]. The details are at [`backend::Kqueue`].
     ///
     /// ```
     /// let selector = selectors_std::KqueueSelector::<std::net::TcpStream>::new()?;
@@ -227,14 +239,15 @@ if_kqueue! {
     pub type KqueueSelector<S, D = ()> = Selector<backend::Kqueue<BATCH>, S, D, Growable>;
 
     // Not an alias of the alias above: rustdoc would show it without its methods.
-    /// The best selector of this platform: [`KqueueSelector`].
+    /// The best selector of this platform, [`KqueueSelector`].
     ///
-    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// Its methods are those of [`Selector`]: [`new`](Selector::new), [`register`](Selector::register),
+    /// [`modify`](Selector::modify), [`pause`](Selector::pause), [`resume`](Selector::resume),
     /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
     /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
-    /// [`waker`](Selector::waker), [`close`](Selector::close): all the methods are those of [`Selector`].
+    /// [`walk`](Selector::walk), [`waker`](Selector::waker), [`close`](Selector::close) and more.
     ///
-    /// `S` is the source, `D` the data.
+    /// `S` is the source and `D` your data.
     ///
     /// ```
     /// let selector = selectors_std::DefaultSelector::<std::net::TcpStream>::new()?;
@@ -244,14 +257,15 @@ if_kqueue! {
 }
 if_no_queue! {
     // Not an alias of the alias above: rustdoc would show it without its methods.
-    /// The best selector of this platform: [`PollSelector`].
+    /// The best selector of this platform, [`PollSelector`].
     ///
-    /// Opens with [`new`](Selector::new); then [`register`](Selector::register), [`modify`](Selector::modify),
+    /// Its methods are those of [`Selector`]: [`new`](Selector::new), [`register`](Selector::register),
+    /// [`modify`](Selector::modify), [`pause`](Selector::pause), [`resume`](Selector::resume),
     /// [`unregister`](Selector::unregister), [`select`](Selector::select), [`next_ready`](Selector::next_ready),
     /// [`get_key`](Selector::get_key), [`get_key_mut`](Selector::get_key_mut), [`get_map`](Selector::get_map),
-    /// [`waker`](Selector::waker), [`close`](Selector::close): all the methods are those of [`Selector`].
+    /// [`walk`](Selector::walk), [`waker`](Selector::waker), [`close`](Selector::close) and more.
     ///
-    /// `S` is the source, `D` the data.
+    /// `S` is the source and `D` your data.
     ///
     /// ```
     /// let selector = selectors_std::DefaultSelector::<std::net::TcpStream>::new()?;
@@ -260,9 +274,9 @@ if_no_queue! {
     pub type DefaultSelector<S, D = ()> = Selector<Poll<Growable>, S, D, Growable>;
 }
 if_select! {
-    /// A growing selector on `select`: for descriptors below 1024.
+    /// A growing selector on `select`, for descriptors below 1024.
     ///
-    /// The methods are those of [`Selector`], the details are at [`backend::Select`].
+    /// The methods are those of [`Selector`]. The details are at [`backend::Select`].
     ///
     /// ```
     /// let selector = selectors_std::SelectSelector::<std::net::TcpStream>::new()?;

@@ -22,7 +22,7 @@ const OTHERS: usize = 60;
 
 /// Prints why a test is skipped, even if it is not run with `--nocapture`. Where `CI=true` a test may not be skipped.
 pub fn skip(reason: &str) {
-    let test = thread::current().name().unwrap_or("main").to_owned();
+    let test = thread::current().name().unwrap_or("a test").to_owned();
     assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{test} can't be skipped in CI: {reason}");
     // The harness would keep what `println` prints.
     let _ = writeln!(io::stderr(), "skipped: {test}: {reason}");

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 
 use selectors_core::{Events, Interest, Kind, Mode, Selector};
 
-use crate::support::{Kernel, NOW, SOON, Table, agree, pair};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair};
 
 const READY: usize = 8;
 
@@ -33,7 +33,7 @@ fn watching<B: Kernel, M: Table>(pairs: &Pairs, interest: impl Into<Interest>) -
 
 /// Waits, and takes at most so many.
 fn take<B: Kernel, M: Table>(selector: &mut Sel<'_, B, M>, most: usize) -> Vec<RawFd> {
-    assert!(selector.select(SOON).unwrap() > 0);
+    assert!(selector.select(SOON).unwrap().events() > 0);
     let mut taken = Vec::new();
     while taken.len() < most {
         let Some((key, events)) = selector.next_ready() else { break };
@@ -84,7 +84,7 @@ pub fn a_batch_is_no_larger_than_said<B: Kernel, M: Table>() {
     let mut selector = watching::<B, M>(&pairs, Events::WRITE);
     let batch = if matches!(selector.kind(), Kind::Poll | Kind::Select) { READY } else { 3 };
     for _ in 0..10 {
-        assert_eq!(selector.select(SOON), Ok(batch));
+        assert_eq!(selector.select(SOON).events(), Ok(batch));
         let mut taken = 0;
         while selector.next_ready().is_some() {
             taken += 1;
@@ -103,7 +103,7 @@ pub fn what_the_kernel_tells_once_survives_a_break<B: Kernel, M: Table>() {
                 turns.count(&take::<B, M>(&mut selector, most));
             }
             assert!(turns.0.len() == READY && turns.0.values().all(|turns| *turns == 1), "{:?}", turns.0);
-            assert_eq!(selector.select(NOW), Ok(0), "{mode:?}: told again");
+            assert_eq!(selector.select(NOW).events(), Ok(0), "{mode:?}: told again");
             agree(&selector);
         }
     }
@@ -184,7 +184,7 @@ pub fn who_leaves_takes_no_turn_with_it<B: Kernel, M: Table>() {
             }
             agree(&selector);
         }
-        assert_eq!(selector.select(NOW), Ok(0));
+        assert_eq!(selector.select(NOW).events(), Ok(0));
     }
 }
 
@@ -217,7 +217,7 @@ pub fn a_wake_among_many_is_not_lost<B: Kernel, M: Table>() {
     for _ in 0..3 {
         waker.wake().unwrap();
         let (mut told, mut waits) = (0, 0);
-        while selector.select(NOW).unwrap() > 0 {
+        while !selector.select(NOW).unwrap().timed_out() {
             waits += 1;
             assert!(waits <= READY + 1, "a wake is told once");
             // Further ones, while the first may still be in the kernel's queue.
@@ -230,7 +230,7 @@ pub fn a_wake_among_many_is_not_lost<B: Kernel, M: Table>() {
         }
         assert_eq!(told, READY);
         waker.wake().unwrap();
-        assert_eq!(selector.select(SOON), Ok(1));
+        assert_eq!(selector.select(SOON).woken_and(), Ok(0));
         assert!(selector.next_ready().is_none());
         for (one, _) in &pairs {
             selector.modify(one, Events::WRITE.one_shot()).unwrap();

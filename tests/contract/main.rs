@@ -9,6 +9,9 @@
 mod cpython;
 mod events;
 mod fairness;
+mod hangups;
+mod ids;
+mod keys;
 selectors_core::if_epoll! { mod kqueue; }
 selectors_core::if_kqueue! {
     #[path = "kqueue/real.rs"]
@@ -19,14 +22,22 @@ mod modes;
 #[path = "../common/needs.rs"]
 mod needs;
 mod nested;
+mod old_set;
 mod owned;
+mod panics;
+mod pauses;
+mod pollable;
 mod rebuilds;
 mod refused;
 mod register;
+mod results;
 mod signals;
+mod sources;
+mod statistics;
 mod support;
 mod time;
 mod wakers;
+mod walks;
 mod zombies;
 
 /// A test for each row, in a module for each file.
@@ -66,10 +77,13 @@ macro_rules! pair {
                     unregister_drops_the_pending_event, a_number_used_again_within_a_batch,
                     unregister_while_looping, places_are_used_again;
                 owned: every_kind_of_source, a_source_is_asked_once, close_ends_in_order,
-                    drop_ends_in_order, unregister_gives_the_source_back_open;
+                    drop_ends_in_order, unregister_gives_the_source_back_open,
+                    a_refused_source_is_dropped_last, an_error_of_register_is_plain;
+                panics: a_key_whose_drop_panics, a_selector_with_a_source_whose_drop_panics,
+                    a_source_whose_as_fd_panics, an_interest_that_panics, a_drop_that_uses_the_selector;
                 events: the_table, read_and_write_arrive_in_one_item, told_is_what_is_asked_when_it_is_taken,
                     an_error_is_taken_once, priority_is_unsupported_or_told;
-                modes: level_is_told_while_it_lasts, edge_is_told_when_more_arrives,
+                modes: level_is_told_while_it_lasts, edge_is_told_when_more_arrives, modify_arms_an_edge_again,
                     edge_is_unsupported_on_poll_and_select, one_shot_is_told_once_until_modify,
                     a_fired_one_shot_is_silent_on_hangup, a_failed_modify_does_not_rearm,
                     modify_may_change_the_mode_alone, untaken_events_survive_in_every_mode,
@@ -81,7 +95,7 @@ macro_rules! pair {
                     may_be_copied_and_sent, one_cell_for_one_selector, outlives_its_selector,
                     a_stale_one_swallows_no_wake, a_late_wake_is_not_for_the_next_selector,
                     wakes_while_selectors_come_and_go, never_blocks, is_close_on_exec;
-                time: never_early, never_early_again_and_again, one_descriptor_never_early, zero_does_not_wait,
+                time: never_early, never_early_with_a_second_reader, never_early_again_and_again, one_descriptor_never_early, zero_does_not_wait,
                     readiness_comes_before_time, huge_ones_saturate, kept_beside_closed_descriptors;
                 fairness: equal_turns, a_batch_is_no_larger_than_said,
                     what_the_kernel_tells_once_survives_a_break, what_arrives_late_is_not_lost,
@@ -90,14 +104,37 @@ macro_rules! pair {
                 zombies: a_duplicate_that_lives_on_does_not_spin, many_are_one_rebuild,
                     its_place_is_used_again, its_number_is_used_again, closed_with_its_event_in_hand,
                     another_file_takes_a_registered_number, the_others_work_on,
-                    closed_ones_do_not_break_the_others, closed_after_it_fired, the_same_file_comes_back;
+                    closed_ones_do_not_break_the_others, closed_after_it_fired, a_closed_key_is_modified_to_the_same, the_same_file_comes_back;
+                pollable: a_path_is_refused, files_that_are_always_ready, a_sandbox_that_forbids_the_call;
+                statistics: waits_signals_wakes_and_events;
                 rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_told, the_modes_survive,
-                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild,
-                    a_rebuild_that_fails_is_tried_again;
+                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild;
+                old_set: healthy_keys_are_reported, the_timeout_is_kept_without_a_busy_loop,
+                    a_wake_ends_the_wait, a_signal_ends_the_wait, it_is_tried_again_after_a_while,
+                    the_last_duplicate_is_closed, a_refused_key_is_left_out;
                 nested: readiness_inside_is_told_outside, what_is_told_once_inside, told_once_outside,
                     the_inner_waker_wakes_both, the_outer_waker_leaves_the_inner_one_alone,
                     the_inner_one_goes_first, a_replaced_instance_says_so,
                     a_replaced_instance_is_nested_again;
+                pauses: a_paused_key_is_not_reported, an_error_waits_for_the_resume,
+                    pending_events_are_dropped, a_delivered_one_shot_stays_disarmed,
+                    an_edge_is_reported_again_after_a_pause, modify_resumes,
+                    a_resume_that_fails_leaves_it_paused, a_paused_key_whose_descriptor_is_closed,
+                    a_rebuild_skips_paused_keys, a_loop_that_pauses_at_each_event_does_not_spin,
+                    a_full_table_is_paused_and_resumed;
+                ids: never_name_a_later_registration, survive_what_happens_to_the_key,
+                    a_number_comes_back_within_a_batch, look_ups_take_anything_with_a_descriptor,
+                    what_is_unknown_is_not_registered;
+                keys: a_key_reads_and_writes, a_function_takes_a_key, each_key_of_a_batch_acts;
+                sources: a_replaced_source_is_followed, the_old_descriptor_may_be_closed,
+                    the_old_sources_event_is_dropped, the_state_is_followed_too, the_number_of_another_key,
+                    a_source_that_cannot_be_watched, a_panic_pauses_the_key,
+                    a_source_that_lies_is_watched_at_one_number;
+                walks: each_key_once, keys_may_be_changed, keys_may_leave, a_walk_may_end_early,
+                    a_walk_between_events, retain_keeps_what_it_is_told_to, retain_survives_a_panic;
+                results: the_ends_of_a_wait_are_distinguished, pending_events_are_counted, until_a_deadline;
+                hangups: the_end_is_reported_without_reading, with_read_it_is_requested_everywhere,
+                    beside_other_events, a_wait_for_one_takes_it;
             }
         }
     };

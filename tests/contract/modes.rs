@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use selectors_core::{Error, Events, Kind, Mode, Selector};
 
 use crate::needs;
-use crate::support::{Kernel, NOW, SOON, Table, agree, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair, ready};
 
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
@@ -40,6 +40,41 @@ pub fn edge_is_told_when_more_arrives<B: Kernel, M: Table>() {
     }
 }
 
+/// `modify` arms an edge again, also if the interest is the same: what is still ready is reported again.
+pub fn modify_arms_an_edge_again<B: Kernel, M: Table>() {
+    let (one, mut two) = pair();
+    let fd = one.as_raw_fd();
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    if !selector.kind().supports_edge() {
+        let error = selector.register(&one, READ.edge(), ()).unwrap_err();
+        let kind = selector.kind();
+        assert_eq!(error, Error::Unsupported { backend: kind.name(), events: READ, mode: Mode::Edge });
+        return;
+    }
+    selector.register(&one, READ.edge(), ()).unwrap();
+    selector.modify(fd, READ.edge()).unwrap();
+    assert!(ready(&mut selector, NOW).is_empty(), "nothing is ready");
+    two.write_all(b"!").unwrap();
+    for interest in [READ, READ, READ | WRITE, READ | WRITE, WRITE, WRITE, READ] {
+        selector.modify(fd, interest.edge()).unwrap();
+        agree(&selector);
+        assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(fd, interest)]));
+        assert!(ready(&mut selector, NOW).is_empty(), "reported twice");
+    }
+    // While its event is pending: the event is reported, and the edge after it.
+    selector.modify(fd, READ.edge()).unwrap();
+    assert_eq!(selector.select(SOON).events(), Ok(1));
+    selector.modify(fd, READ.edge()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(fd, READ)]));
+    }
+    assert!(ready(&mut selector, NOW).is_empty());
+    // A drained one has nothing to report.
+    assert_eq!((&one).read(&mut [0; 8]).unwrap(), 1);
+    selector.modify(fd, READ.edge()).unwrap();
+    assert!(ready(&mut selector, NOW).is_empty());
+}
+
 pub fn edge_is_unsupported_on_poll_and_select<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -49,7 +84,7 @@ pub fn edge_is_unsupported_on_poll_and_select<B: Kernel, M: Table>() {
     }
     let fd = one.as_raw_fd();
     let error = Error::Unsupported { backend: kind.name(), events: READ, mode: Mode::Edge };
-    let refused = selector.register(one, READ.edge(), "data").unwrap_err();
+    let refused = selector.try_register(one, READ.edge(), "data").unwrap_err();
     assert_eq!((refused.error, refused.fileobj.as_raw_fd(), refused.data), (error, fd, "data"));
     assert!(selector.get_map().is_empty());
 
@@ -90,7 +125,7 @@ pub fn a_fired_one_shot_is_silent_on_hangup<B: Kernel, M: Table>() {
     selector.register(&one, WRITE.one_shot(), ()).unwrap();
     assert_eq!(ready(&mut selector, SOON).len(), 1);
     drop(two);
-    assert_eq!(selector.select(NOW), Ok(0));
+    assert_eq!(selector.select(NOW).events(), Ok(0));
     selector.modify(&one, READ.one_shot()).unwrap();
     let told = ready(&mut selector, SOON)[&one.as_raw_fd()];
     assert!(told.contains(READ));
@@ -100,7 +135,7 @@ pub fn a_fired_one_shot_is_silent_on_hangup<B: Kernel, M: Table>() {
     } else {
         assert_eq!(told.contains(Events::HANGUP), kind.tells_hangup());
     }
-    assert_eq!(selector.select(NOW), Ok(0));
+    assert_eq!(selector.select(NOW).events(), Ok(0));
 }
 
 pub fn a_failed_modify_does_not_rearm<B: Kernel, M: Table>() {
@@ -143,7 +178,7 @@ pub fn untaken_events_survive_in_every_mode<B: Kernel, M: Table>() {
         }
         let mut told = BTreeMap::new();
         for _ in &pairs {
-            assert!(selector.select(NOW).unwrap() > 0);
+            assert!(selector.select(NOW).unwrap().events() > 0);
             let (key, events) = selector.next_ready().unwrap();
             assert_eq!(told.insert(key.fd, events), None, "told twice");
         }
@@ -164,7 +199,7 @@ pub fn a_one_shot_modified_before_it_is_taken<B: Kernel, M: Table>() {
         ((READ | WRITE).one_shot(), Some(READ), None),
         (WRITE.one_shot(), None, Some(WRITE)),
     ] {
-        assert_eq!(selector.select(SOON), Ok(1));
+        assert_eq!(selector.select(SOON).events(), Ok(1));
         selector.modify(fd, now).unwrap();
         assert_eq!(selector.next_ready().map(|(_, events)| events), told, "{now:?}");
         let later = ready(&mut selector, NOW);

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::dup;
-use selectors_core::{Error, Events, Kind, Mode, Selector};
+use selectors_core::{Events, Kind, Mode, Selector};
 
-use crate::support::{Kernel, NOW, SOON, Table, agree, apart, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree, apart, pair, ready};
 
 const READ: Events = Events::READ;
 
@@ -125,7 +125,7 @@ pub fn the_inner_waker_wakes_both<B: Kernel, M: Table>() {
             });
             assert_eq!(ready(&mut outer, SOON), told);
         });
-        assert_eq!(inner.select(SOON), Ok(1));
+        assert_eq!(inner.select(SOON).woken_and(), Ok(0));
         assert!(inner.next_ready().is_none());
         assert_eq!(ready(&mut outer, NOW), NOTHING, "the wake has been seen");
     }
@@ -138,12 +138,12 @@ pub fn the_outer_waker_leaves_the_inner_one_alone<B: Kernel, M: Table>() {
     let Some((mut outer, told)) = nest::<B, M, _>(&inner, Mode::Level) else { return };
     let waker = outer.waker_in(M::cell()).unwrap();
     waker.wake().unwrap();
-    assert_eq!(outer.select(SOON), Ok(1));
+    assert_eq!(outer.select(SOON).woken_and(), Ok(0));
     assert!(outer.next_ready().is_none());
-    assert_eq!(inner.select(NOW), Ok(0));
+    assert_eq!(inner.select(NOW).events(), Ok(0));
     waker.wake().unwrap();
     two.write_all(b"!").unwrap();
-    assert_eq!(outer.select(SOON), Ok(2));
+    assert_eq!(outer.select(SOON).woken_and(), Ok(1));
     assert_eq!(ready(&mut outer, SOON), told);
 }
 
@@ -191,17 +191,18 @@ pub fn a_replaced_instance_says_so<B: Kernel, M: Table>() {
     for lent in [false, true, true, false] {
         let number = if lent { B::fileno(&selector).map(|fd| fd.as_raw_fd()) } else { None };
         let alive = must_rebuild(&mut selector);
-        let met = selector.select(NOW).unwrap();
+        let met = selector.select(NOW).unwrap().events();
         assert!(selector.next_ready().is_none());
         waker.wake().unwrap();
         assert_eq!(met > 0, selector.kind() == Kind::Epoll);
         rebuilds += u64::from(met > 0);
-        if let Some(fd) = number.filter(|_| met > 0) {
-            assert_eq!(selector.select(SOON), Err(Error::Replaced { fd }));
+        if number.is_some() && met > 0 {
+            let result = selector.select(SOON).unwrap();
+            assert!(result.replaced() && !result.timed_out() && !result.woken(), "{result:?}");
             assert_eq!(selector.stats().rebuilds, rebuilds);
         }
         // Told once; and what came meanwhile is told now.
-        assert_eq!(selector.select(SOON), Ok(1), "the wake");
+        assert_eq!(selector.select(SOON).woken_and(), Ok(0), "the wake");
         assert!(selector.next_ready().is_none());
         assert_eq!(selector.stats().rebuilds, rebuilds);
         for ((one, two), fd) in pairs.iter().zip(numbers) {
@@ -226,13 +227,12 @@ pub fn a_replaced_instance_is_nested_again<B: Kernel, M: Table>() {
     let fd = inner.register(dup(&one).unwrap(), READ, ()).unwrap().fd;
     let Some((mut outer, told)) = nest::<B, M, _>(&inner, Mode::Level) else { return };
     let _alive = must_rebuild(&mut inner);
-    if inner.select(NOW) == Ok(0) {
+    if inner.select(NOW).events() == Ok(0) {
         assert!(!Kind::Epoll.is_available(), "the platform's best");
         return;
     }
     assert!(inner.next_ready().is_none());
-    let refused = inner.select(NOW).unwrap_err();
-    assert_eq!(refused, Error::Replaced { fd: inner.fileno().unwrap().as_raw_fd() });
+    assert!(inner.select(NOW).unwrap().replaced());
 
     let _ = outer.unregister(*told.keys().next().unwrap()).unwrap();
     let own = dup(inner.fileno().unwrap()).unwrap();

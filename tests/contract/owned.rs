@@ -1,10 +1,12 @@
 //! What a selector owns: the kinds of sources, and the order in which all is closed.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -56,7 +58,7 @@ pub fn every_kind_of_source<B: Kernel, M: Table>() {
     selector.register(Source::Listener(listener), Events::READ, ()).unwrap();
     selector.select(SOON).unwrap();
     let (key, _) = selector.next_ready().unwrap();
-    let Source::Listener(listener) = key.fileobj else { panic!("the other one") };
+    let Source::Listener(listener) = &key.fileobj else { panic!("the other one") };
     let (peer, _) = listener.accept().unwrap();
     selector.register(Source::Peer(peer), Events::READ, ()).unwrap();
     agree(&selector);
@@ -174,6 +176,99 @@ pub fn unregister_gives_the_source_back_open<B: Kernel, M: Table>() {
     assert_eq!(key.data, "data");
     (&two).write_all(b"!").unwrap();
     assert_eq!((&key.fileobj).read(&mut [0]).unwrap(), 1);
+}
+
+/// Notes that it is dropped, and panics if it is to do so.
+struct Dropped<'a>(OwnedFd, &'a RefCell<Vec<&'static str>>, bool);
+
+impl AsFd for Dropped<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Dropped<'_> {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push("source");
+        assert!(!self.2, "as a test of panics");
+    }
+}
+
+/// The data of a key, whose end is noted.
+struct Noted<'a>(&'a RefCell<Vec<&'static str>>);
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().push("data");
+    }
+}
+
+/// What `register` could not register is dropped when table and kernel are as they were, so that its `Drop` may panic.
+/// `try_register` drops nothing.
+pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
+    let dropped = RefCell::new(Vec::new());
+    let (one, two) = pair();
+    let (fd, other) = (one.as_raw_fd(), two.as_raw_fd());
+    let source = |fd: &OwnedFd, panics| Dropped(fd.try_clone().unwrap(), &dropped, panics);
+    let (one, two) = (OwnedFd::from(one), OwnedFd::from(two));
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    selector.register(Dropped(two, &dropped, false), Events::WRITE, Noted(&dropped)).unwrap();
+    let Err(refused) = selector.try_register(source(&one, false), Events::empty(), Noted(&dropped)) else {
+        panic!("no events")
+    };
+    assert!(dropped.borrow().is_empty(), "it is inside the error");
+    assert_eq!(refused.error, Error::InvalidEvents { events: Events::empty() });
+    drop(refused);
+    assert_eq!(dropped.take(), ["source", "data"]);
+
+    for panics in [false, true] {
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            selector.register(source(&one, panics), Events::HANGUP, Noted(&dropped)).map(|key| key.fd)
+        }));
+        let invalid = Err(Error::InvalidEvents { events: Events::HANGUP });
+        assert_eq!(answer.ok(), if panics { None } else { Some(invalid) });
+        assert_eq!(dropped.take(), ["source", "data"]);
+        assert_eq!(selector.get_map().len(), 1);
+        agree(&selector);
+    }
+    // The kernel refuses it, after the table had a slot for it.
+    if selector.kind() == Kind::Epoll {
+        let file = OwnedFd::from(File::open(std::env::current_exe().unwrap()).unwrap());
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            selector.register(Dropped(file, &dropped, true), Events::READ, Noted(&dropped)).map(|key| key.fd)
+        }));
+        assert!(answer.is_err());
+        assert_eq!((dropped.take().as_slice(), selector.get_map().len()), (&["source", "data"][..], 1));
+        agree(&selector);
+    }
+    selector.register(Dropped(one, &dropped, false), Events::WRITE, Noted(&dropped)).unwrap();
+    assert_eq!(ready(&mut selector, SOON), [(fd, Events::WRITE), (other, Events::WRITE)].into());
+    drop(selector);
+    assert_eq!(dropped.take(), ["source", "data"].repeat(2));
+}
+
+/// The error of `register` holds neither source nor data, so `?` takes it to any error type.
+pub fn an_error_of_register_is_plain<B: Kernel, M: Table>() {
+    fn boxed<B: Kernel, M: Table>(one: &UnixStream, data: &str) -> Result<(), Box<dyn std::error::Error>> {
+        let mut selector = Selector::<B, _, _, M>::new()?;
+        selector.register(Rc::new(one), Events::READ, Rc::new(data))?;
+        selector.register(Rc::new(one), Events::READ, Rc::new(data))?;
+        Ok(())
+    }
+    fn io<B: Kernel, M: Table>(one: &UnixStream) -> std::io::Result<()> {
+        let mut selector = Selector::<B, _, _, M>::new()?;
+        selector.register(one, Events::READ, ())?;
+        selector.try_register(one, Events::READ, ())?;
+        Ok(())
+    }
+    const fn plain<T: Copy + Send + Sync + std::error::Error + 'static>(_: &T) {}
+    let (one, _two) = pair();
+    let taken = Error::AlreadyRegistered { fd: one.as_raw_fd() };
+    plain(&taken);
+    let error = boxed::<B, M>(&one, &String::from("data")).unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&taken));
+    let error = io::<B, M>(&one).unwrap_err();
+    assert_eq!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(&taken));
 }
 
 /// Its parameter may be sent to another thread: see the list of pairs.

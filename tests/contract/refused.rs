@@ -1,23 +1,62 @@
-//! A kernel that refuses a system call, for one thread and as long as it runs.
+//! A kernel that refuses a system call, for one thread and as long as that runs.
+
+use std::os::fd::RawFd;
+
+use rustix::io::Errno;
+
+/// A system call that is refused.
+#[derive(Clone, Copy)]
+pub struct Refusal {
+    pub call: i64,
+    /// If only the calls are refused that have this descriptor as this argument, counted from 0.
+    pub about: Option<(u8, RawFd)>,
+    pub errno: Errno,
+}
 
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
 ))]
 mod seccomp {
+    use std::os::fd::RawFd;
     use std::thread;
 
     use rustix::io::Errno;
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule, apply_filter,
+    };
 
     use crate::needs;
 
-    /// What a rebuild of an epoll set calls, and why the kernel may refuse it.
-    pub fn refusals() -> Vec<(i64, Errno)> {
+    use super::Refusal;
+
+    /// No descriptor is free.
+    pub const NO_INSTANCE: Refusal =
+        Refusal { call: libc::SYS_epoll_create1, about: None, errno: Errno::MFILE };
+    /// A sandbox forbids every change of a set.
+    pub const NO_CHANGE: Refusal = Refusal { call: libc::SYS_epoll_ctl, about: None, errno: Errno::PERM };
+
+    /// The refusal of one descriptor, by `epoll_ctl`.
+    pub fn of_one(fd: RawFd, errno: Errno) -> Refusal {
+        Refusal { call: libc::SYS_epoll_ctl, about: Some((2, fd)), errno }
+    }
+
+    /// What a rebuild of an epoll set with this key calls, and why the kernel may refuse it.
+    pub fn refusals(key: RawFd) -> Vec<Refusal> {
+        let every = |call, errno| Refusal { call, about: None, errno };
         vec![
-            (libc::SYS_epoll_create1, Errno::MFILE),
-            (libc::SYS_epoll_ctl, Errno::NOMEM),
-            (libc::SYS_dup3, Errno::MFILE),
+            NO_INSTANCE,
+            every(libc::SYS_epoll_create1, Errno::NFILE),
+            every(libc::SYS_epoll_create1, Errno::NOMEM),
+            every(libc::SYS_epoll_create1, Errno::PERM),
+            NO_CHANGE,
+            every(libc::SYS_epoll_ctl, Errno::NOSYS),
+            of_one(key, Errno::NOSPC),
+            of_one(key, Errno::NOMEM),
+            every(libc::SYS_dup3, Errno::MFILE),
+            every(libc::SYS_dup3, Errno::BUSY),
+            every(libc::SYS_dup3, Errno::PERM),
         ]
     }
 
@@ -34,11 +73,18 @@ mod seccomp {
         }
     }
 
-    /// Runs `work`, a selector's, where the kernel refuses `call`; nothing, where such filters can't be had.
-    pub fn refused<T>(call: i64, errno: Errno, work: impl FnOnce() -> T) -> Option<T> {
+    /// Runs `work` of a selector where the kernel refuses a call. Returns nothing if it has no such filters.
+    pub fn refused<T>(refusal: Refusal, work: impl FnOnce() -> T) -> Option<T> {
+        let Refusal { call, about, errno } = refusal;
         let refuse = SeccompAction::Errno(errno.raw_os_error().unsigned_abs());
         let machine = std::env::consts::ARCH.try_into().unwrap();
-        let rules = [(call, vec![])].into();
+        let rule = about.map(|(argument, fd)| {
+            let fd = u64::try_from(fd).unwrap();
+            let same =
+                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, fd).unwrap();
+            SeccompRule::new(vec![same]).unwrap()
+        });
+        let rules = [(call, rule.into_iter().collect())].into();
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, machine).unwrap();
         let program = BpfProgram::try_from(filter).unwrap();
         let work = Carried(work);
@@ -60,15 +106,26 @@ mod seccomp {
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
 )))]
 mod seccomp {
+    use std::os::fd::RawFd;
+
     use rustix::io::Errno;
 
-    pub fn refusals() -> Vec<(i64, Errno)> {
+    use super::Refusal;
+
+    pub const NO_INSTANCE: Refusal = Refusal { call: 0, about: None, errno: Errno::MFILE };
+    pub const NO_CHANGE: Refusal = Refusal { call: 0, about: None, errno: Errno::PERM };
+
+    pub fn of_one(_fd: RawFd, errno: Errno) -> Refusal {
+        Refusal { call: 0, about: None, errno }
+    }
+
+    pub fn refusals(_key: RawFd) -> Vec<Refusal> {
         vec![]
     }
 
-    pub fn refused<T>(_call: i64, _errno: Errno, _work: impl FnOnce() -> T) -> Option<T> {
+    pub fn refused<T>(_refusal: Refusal, _work: impl FnOnce() -> T) -> Option<T> {
         None
     }
 }
 
-pub use seccomp::{refusals, refused};
+pub use seccomp::{NO_CHANGE, NO_INSTANCE, of_one, refusals, refused};

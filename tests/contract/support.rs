@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_core::storage::{Fixed, Storage};
-use selectors_core::{Events, Mode, Selector, WakeCell};
+use selectors_core::{Error, Events, Mode, SelectResult, Selector, WakeCell};
 use selectors_std::Growable;
 
 use super::needs;
@@ -107,7 +107,7 @@ selectors_core::if_epoll! {
         type Small = selectors_core::backend::Epoll<3>;
 
         fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
-            needs::fdinfo().then(|| fdinfo(std::os::fd::AsRawFd::as_raw_fd(selector)))
+            needs::fdinfo().then(|| fdinfo(selector.as_raw_fd()))
         }
 
         fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
@@ -143,7 +143,14 @@ pub fn agree<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>) {
 pub fn agree_beside<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, wakers: usize) {
     let Some(mut kernel) = B::watched(selector) else { return };
     for key in selector.get_map() {
+        if key.is_paused() {
+            continue;
+        }
         let entries = kernel.remove(&key.fd).unwrap_or_default();
+        // A delivered one-shot that was paused and resumed comes back when it is modified.
+        if entries.is_empty() && key.mode == Mode::OneShot {
+            continue;
+        }
         assert_eq!(entries.len(), 1, "descriptor {} in the kernel: {entries:?}", key.fd);
         let (bits, _) = entries[0];
         let mut asked = u32::from(key.events.bits());
@@ -167,6 +174,30 @@ pub fn pair() -> (UnixStream, UnixStream) {
     (one, two)
 }
 
+/// How many events a wait has found.
+pub trait Found {
+    /// The number of events of a wait that no waker has ended.
+    fn events(self) -> Result<usize, Error>;
+    /// The number of events of a wait that a waker has ended.
+    fn woken_and(self) -> Result<usize, Error>;
+}
+
+impl Found for Result<SelectResult, Error> {
+    fn events(self) -> Result<usize, Error> {
+        self.map(|result| {
+            assert!(!result.woken(), "{result:?}");
+            result.events()
+        })
+    }
+
+    fn woken_and(self) -> Result<usize, Error> {
+        self.map(|result| {
+            assert!(result.woken() && !result.timed_out() && !result.interrupted(), "{result:?}");
+            result.events()
+        })
+    }
+}
+
 /// Waits, and takes all that is ready: descriptor and events, by descriptor.
 pub fn ready<B: Backend, S, D, M: Storage>(
     selector: &mut Selector<B, S, D, M>,
@@ -185,9 +216,13 @@ pub fn ready<B: Backend, S, D, M: Storage>(
 pub fn apart(fd: impl AsFd) -> OwnedFd {
     static NEXT: AtomicI32 = AtomicI32::new(0);
     let half = RawFd::try_from(needs::limit().min(1000) / 2).unwrap();
-    // The highest ones are for those that find theirs in use.
-    let number = half + NEXT.fetch_add(1, Ordering::Relaxed) % (half - 20);
-    rustix::io::fcntl_dupfd_cloexec(fd, number).unwrap()
+    let numbers = (0..half).map(|_| half + NEXT.fetch_add(1, Ordering::Relaxed) % half);
+    // One that is in use, perhaps inherited, would give the next number, which is another test's.
+    let mut duplicates = numbers.filter_map(|number| {
+        let duplicate = rustix::io::fcntl_dupfd_cloexec(&fd, number).ok()?;
+        (duplicate.as_raw_fd() == number).then_some(duplicate)
+    });
+    duplicates.next().expect("a number that is free")
 }
 
 /// A duplicate beyond what the `select` call can watch, if the limits of the process allow that.

@@ -2,12 +2,13 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use selectors_core::{Events, Selector, wait};
 
-use crate::support::{Kernel, NOW, SOON, Table, apart, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, apart, pair, ready};
 
 /// Around every border at which a clock or a system call counts in something else.
 const TIMES: [Duration; 13] = [
@@ -80,7 +81,7 @@ fn silent<B: Kernel, M: Table>() -> Vec<(&'static str, Silent<B, M>, Vec<UnixStr
     add("nothing left", |selector| {
         let (one, two) = pair();
         let fd = selector.register(one.into(), Events::WRITE, ()).unwrap().fd;
-        assert_eq!(selector.select(SOON), Ok(1));
+        assert_eq!(selector.select(SOON).events(), Ok(1));
         let _ = selector.unregister(fd).unwrap();
         vec![two]
     });
@@ -109,10 +110,39 @@ fn silent<B: Kernel, M: Table>() -> Vec<(&'static str, Silent<B, M>, Vec<UnixStr
 pub fn never_early<B: Kernel, M: Table>() {
     for (what, mut selector, _peers) in silent::<B, M>() {
         for timeout in TIMES {
-            is_kept(timeout, what, |timeout| selector.select(timeout).unwrap());
+            is_kept(timeout, what, |timeout| selector.select(timeout).events().unwrap());
             assert!(selector.next_ready().is_none());
         }
     }
+}
+
+/// Another thread reads what arrives. If that comes between two system calls of a wait, the wait goes on.
+pub fn never_early_with_a_second_reader<B: Kernel, M: Table>() {
+    let ((ours, theirs), over) = (pair(), AtomicBool::new(false));
+    let mut selector = Selector::<B, _, _, M>::new().unwrap();
+    selector.register(&ours, Events::READ, ()).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // An end, too, for a test that fails.
+            for _ in (0..50_000).take_while(|_| !over.load(Ordering::Relaxed)) {
+                let _ = rustix::io::write(&theirs, b"!");
+                let _ = rustix::io::read(&ours, &mut [0; 8]);
+                thread::sleep(Duration::from_micros(150));
+            }
+        });
+        let mut early = None;
+        for micros in [300, 900, 1_100, 3_100].into_iter().cycle().take(1_000) {
+            let (start, timeout) = (Instant::now(), Duration::from_micros(micros));
+            let result = selector.select(Some(timeout)).unwrap();
+            let lasted = start.elapsed();
+            if result.timed_out() && lasted < timeout {
+                early = Some((timeout, lasted));
+            }
+            while selector.next_ready().is_some() {}
+        }
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(early, None);
+    });
 }
 
 /// Some kernels sleep in ticks, and may round down where they begin.
@@ -122,7 +152,7 @@ pub fn never_early_again_and_again<B: Kernel, M: Table>() {
     selector.register(&one, Events::READ, ()).unwrap();
     for micros in (0..1200).step_by(13) {
         let timeout = Duration::from_micros(micros);
-        is_kept(timeout, "again", |timeout| selector.select(timeout).unwrap());
+        is_kept(timeout, "again", |timeout| selector.select(timeout).events().unwrap());
         is_kept(timeout, "wait", |timeout| wait(&one, Events::READ, timeout).unwrap().iter().count());
     }
 }
@@ -141,7 +171,7 @@ pub fn zero_does_not_wait<B: Kernel, M: Table>() {
     let start = Instant::now();
     for (what, mut selector, _peers) in silent::<B, M>() {
         for _ in 0..2000 {
-            assert_eq!(selector.select(NOW), Ok(0), "{what}");
+            assert_eq!(selector.select(NOW).events(), Ok(0), "{what}");
         }
     }
     let (one, _two) = pair();
@@ -176,7 +206,7 @@ pub fn huge_ones_saturate<B: Kernel, M: Table>() {
                 thread::sleep(later);
                 waker.wake().unwrap();
             });
-            assert_eq!(selector.select(Some(timeout)), Ok(1), "{timeout:?}");
+            assert_eq!(selector.select(Some(timeout)).woken_and(), Ok(0), "{timeout:?}");
         });
         assert!(selector.next_ready().is_none() && start.elapsed() >= later, "{timeout:?}");
     }
@@ -207,9 +237,9 @@ pub fn kept_beside_closed_descriptors<B: Kernel, M: Table>() {
         }
         let [first, rest @ ..] = closed;
         drop(rest);
-        is_kept(timeout, "two closed", |timeout| selector.select(timeout).unwrap());
+        is_kept(timeout, "two closed", |timeout| selector.select(timeout).events().unwrap());
         drop(first);
-        is_kept(timeout, "all closed", |timeout| selector.select(timeout).unwrap());
-        is_kept(timeout, "all found closed", |timeout| selector.select(timeout).unwrap());
+        is_kept(timeout, "all closed", |timeout| selector.select(timeout).events().unwrap());
+        is_kept(timeout, "all found closed", |timeout| selector.select(timeout).events().unwrap());
     }
 }

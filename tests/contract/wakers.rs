@@ -10,7 +10,7 @@ use selectors_core::{Error, Events, Selector, Waker};
 
 use crate::needs;
 use crate::signals::interrupt;
-use crate::support::{Kernel, NOW, SOON, Table, agree_beside, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree_beside, pair, ready};
 
 /// Later than the longest wait here.
 const LATE: Duration = Duration::from_secs(30);
@@ -24,13 +24,13 @@ fn new<B: Kernel, M: Table>() -> (Selector<B, OwnedFd, (), M>, Waker<M::Wake>) {
 
 /// Nothing is to be told, but the wait did not have to wait.
 fn woken<B: Kernel, S, M: Table>(selector: &mut Selector<B, S, (), M>) {
-    assert_eq!(selector.select(SOON), Ok(1));
+    assert_eq!(selector.select(SOON).woken_and(), Ok(0));
     assert!(selector.next_ready().is_none(), "a wake has no key");
     quiet(selector);
 }
 
 fn quiet<B: Kernel, S, M: Table>(selector: &mut Selector<B, S, (), M>) {
-    assert_eq!(selector.select(NOW), Ok(0));
+    assert_eq!(selector.select(NOW).events(), Ok(0));
     assert!(selector.next_ready().is_none());
 }
 
@@ -42,7 +42,7 @@ pub fn ends_a_wait_under_way<B: Kernel, M: Table>() {
                 thread::sleep(Duration::from_millis(30));
                 waker.wake().unwrap();
             });
-            assert_eq!(selector.select(timeout), Ok(1));
+            assert_eq!(selector.select(timeout).woken_and(), Ok(0));
         });
         assert!(selector.next_ready().is_none());
         quiet(&mut selector);
@@ -54,7 +54,7 @@ pub fn before_the_wait_it_ends_the_next<B: Kernel, M: Table>() {
     quiet(&mut selector);
     for timeout in [SOON, NOW, Some(Duration::from_micros(100)), Some(Duration::from_millis(5)), None] {
         waker.wake().unwrap();
-        assert_eq!(selector.select(timeout), Ok(1), "{timeout:?}");
+        assert_eq!(selector.select(timeout).woken_and(), Ok(0), "{timeout:?}");
         assert!(selector.next_ready().is_none());
         quiet(&mut selector);
     }
@@ -86,7 +86,7 @@ pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
             });
         }
         while done.iter().map(|done| done.load(Ordering::Relaxed)).sum::<u32>() < 4 * EACH {
-            assert_eq!(selector.select(SOON), Ok(1), "a wake was lost");
+            assert_eq!(selector.select(SOON).woken_and(), Ok(0), "a wake was lost");
             assert!(selector.next_ready().is_none());
         }
     });
@@ -113,7 +113,7 @@ pub fn each_wake_is_answered<B: Kernel, M: Table>() {
             });
         }
         while threads.iter().any(|(_, answered)| answered.load(Ordering::Relaxed) < EACH) {
-            assert_eq!(selector.select(SOON), Ok(1), "a wake was lost");
+            assert_eq!(selector.select(SOON).woken_and(), Ok(0), "a wake was lost");
             for (asked, answered) in &threads {
                 answered.store(asked.load(Ordering::Relaxed), Ordering::Relaxed);
             }
@@ -130,8 +130,8 @@ pub fn from_a_signal_handler<B: Kernel, M: Table>() {
     selector.waker_in(cell.clone()).unwrap();
     interrupt(Some(&**cell), || {
         for _ in 0..3 {
-            if selector.select(SOON).unwrap() == 0 {
-                assert_eq!(selector.select(NOW), Ok(1), "the handler's wake was lost");
+            if selector.select(SOON).unwrap().interrupted() {
+                assert_eq!(selector.select(NOW).woken_and(), Ok(0), "the handler's wake was lost");
             }
             assert!(selector.next_ready().is_none());
         }
@@ -145,7 +145,7 @@ pub fn between_two_waits<B: Kernel, M: Table>() {
     let waker = selector.waker_in(M::cell()).unwrap();
     two.write_all(b"!").unwrap();
     waker.wake().unwrap();
-    assert_eq!(selector.select(SOON), Ok(2), "the wake, and the byte");
+    assert_eq!(selector.select(SOON).woken_and(), Ok(1), "the wake, and the byte");
     // The first wake has been seen with the wait, whether or not its events were taken.
     waker.wake().unwrap();
     assert_eq!(selector.next_ready().unwrap().1, Events::READ);
@@ -160,12 +160,12 @@ pub fn while_events_wait_to_be_taken<B: Kernel, M: Table>() {
         selector.register(one, Events::WRITE.one_shot(), ()).unwrap();
     }
     let waker = selector.waker_in(M::cell()).unwrap();
-    assert_eq!(selector.select(SOON), Ok(3));
+    assert_eq!(selector.select(SOON).events(), Ok(3));
     for left in (0..3).rev() {
         waker.wake().unwrap();
         assert!(selector.next_ready().is_some());
         if left > 0 {
-            assert_eq!(selector.select(SOON), Ok(left), "what is left comes first");
+            assert_eq!(selector.select(SOON).events(), Ok(left), "what is left comes first");
         }
     }
     woken(&mut selector);
@@ -174,15 +174,15 @@ pub fn while_events_wait_to_be_taken<B: Kernel, M: Table>() {
 pub fn is_no_key<B: Kernel, M: Table>() {
     let (mut selector, waker) = new::<B, M>();
     waker.wake().unwrap();
-    assert_eq!(selector.select(SOON), Ok(1));
+    assert_eq!(selector.select(SOON).woken_and(), Ok(0));
     assert!(selector.get_map().is_empty() && selector.get_map().iter().next().is_none());
     assert!(selector.next_ready().is_none());
     assert_eq!(selector.stats().stale, 0, "a wake is no stale event");
     // Its number is not for the caller to use.
     for fd in B::watched(&selector).into_iter().flatten().map(|(fd, _)| fd) {
         assert!(selector.get_key(fd).is_none());
-        assert_eq!(selector.unregister(fd).unwrap_err(), Error::NotRegistered { fd });
-        assert_eq!(selector.modify(fd, Events::WRITE), Err(Error::NotRegistered { fd }));
+        assert_eq!(selector.unregister(fd).unwrap_err(), Error::NotRegistered { key: fd.into() });
+        assert_eq!(selector.modify(fd, Events::WRITE), Err(Error::NotRegistered { key: fd.into() }));
     }
     waker.wake().unwrap();
     woken(&mut selector);
@@ -198,7 +198,7 @@ pub fn with_keys_that_come_and_go<B: Kernel, M: Table>() {
             selector.register(one, Events::WRITE, ()).unwrap();
         }
         waker.wake().unwrap();
-        assert_eq!(selector.select(SOON), Ok(6));
+        assert_eq!(selector.select(SOON).woken_and(), Ok(5));
         for (one, _) in &pairs {
             let _ = selector.unregister(one).unwrap();
         }
@@ -314,7 +314,7 @@ pub fn a_late_wake_is_not_for_the_next_selector<B: Kernel, M: Table>() {
                 }
             });
             for _ in 0..3 {
-                assert_eq!(selector.select(SOON), Ok(1));
+                assert_eq!(selector.select(SOON).woken_and(), Ok(0));
             }
             drop(selector);
             let mut next = Selector::<B, OwnedFd, (), M>::new().unwrap();
@@ -343,7 +343,7 @@ pub fn wakes_while_selectors_come_and_go<B: Kernel, M: Table>() {
         for _ in 0..100 {
             let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
             selector.waker_in(cell.clone()).unwrap();
-            assert_eq!(selector.select(SOON), Ok(1));
+            assert_eq!(selector.select(SOON).woken_and(), Ok(0));
         }
         over.store(1, Ordering::Relaxed);
     });
@@ -358,7 +358,7 @@ pub fn never_blocks<B: Kernel, M: Table>() {
     woken(&mut selector);
     for _ in 0..20_000 {
         waker.wake().unwrap();
-        assert_eq!(selector.select(NOW), Ok(1));
+        assert_eq!(selector.select(NOW).woken_and(), Ok(0));
     }
     quiet(&mut selector);
 }

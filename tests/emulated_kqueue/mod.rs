@@ -19,12 +19,25 @@ mod backend;
 pub use backend::Kqueue;
 
 // What `backend` finds above itself.
-use rustix::fd::RawFd;
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use selectors_core::backend::{Backend, Rebuilt, Token, Watched};
-use selectors_core::{Error, Events, Interest, Kind, Mode};
+use selectors_core::{Error, Events, FileKind, Interest, Kind, Mode};
 use sys as kqueue_sys;
 
 fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
     Error::Os { call, fd, errno, file: None }
+}
+
+fn os_about(call: &'static str, fd: BorrowedFd<'_>, errno: Errno) -> Error {
+    let kind = |stat: rustix::fs::Stat| match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::Regular,
+        FileType::Directory => FileKind::Directory,
+        FileType::CharacterDevice | FileType::BlockDevice => FileKind::Device,
+        _ => FileKind::Other,
+    };
+    let explains = matches!(errno, Errno::PERM | Errno::BADF);
+    let file = if explains { rustix::fs::fstat(fd).ok().map(kind) } else { None };
+    Error::Os { call, fd: Some(fd.as_raw_fd()), errno, file }
 }

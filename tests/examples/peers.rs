@@ -218,7 +218,8 @@ fn more_peers_than_select_can_watch() {
                 break;
             }
         }
-        assert!((1000..1024).contains(&peers.len()), "{} peers", peers.len());
+        // A few are its own, and perhaps inherited.
+        assert!((900..1024).contains(&peers.len()), "{} peers", peers.len());
         echo(&peers[0], b"still there?");
         drop(peers);
         server.wait_for_silence();

@@ -165,10 +165,7 @@ pub fn program(name: &str) -> PathBuf {
         let test = env::current_exe().unwrap();
         let profile = test.ancestors().nth(2).unwrap();
         let directory = profile.join("examples");
-        if !is_fresh(&directory) {
-            build_examples(profile);
-        }
-        directory
+        if is_fresh(&directory) { directory } else { build_examples(profile) }
     });
     directory.join(format!("{name}{}", env::consts::EXE_SUFFIX))
 }
@@ -188,25 +185,31 @@ fn is_fresh(directory: &Path) -> bool {
         })
 }
 
-/// Builds the examples the way this test was built.
-fn build_examples(profile: &Path) {
-    // TARGET_DIR/PROFILE, or TARGET_DIR/TRIPLE/PROFILE for `cargo test --target`.
-    let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let between = profile.parent().unwrap().strip_prefix(target_dir).unwrap();
+/// Builds the examples the way this test was built, and returns the directory that Cargo puts them in.
+fn build_examples(profile: &Path) -> PathBuf {
+    // TARGET_DIR, or TARGET_DIR/TRIPLE for `cargo test --target`. Cargo has a file in the first.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let holds_all = |directory: &Path| directory.join(".rustc_info.json").exists();
+    let above = directory.parent().filter(|above| !holds_all(directory) && holds_all(above));
     let profile = match profile.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
         name => name,
     };
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["build", "--quiet", "--examples", "--profile", profile])
+        .args(["build", "--quiet", "--examples", "--message-format=json", "--profile", profile])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .arg("--target-dir")
-        .arg(target_dir);
-    if !between.as_os_str().is_empty() {
-        command.arg("--target").arg(between);
+        .arg(above.unwrap_or(directory));
+    if above.is_some() {
+        command.arg("--target").arg(directory.file_name().unwrap());
     }
-    assert!(command.status().unwrap().success());
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let executable =
+        |line: &str| line.split_once("\"executable\":\"")?.1.split('"').next().map(PathBuf::from);
+    messages.lines().find_map(executable).unwrap().parent().unwrap().into()
 }
 
 pub fn connect(port: u16) -> TcpStream {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use selectors_core::backend::Backend;
 use selectors_core::storage::{Fixed, Storage};
-use selectors_core::{Events, Kind, Mode, Selector, WakeCell};
+use selectors_core::{Error, Events, Kind, Mode, SelectResult, Selector, WakeCell};
 use selectors_std::Growable;
 
 const ERRNOS: [Errno; 10] = [
@@ -58,6 +58,11 @@ impl Table for Growable {
 }
 
 type Watching<B, M> = Selector<B, UnixStream, u32, M>;
+
+/// How many events a wait has found, and whether a waker has ended it.
+fn found(result: Result<SelectResult, Error>) -> Result<(usize, bool), Error> {
+    result.map(|result| (result.events(), result.woken()))
+}
 
 /// A connected pair that does not block.
 fn pair() -> (UnixStream, UnixStream) {

@@ -173,6 +173,21 @@ mod found {
             Settle,
         ]);
     }
+
+    /// poll has found a closed number, and has not come to it yet: to modify its key as it is must notice that.
+    #[test]
+    fn a_closed_number_behind_a_pending_event() {
+        let _alone = super::alone();
+        use Step::{Close, Dup, Modify, Open, Register, Select, Settle, Take, Write};
+        let write = Asked::new(Events::WRITE, Mode::Level);
+        let closed =
+            [Open(0, Sort::Unix), Open(1, Sort::Unix), Register(0, write), Register(1, READ), Close(1)];
+        let again = [Open(2, Sort::Unix), Dup(2, 1), Write(2)];
+        for again in [&again[..], &[]] {
+            let end = [Modify(1, READ), Take(Most(3)), Select(Most(3)), Settle];
+            run_all(&[&closed[..], &[Select(Most(0))], again, &end].concat());
+        }
+    }
 }
 
 #[test]

@@ -5,12 +5,27 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use std::{env, fs};
 
 use crate::common::needs;
+use rustix::fs::{Access, access};
 
 /// Says to the second run of a test that it is the one that is watched.
 const INSIDE: &str = "SELECTORS_TRACED";
+
+/// Does something between two marks in the log.
+pub fn marked<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    mark(&format!("{name}("));
+    let answer = work();
+    mark(")");
+    answer
+}
+
+/// A system call that does nothing but to be seen.
+pub fn mark(text: &str) {
+    assert!(access(text, Access::EXISTS).is_err());
+}
 
 /// A system call.
 #[derive(Debug)]
@@ -27,6 +42,22 @@ impl Call {
     pub fn path(&self) -> Option<&str> {
         let marks = matches!(self.name.as_str(), "access" | "faccessat" | "faccessat2");
         marks.then(|| self.rest.split('"').nth(1)).flatten()
+    }
+
+    /// The timeout of a call that waits, if it has one.
+    pub fn timeout(&self) -> Option<Duration> {
+        if self.name == "epoll_pwait" {
+            // `epoll_pwait(3, [], 64, 3, NULL, 8) = 0`
+            let (arguments, _) = self.rest.rsplit_once(") = ")?;
+            let milliseconds = arguments.rsplit(", ").nth(2)?;
+            return milliseconds.parse().ok().map(Duration::from_millis);
+        }
+        // `ppoll([{fd=3, events=POLLIN}], 1, {tv_sec=0, tv_nsec=100000}, NULL, 8) = 0 (Timeout)`
+        let number = |name| {
+            let (_, after) = self.rest.split_once(name)?;
+            after.split(|other: char| !other.is_ascii_digit()).next()?.parse::<u64>().ok()
+        };
+        Some(Duration::new(number("tv_sec=")?, u32::try_from(number("tv_nsec=")?).ok()?))
     }
 
     /// Whether it returned this error, named as `EINTR`.

@@ -12,9 +12,11 @@ use crate::platform::HALF_CLOSE;
 use crate::storage::{Fixed, Storage};
 use crate::table::{Token, Watched};
 
-/// The kinds of backends, by their system calls' names.
+/// The kind of a backend, named by its system call.
 ///
-/// Parsed from those names, for configuration files, and says what each of them can.
+/// It is parsed from that name, for configuration files, and says what the backend supports.
+///
+/// # Examples
 ///
 /// ```
 /// use selectors_core::Kind;
@@ -48,7 +50,9 @@ impl Kind {
     /// ```
     pub const ALL: &[Self] = &[Self::Epoll, Self::Kqueue, Self::Poll, Self::Select];
 
-    /// The name: `epoll`, `kqueue`, `poll` or `select`.
+    /// Returns the name: `epoll`, `kqueue`, `poll` or `select`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// assert_eq!(selectors_core::Kind::Kqueue.name(), "kqueue");
@@ -73,7 +77,9 @@ impl Kind {
         }
     }
 
-    /// Whether this platform has it; the kernel may still forbid it.
+    /// Returns whether this platform has it. The kernel may still forbid it.
+    ///
+    /// # Examples
     ///
     /// ```
     /// assert!(selectors_core::Kind::Poll.is_available()); // everywhere
@@ -84,7 +90,9 @@ impl Kind {
         here.contains(&Some(self))
     }
 
-    /// Whether [`Mode::Edge`](crate::Mode::Edge) can be asked for.
+    /// Returns whether [`Mode::Edge`](crate::Mode::Edge) can be requested.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use selectors_core::Kind;
@@ -95,7 +103,9 @@ impl Kind {
         matches!(self, Self::Epoll | Self::Kqueue)
     }
 
-    /// Whether [`Events::PRIORITY`] can be asked for.
+    /// Returns whether [`Events::PRIORITY`] can be requested.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use selectors_core::Kind;
@@ -123,7 +133,9 @@ impl Kind {
         }
     }
 
-    /// Whether [`Events::HANGUP`] is told apart from plain readiness.
+    /// Returns whether [`Events::HANGUP`] is reported, and not only as readiness.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use selectors_core::Kind;
@@ -134,7 +146,9 @@ impl Kind {
         !matches!(self, Self::Select)
     }
 
-    /// Whether [`Events::ERROR`] is told apart from plain readiness.
+    /// Returns whether [`Events::ERROR`] is reported, and not only as readiness.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use selectors_core::Kind;

@@ -126,10 +126,8 @@ fn create() -> io::Result<OwnedFd> {
 }
 
 fn flags(interest: Interest) -> EventFlags {
-    let mut flags = EventFlags::from_bits_retain(interest.events.bits().into());
-    if interest.events.contains(Events::READ) {
-        flags |= EventFlags::RDHUP;
-    }
+    // The kernel adds hang-ups and errors by itself.
+    let flags = EventFlags::from_bits_retain(interest.events.mask().bits().into());
     match interest.mode {
         Mode::Level => flags,
         Mode::Edge => flags | EventFlags::ET,
@@ -201,6 +199,7 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
         Self::control(added, fd)
     }
 
+    #[inline]
     unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
         Self::control(epoll::modify(borrow(&self.fd), old.fd, data(old.token), flags(new)), old.fd)
     }
@@ -231,6 +230,8 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
         if self.pending.is_empty() {
             return None;
         }
+        // SAFETY: `pending` is a part of what the kernel has written to `ready`. The hint spares a check for each event.
+        unsafe { core::hint::assert_unchecked(self.pending.end <= BATCH) };
         let event = self.ready.0.get(self.pending.start)?;
         Some((Token::from_u64(event.data.u64()), events(event.flags)))
     }

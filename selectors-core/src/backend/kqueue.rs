@@ -8,18 +8,21 @@ use rustix::io::{self, Errno};
 // Everything that is ours comes through the module above, and so do the system calls: the tests
 // compile this file once more, below a module where the calls are an emulation.
 use super::kqueue_sys::{self as sys, Event, EventFilter, EventFlags};
-use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watched, os};
+use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watched, os, os_about};
 
-/// The kqueue of the BSDs and Apple's systems: the time of a wait does not grow with the number of descriptors.
+/// The kqueue of the BSDs and Apple's systems.
 ///
-/// The kernel watches for reading and for writing with two filters, which tell their events one by one; those
-/// of one descriptor that arrive together are told together. [`Events::PRIORITY`] is
-/// [`Error::Unsupported`]: some of the kernels have a filter for it, rustix has none. [`Events::ERROR`] is never told: a
-/// failed connection is readable, writable and hung up, and `SelectorKey::take_error` says why.
+/// The time of a wait does not grow with the number of descriptors. The kernel has two filters for a descriptor, one for
+/// reading and one for writing. Their events are returned as one item if they arrive together. [`Events::PRIORITY`] is
+/// [`Error::Unsupported`], because rustix has no filter for it. So is [`Events::READ_HANGUP`] without [`Events::READ`].
+/// [`Events::ERROR`] is never reported: a failed connection is readable, writable and hung up, and
+/// `SelectorKey::take_error` returns the reason.
 ///
-/// A wait brings at most `BATCH` events. One wait is one system call, `kevent`, exact to the nanosecond; a change is one
-/// for each filter. A kqueue is not inherited across `fork`: a child opens its own. It has run over an emulation only: see
-/// the page on portability.
+/// A wait returns at most `BATCH` events. One wait is one system call, `kevent`, whose timeout has nanoseconds. A change is
+/// one call for each filter. A kqueue is not inherited across `fork`, so a child opens its own. The page on
+/// [portability](crate::portability#platforms) says on which systems this has run.
+///
+/// # Examples
 ///
 /// A selector with another batch is one line:
 ///
@@ -46,7 +49,7 @@ struct Ready {
 }
 
 /// A pipe whose other end was gone when it was to be watched, for which some kernels have no filter
-/// but EPIPE. It is told here, or who waits for it would wait for ever.
+/// but EPIPE. It is reported from here, or its key would wait indefinitely.
 struct Broken {
     token: Token,
     event: Events,
@@ -65,10 +68,12 @@ const BOTH: Events = Events::READ.union(Events::WRITE);
 fn arming(mode: Mode) -> EventFlags {
     // ADD alone would not enable a filter that fired once, ENABLE alone not look at it anew.
     let add = EventFlags::ADD | EventFlags::ENABLE;
-    match mode {
-        Mode::Level => add,
-        Mode::Edge => add | EventFlags::CLEAR,
-        Mode::OneShot => add | DISPATCH,
+    if mode == Mode::Edge {
+        add | EventFlags::CLEAR
+    } else if mode == Mode::OneShot {
+        add | DISPATCH
+    } else {
+        add
     }
 }
 
@@ -224,15 +229,15 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        let fd = fd.as_raw_fd();
-        self.arm(fd, token, interest).map_err(|errno| {
-            let _ = self.silence(fd, token, interest.events, EventFlags::DELETE);
-            os("kevent", Some(fd), errno)
+        let number = fd.as_raw_fd();
+        self.arm(number, token, interest).map_err(|errno| {
+            let _ = self.silence(number, token, interest.events, EventFlags::DELETE);
+            os_about("kevent", fd, errno)
         })
     }
 
     unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        self.try_modify(old, new).map_err(|errno| os("kevent", Some(old.fd.as_raw_fd()), errno))
+        self.try_modify(old, new).map_err(|errno| os_about("kevent", old.fd, errno))
     }
 
     fn remove(&mut self, old: &Watched<'_>) {

@@ -26,7 +26,7 @@ use crate::table::{Token, Watched};
 /// let file = std::fs::File::open("/dev/null")?; // which epoll refuses
 /// let mut selector = PollSelector::<_, _, 4>::new()?;
 /// selector.register(file, Events::READ, ())?;
-/// assert_eq!(selector.select(None)?, 1);
+/// assert_eq!(selector.select(None)?.events(), 1);
 /// # }
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -146,7 +146,7 @@ impl<M: Storage> Poll<M> {
         if !flags.is_empty() {
             entry.clear_revents();
             self.ready -= 1;
-            return events(flags);
+            return events(flags.difference(PollFlags::NVAL));
         }
         if !kept.is_empty() {
             self.kept -= 1;
@@ -202,7 +202,9 @@ unsafe impl<M: Storage> Backend for Poll<M> {
     }
 
     fn is_watched(&self, registration: &Watched<'_>) -> bool {
-        self.place(registration.token).is_some()
+        let entry = self.place(registration.token).and_then(|place| self.fds.get(place));
+        // An entry that was found closed is parked when `peek` comes to it.
+        entry.is_some_and(|entry| !entry.revents().contains(PollFlags::NVAL))
     }
 
     #[inline]

@@ -21,6 +21,7 @@ use crate::table::{Token, Watched};
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
+/// # use rustix::io;
 /// use selectors_core::{Error, Events, SelectSelector};
 ///
 /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -28,7 +29,7 @@ use crate::table::{Token, Watched};
 /// let mut selector = SelectSelector::<_, _, 4>::new()?;
 /// if let Ok(large) = large {
 ///     let refused = selector.register(large, Events::READ, ()).unwrap_err();
-///     assert!(matches!(refused.error, Error::FdOutOfRange { limit: 1024, .. }));
+///     assert!(matches!(refused, Error::FdOutOfRange { limit: 1024, .. }));
 /// }
 /// # }
 /// # Ok::<(), std::io::Error>(())

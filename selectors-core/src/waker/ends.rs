@@ -1,4 +1,5 @@
-//! The descriptors of a cell: the end that is watched, and the end that is written to.
+//! The descriptors of a cell: the end that is watched, and the end that is
+//! written to.
 
 use core::sync::atomic::{AtomicI32, Ordering};
 
@@ -11,7 +12,8 @@ use crate::platform::{if_eventfd, if_no_eventfd};
 /// No descriptor.
 const NONE: RawFd = -1;
 
-/// Two numbers of descriptors, which are the same for an eventfd, and -1 when there are none.
+/// Two numbers of descriptors, which are the same for an eventfd, and -1 when
+/// there are none.
 pub(super) struct Ends {
     read: AtomicI32,
     write: AtomicI32,
@@ -63,31 +65,36 @@ impl Ends {
     ///
     /// # Safety
     ///
-    /// The caller must ensure that nothing borrows them, and that this process has not closed them in another way.
+    /// The caller must ensure that nothing borrows them, and that this process
+    /// has not closed them in another way.
     #[allow(unsafe_code)]
     pub(super) unsafe fn close(&self) {
         let (read, write) = (self.read(), self.write());
         self.forget();
         for fd in [read, write].into_iter().take(if read == write { 1 } else { 2 }) {
             if fd != NONE {
-                // Not as an `OwnedFd`, which in debug builds asks the kernel first whether it is open: a sandbox may refuse that.
-                // SAFETY: it is open: the number is not -1, so `open` has stored it, and nothing has closed it since, as the
-                // caller ensures. It is owned: `open` gave up the owner, and the cell is without the number from here on.
-                // Nothing borrows it, as the caller ensures.
+                // Not as an `OwnedFd`, which in debug builds asks the kernel
+                // first whether it is open: a sandbox may refuse that.
+                // SAFETY: it is open: the number is not -1, so `open` has
+                // stored it, and nothing has closed it since, as the caller
+                // ensures. It is owned: `open` gave up the owner, and the cell
+                // is without the number from here on. Nothing borrows it, as
+                // the caller ensures.
                 unsafe { rustix::io::close(fd) };
             }
         }
     }
 }
 
-/// Empties a descriptor, so that a level-triggered wait is not ended by it again.
+/// Empties a descriptor, so that a level-triggered wait is not ended by it
+/// again.
 pub(super) fn drain(fd: BorrowedFd<'_>) {
     let mut sink = [0_u8; 64];
     while let Ok(64) | Err(Errno::INTR) = rustix::io::read(fd, &mut sink) {}
 }
 
-/// The same with another number, if it is one of the three that programs take for their standard streams: what was printed
-/// would be a wake.
+/// The same with another number, if it is one of the three that programs take
+/// for their standard streams: what was printed would be a wake.
 fn beyond_standard_streams(fd: OwnedFd) -> Result<OwnedFd, Error> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
@@ -96,7 +103,8 @@ fn beyond_standard_streams(fd: OwnedFd) -> Result<OwnedFd, Error> {
 }
 
 if_eventfd! {
-    /// One non-blocking, close-on-exec descriptor that can be written to and watched, or two.
+    /// One non-blocking, close-on-exec descriptor that can be written to and
+    /// watched, or two.
     fn open() -> Result<(OwnedFd, Option<OwnedFd>), Error> {
         use rustix::event::{EventfdFlags, eventfd};
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
@@ -106,7 +114,8 @@ if_eventfd! {
 }
 if_no_eventfd! {
     fn open() -> Result<(OwnedFd, Option<OwnedFd>), Error> {
-        // Not pipe2, which Apple lacks; not EVFILT_USER, which NetBSD and OpenBSD lack.
+        // Not pipe2, which Apple lacks; not EVFILT_USER, which NetBSD and
+        // OpenBSD lack.
         let (read, write) = rustix::pipe::pipe().map_err(|errno| os("pipe", None, errno))?;
         for end in [&read, &write] {
             rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)

@@ -8,10 +8,13 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
+use selectors_core::storage::Storage;
+use selectors_std::backend::{Backend, Epoll};
+
 use crate::arrays::{BarePoll, BareSelect, FixedPoll, FixedSelect, GrowingPoll, GrowingSelect, registered};
 use crate::measure::{ALL, BARE, FIXED, GROWABLE, MIO, POLLING};
 use crate::pool::{Pool, clear, raise};
-use crate::subjects::{Asked, Bare, Fixed, Growable, LEVEL, Mio, Polling, Subject};
+use crate::subjects::{Asked, Bare, Fixed, Growable, LEVEL, Mio, NewCell, Ours, Polling, Subject};
 
 /// The argument with which the program is run under callgrind.
 pub(crate) const COUNTED: &str = "--counted";
@@ -91,6 +94,16 @@ fn keys<'a, S: Subject<'a>>(name: &str, pool: &'a Pool) {
     });
 }
 
+/// What only ours have: a registration is named by its id, or by its descriptor's number as above.
+fn ids<'a, B: Backend, M: Storage<Wake: Send + NewCell>>(name: &str, pool: &'a Pool) {
+    let mut subject: Ours<'a, B, M> = registered(pool.fds());
+    let (mut write, id) = (false, subject.id(pool.fds().next().unwrap()));
+    count("modify, changed, by id", name, || {
+        write = !write;
+        subject.change_by_id(std::hint::black_box(id), Asked { write, ..LEVEL });
+    });
+}
+
 fn arrays<'a, S: Subject<'a>>(operation: &str, name: &str, pool: &'a Pool) {
     let mut subject: S = registered(pool.fds());
     count(operation, name, || subject.wait(false, |_, data| *data += 1));
@@ -109,6 +122,8 @@ pub(crate) fn counted() {
     keys::<Fixed<'_, 128>>(FIXED, &pool);
     keys::<Mio<'_>>(MIO, &pool);
     keys::<Polling<'_>>(POLLING, &pool);
+    ids::<Epoll<256>, selectors_std::Growable>(GROWABLE, &pool);
+    ids::<Epoll<64>, selectors_core::storage::Fixed<128>>(FIXED, &pool);
     drop(pool);
     for many in [100, 1000] {
         let pool = Pool::new(many);

@@ -1,6 +1,6 @@
 #![doc = include_str!("guide.md")]
 
-// Names that have no item here: their searchers are told why.
+// Names that have no item here. The page says why, so a search for them leads to it.
 #[doc(alias = "DevpollSelector")]
 #[doc(alias = "devpoll")]
 #[doc(alias = "fromfd")]
@@ -18,3 +18,7 @@ pub mod python {}
 
 #[doc = include_str!("mio_and_polling.md")]
 pub mod mio_and_polling {}
+
+#[doc = include_str!("shared_selector.md")]
+#[doc = concat!("```\n", include_str!("shared_selector.rs"), "```")]
+pub mod shared_selector {}

@@ -32,7 +32,7 @@ impl Scan {
 
 impl Kernel for Scan {
     fn call(&self) -> &'static str {
-        "fcntl"
+        "poll"
     }
 
     fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use selectors_core::backend::Backend;
 use selectors_core::storage::{Fixed, Storage};
-use selectors_core::{Error, Events, Interest, Kind, Mode, Selector, WakeCell, Waker};
+use selectors_core::{Error, Events, FileKind, Interest, Kind, Mode, Selector, WakeCell, Waker};
 use selectors_std::Growable;
 
 use super::batch::{Answer, Batch, Token, WAKE};
@@ -150,7 +150,9 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     }
 
     fn os(&self, fd: RawFd, errno: Errno) -> Error {
-        Error::Os { call: self.kernel.call(), fd: Some(fd), errno, file: None }
+        // Nothing else in the world is refused while it is open.
+        let file = (errno == Errno::PERM).then_some(FileKind::Regular);
+        Error::Os { call: self.kernel.call(), fd: Some(fd), errno, file }
     }
 
     /// The model of `register`.
@@ -195,7 +197,9 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     fn change(&mut self, world: &World, fd: RawFd, asked: Interest) -> Result<(), Error> {
         self.refusal(asked)?;
         let key = self.keys.get(&fd).ok_or(Error::NotRegistered { fd })?;
-        if key.armed && key.asked == asked {
+        // An edge is armed again, and a key that the backend has found closed is watched again.
+        let unchanged = key.armed && key.asked == asked && asked.mode != Mode::Edge;
+        if unchanged && !self.kernel.is_silent(key.token) {
             return Ok(());
         }
         self.kernel.modify(world, fd, asked, key.token).map_err(|errno| self.os(fd, errno))?;

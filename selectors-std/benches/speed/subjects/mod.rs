@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 
 pub(crate) use self::bare::Bare;
 pub(crate) use self::mio::Mio;
-pub(crate) use self::ours::{Fixed, Growable, Ours};
+pub(crate) use self::ours::{Fixed, Growable, NewCell, Ours};
 pub(crate) use self::polling::Polling;
 
 /// What is asked of a descriptor.

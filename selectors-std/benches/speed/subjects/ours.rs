@@ -3,12 +3,23 @@ use std::time::Duration;
 
 use selectors_core::storage::Storage;
 use selectors_std::backend::{Backend, Epoll};
-use selectors_std::{Events, Interest, Selector};
+use selectors_std::{Events, Interest, KeyId, Selector};
 
 use super::{Asked, Subject};
 
 /// One of this workspace's selectors. In a box, as the fixed ones are large.
 pub(crate) struct Ours<'a, B: Backend, M: Storage>(Box<Selector<B, BorrowedFd<'a>, u64, M>>);
+
+impl<'a, B: Backend, M: Storage> Ours<'a, B, M> {
+    pub(crate) fn id(&self, fd: BorrowedFd<'a>) -> KeyId {
+        self.0.get_key(fd.as_raw_fd()).unwrap().id()
+    }
+
+    #[inline(always)]
+    pub(crate) fn change_by_id(&mut self, id: KeyId, asked: Asked) {
+        self.0.modify(id, interest(asked)).unwrap();
+    }
+}
 
 /// `selectors_std::DefaultSelector`.
 pub(crate) type Growable<'a> = Ours<'a, Epoll<256>, selectors_std::Growable>;
@@ -54,8 +65,9 @@ where
     fn wait(&mut self, forever: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
         self.0.select(if forever { None } else { Some(Duration::ZERO) }).unwrap();
         let mut taken = 0;
-        while let Some((key, _ready)) = self.0.next_ready() {
-            each(*key.fileobj, key.data);
+        while let Some((mut key, _ready)) = self.0.next_ready() {
+            let (fd, data) = key.parts();
+            each(*fd, data);
             taken += 1;
         }
         taken

@@ -35,12 +35,12 @@ fn unregister<B: Backend>(selector: &mut Selector<B>, fd: RawFd) -> bool {
 
 #[inline(never)]
 fn select<B: Backend>(selector: &mut Selector<B>, timeout: Option<Duration>) -> usize {
-    selector.select(timeout).unwrap_or(0)
+    selector.select(timeout).map_or(0, |result| result.events())
 }
 
 #[inline(never)]
 fn next_ready<B: Backend>(selector: &mut Selector<B>) -> u32 {
-    selector.next_ready().map_or(0, |(key, events)| *key.data + u32::from(events.bits()))
+    selector.next_ready().map_or(0, |(key, events)| key.data + u32::from(events.bits()))
 }
 
 fn exercise<B: Backend>(
