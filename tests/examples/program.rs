@@ -212,6 +212,14 @@ fn build_examples(profile: &Path) -> PathBuf {
     messages.lines().find_map(executable).unwrap().parent().unwrap().into()
 }
 
+/// Returns a command that runs its arguments with few descriptors, and without those that the test has inherited.
+pub fn limited(descriptors: u32) -> Command {
+    let mut command = Command::new("/bin/sh");
+    let script = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n $0 && exec \"$@\"";
+    command.args(["-c", script, &descriptors.to_string()]);
+    command
+}
+
 pub fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -2,13 +2,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use crate::counterparts::{listening, serve};
 use crate::needs;
-use crate::program::{Program, assert_at_rest, connect, echo, pattern, program, reset};
+use crate::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
 
 /// Starts a proxy to a listener of the test.
 fn proxy() -> (Program, SocketAddr, TcpListener) {
@@ -173,10 +172,9 @@ fn an_upstream_that_refuses_and_comes_back() {
 #[test]
 fn out_of_descriptors() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "ulimit -n 20 && exec \"$0\" 127.0.0.1:0 \"$1\""]).arg(program("tcp_proxy"));
-    let command = command.arg(upstream.local_addr().unwrap().to_string());
-    let (mut proxy, address) = listening(Program::spawn("tcp_proxy", command));
+    let mut command = limited(20);
+    command.arg(program("tcp_proxy")).args(["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
+    let (mut proxy, address) = listening(Program::spawn("tcp_proxy", &mut command));
     echo_everything(upstream);
 
     let clients: Vec<_> = (0..30).map(|_| connect(address.port())).collect();
