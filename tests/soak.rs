@@ -1,8 +1,7 @@
-//! Long runs, and many of everything: memory and descriptors must stay where they are.
+//! Long runs with many connections and many keys, in which memory and descriptors must not grow.
 //!
-//! `SOAK_SECONDS` says how long the servers are troubled, all together (six seconds, otherwise), and how often keys come
-//! and go.
-//! The numbers are read in `/proc`, so this is Linux's.
+//! `SOAK_SECONDS` says how long the servers are troubled, all together, and how often keys come and go. It is six if it is
+//! not set. The numbers are read in `/proc`, so this is for Linux.
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub, reason = "the shared file is written for a module")]
 
@@ -125,7 +124,7 @@ fn cycles<B: Backend, M: Storage>(number: u64) {
         if count.is_multiple_of(64) {
             let ready = selector.select(NOW).unwrap().events();
             assert_eq!(ready, selector.get_map().len());
-            // Some are taken, some left: no matter.
+            // Some events are handled, and the others dropped.
             for _ in 0..dice.roll(ready + 1) {
                 assert!(selector.next_ready().is_some());
             }
@@ -172,12 +171,12 @@ impl Server {
         Self { name, process, port }
     }
 
-    /// Descriptors that it should close once all peers are gone, and resident memory in pages.
+    /// Descriptors that it should close once all peers have closed, and resident memory in pages.
     ///
     /// A connection that it accepted and that is established now is none of them: no end of it was reported. With a full
-    /// queue of connections to accept the kernel answers by SYN cookies, and then takes the last acknowledgement of a
-    /// connection that has ended for the first one of another, whose peer nobody is. A proxy keeps one to its
-    /// upstream for each of these.
+    /// queue of connections to accept, the kernel uses SYN cookies, and takes the last acknowledgement of a connection
+    /// that has ended for the first one of another, which has no peer. A proxy keeps one to its upstream for each of
+    /// these.
     fn size(&self) -> (usize, usize) {
         const ESTABLISHED: &str = "01";
         let process = self.process.id().to_string();
@@ -200,11 +199,11 @@ impl Server {
         (others + made.saturating_sub(made_up), pages_of(&process))
     }
 
-    /// When it has noticed that all are gone: at the latest with so many descriptors, if that is known.
+    /// Waits until it has noticed that all have closed, and has no more than the known number of descriptors.
     fn settled(&self, known: Option<usize>) -> (usize, usize) {
         let (begun, mut since, mut size) = (Instant::now(), Instant::now(), self.size());
         loop {
-            // One of them does other work for a second.
+            // One of the servers does other work for a second.
             let still = since.elapsed() > Duration::from_millis(1500);
             if known.map_or(still, |known| size.0 <= known) {
                 return size;
@@ -234,7 +233,7 @@ impl Server {
             }
             self.settled(known)
         };
-        // Grown to what it needs, before it is measured.
+        // It grows to what it needs before it is measured.
         let before = run(time / 3, None);
         // What this process has inherited, its servers have inherited, too.
         assert!(before.0 < 25 + size_of("self").0, "{} keeps {} descriptors", self.name, before.0);
@@ -292,7 +291,7 @@ fn servers_under_trouble() {
     Server::start("tcp_proxy", &["127.0.0.1:0", &through]).trouble(time, true);
     upstream.settled(Some(at_rest));
 
-    // It ends after a client that said something, so nobody does before the end.
+    // It ends after a client that sent something, so that comes last.
     let mut server = Server::start("selectors_echo_server", &["127.0.0.1", "0"]);
     server.trouble(time, false);
     server.serves();

@@ -26,7 +26,7 @@ mod no_std {
     use crate::{figures, service};
 
     #[test]
-    fn those_who_find_no_place_wait_and_none_is_lost() {
+    fn peers_that_find_no_slot_wait_and_none_is_lost() {
         service::crowd(subject());
     }
 
@@ -41,12 +41,12 @@ mod no_std {
     }
 
     #[test]
-    fn the_control_channel_answers_and_ends_the_daemon() {
+    fn the_control_channel_replies_and_ends_the_daemon() {
         service::control(subject());
     }
 
     #[test]
-    fn resets_free_their_places() {
+    fn resets_free_their_slots() {
         service::resets(subject());
     }
 
@@ -82,7 +82,7 @@ mod with_std {
     use crate::{figures, service};
 
     #[test]
-    fn those_who_find_no_place_wait_and_none_is_lost() {
+    fn peers_that_find_no_slot_wait_and_none_is_lost() {
         service::crowd(subject());
     }
 
@@ -97,12 +97,12 @@ mod with_std {
     }
 
     #[test]
-    fn the_control_channel_answers_and_ends_the_daemon() {
+    fn the_control_channel_replies_and_ends_the_daemon() {
         service::control(subject());
     }
 
     #[test]
-    fn resets_free_their_places() {
+    fn resets_free_their_slots() {
         service::resets(subject());
     }
 

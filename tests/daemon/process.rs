@@ -124,18 +124,18 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// One command, and its answer.
+    /// Sends a command, and returns the reply.
     pub fn ask(&self, command: &str) -> String {
         self.control.send(command.as_bytes()).unwrap();
-        let mut answer = [0; 4096];
-        let length = self.control.recv(&mut answer).unwrap();
-        String::from_utf8(answer[..length].to_vec()).unwrap()
+        let mut reply = [0; 4096];
+        let length = self.control.recv(&mut reply).unwrap();
+        String::from_utf8(reply[..length].to_vec()).unwrap()
     }
 
     /// The numbers of all lines with this name.
     pub fn stats(&self, name: &str) -> Vec<u64> {
-        let answer = self.ask("stat\n");
-        let lines = answer.lines().filter_map(|line| line.split_once(' '));
+        let reply = self.ask("stat\n");
+        let lines = reply.lines().filter_map(|line| line.split_once(' '));
         lines.filter(|(word, _)| *word == name).map(|(_, number)| number.parse().unwrap()).collect()
     }
 

@@ -1,4 +1,4 @@
-//! What clients may expect, whichever daemon it is.
+//! What clients may expect of both daemons.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -58,7 +58,7 @@ pub fn slow_readers(subject: &Subject) {
         })
     });
     let sent: Vec<_> = sent.collect();
-    // Nobody reads, so all ways fill up, and the daemon waits with its buffers full.
+    // No client reads, so all buffers fill up, and the daemon waits.
     let all_full = || daemon.stats("peer").iter().filter(|unsent| **unsent > 0).count() == clients.len();
     daemon.wait_until("full buffers", all_full);
     sleep(Duration::from_millis(300));
@@ -98,10 +98,10 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 pub fn idle_peers(subject: &Subject) {
     let daemon = subject.start(1);
-    let (silent, busy) = (daemon.connect(), daemon.connect());
+    let (idle, busy) = (daemon.connect(), daemon.connect());
     let start = Instant::now();
     let closer = thread::spawn(move || {
-        let end = (&silent).read(&mut [0; 8]).unwrap();
+        let end = (&idle).read(&mut [0; 8]).unwrap();
         (end, start.elapsed())
     });
     while start.elapsed() < Duration::from_secs(3) {
@@ -115,7 +115,7 @@ pub fn idle_peers(subject: &Subject) {
     // The last peer takes the timer with it: from then on nothing wakes the daemon up.
     drop(busy);
     daemon.wait_until("end of the timer", || daemon.stats("timer").is_empty());
-    // Nor does a peer that takes nothing live for ever because it has something coming.
+    // A peer that takes nothing is closed, too, though there is something to send to it.
     let mut stuck = daemon.connect();
     stuck.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     while stuck.write(&[0; 65_536]).is_ok() {}
@@ -126,8 +126,8 @@ pub fn idle_peers(subject: &Subject) {
 pub fn control(subject: &Subject) {
     let daemon = subject.start(600);
     let _client = served(&daemon, 1);
-    let answer = daemon.ask("stat\n");
-    let names: Vec<_> = answer.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let reply = daemon.ask("stat\n");
+    let names: Vec<_> = reply.lines().map(|line| line.split(' ').next().unwrap()).collect();
     let (counters, mut keys) = (&names[..4], names[4..].to_vec());
     keys.sort_unstable();
     assert_eq!(counters, ["accepted", "expired", "waits", "events"]);

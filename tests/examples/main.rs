@@ -1,8 +1,8 @@
-//! Runs the programs in `examples/` as processes against each other and compares
-//! what they print with the transcripts of the Python programs they are ports of,
-//! then sends the servers peers that do not behave as the ported clients do.
+//! Runs the echo programs in `examples/` as processes, against each other and against other peers.
+//!
+//! What they print is compared with the transcripts of the Python programs that they are ports of.
 #![cfg(unix)]
-#![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
+#![allow(unreachable_pub, reason = "nothing here is reached from outside")]
 
 #[path = "../common/needs.rs"]
 mod needs;

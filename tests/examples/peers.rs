@@ -11,7 +11,7 @@ use rustix::net::{SendFlags, sockopt};
 use crate::needs;
 use crate::program::{
     LASTING, Program, SERVERS, assert_at_rest, assert_served, assert_served_next, assert_serves_on, connect,
-    echo, pattern, program, reset,
+    echo, limited, pattern, program, reset,
 };
 use crate::python::numbered;
 
@@ -25,10 +25,10 @@ fn peer_sends_nothing() {
 }
 
 #[test]
-fn peer_stays_silent_while_others_are_served() {
+fn peer_sends_nothing_while_others_are_served() {
     for name in LASTING {
         let (mut server, port) = Program::serve(name);
-        let silent = connect(port);
+        let idle = connect(port);
         server.wait_for("  connection ");
         let others = [(); 3].map(|()| connect(port));
         for message in ["one", "two", "three"] {
@@ -40,7 +40,7 @@ fn peer_stays_silent_while_others_are_served() {
         for _ in 0..3 {
             server.wait_for("closing ");
         }
-        echo(&silent, b"at last");
+        echo(&idle, b"at last");
         server.assert_running();
     }
 }
@@ -48,7 +48,7 @@ fn peer_stays_silent_while_others_are_served() {
 #[test]
 fn peer_resets() {
     for name in SERVERS {
-        // At once; after it was accepted; with its echo unread.
+        // Immediately, after it was accepted, and with its echo unread.
         for stage in 0..3 {
             let (mut server, port) = Program::serve(name);
             let mut peer = connect(port);
@@ -70,7 +70,7 @@ fn peer_resets_before_it_is_accepted() {
     for name in SERVERS {
         let (mut server, port) = Program::serve(name);
         server.stopped_during(|| reset(connect(port)));
-        // Some systems do not tell the server of such a connection at all.
+        // Some systems do not report such a connection to the server at all.
         server.wait_for_silence();
         assert_served_next(server, port);
     }
@@ -82,7 +82,7 @@ fn peer_closes_half_way() {
     for name in SERVERS {
         let (server, port) = Program::serve(name);
         let mut peer = connect(port);
-        // All of it and its end are there when the server begins to read.
+        // All of it, and its end, have come when the server begins to read.
         server.stopped_during(|| {
             peer.write_all(&message).unwrap();
             peer.shutdown(Shutdown::Write).unwrap();
@@ -95,11 +95,11 @@ fn peer_closes_half_way() {
     }
 }
 
-/// A peer that sends more than the buffers on the way hold before it reads: the server has
-/// to wait for it, without being busy, without filling its memory, and without losing a byte.
+/// The peer sends more than the buffers on the way hold before it reads. The server waits for it, is not busy, does not
+/// fill its memory, and loses no byte.
 #[test]
 fn peer_reads_slowly() {
-    // Where Linux has its usual buffers, the smaller amount has gone out to its end meanwhile.
+    // With the usual buffers of Linux, the peer can send the smaller amount to its end.
     const MUCH: usize = 8 << 20;
     const LESS: usize = 5 << 20;
     for (name, len) in SERVERS.iter().flat_map(|name| [(name, MUCH), (name, LESS)]) {
@@ -135,7 +135,7 @@ fn peer_reads_slowly() {
     }
 }
 
-/// The same peer, but it resets the connection instead of reading.
+/// The same peer resets the connection instead of reading.
 #[test]
 fn peer_resets_instead_of_reading() {
     let message = pattern(8 << 20);
@@ -143,12 +143,12 @@ fn peer_resets_instead_of_reading() {
         let (mut server, port) = Program::serve(name);
         let peer = connect(port);
         let (sent, mut writer) = (message.clone(), peer.try_clone().unwrap());
-        // Fails when the connection is reset.
+        // This fails when the connection is reset.
         let writer = thread::spawn(move || writer.write_all(&sent).is_ok());
         server.wait_for("received ");
         server.wait_for_silence();
         sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
-        // Resets at the close below, or already here if the system says so.
+        // The connection is reset at the close below, or on some systems here.
         let _ = peer.shutdown(Shutdown::Both);
         writer.join().unwrap();
         drop(peer);
@@ -180,9 +180,10 @@ fn peer_sends_urgent_data() {
 
 #[test]
 fn more_peers_than_descriptors() {
+    let Some(_reserved) = needs::descriptors(50) else { return };
     for name in SERVERS {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "ulimit -n 24 && exec \"$0\" 127.0.0.1 0"]).arg(program(name));
+        let mut command = limited(24);
+        command.arg(program(name)).args(["127.0.0.1", "0"]);
         let (mut server, port) = Program::spawn(name, &mut command).on_port();
         let peers: Vec<TcpStream> = (0..40).map(|_| connect(port)).collect();
         if LASTING.contains(&name) {
@@ -206,8 +207,8 @@ fn more_peers_than_descriptors() {
 fn more_peers_than_select_can_watch() {
     let Some(_reserved) = needs::descriptors(1100) else { return };
     for name in ["select_echo_server", "select_echo_server_timeout"] {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "ulimit -n 1100 && exec \"$0\" 127.0.0.1 0"]).arg(program(name));
+        let mut command = limited(1100);
+        command.arg(program(name)).args(["127.0.0.1", "0"]);
         let server = Program::spawn(name, &mut command);
         let (mut server, port) = server.on_port();
         let mut peers = Vec::new();
@@ -231,7 +232,7 @@ fn more_peers_than_select_can_watch() {
 #[test]
 fn clients_without_a_server() {
     for name in ["selectors_echo_client", "select_echo_multiclient", "select_echo_slow_client"] {
-        // Bound, but not listened to: no other program can get this port meanwhile.
+        // Bound, but not listening, so that no other program gets this port.
         let socket =
             rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)
                 .unwrap();

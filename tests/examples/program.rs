@@ -1,4 +1,4 @@
-//! An example as a process, and the test's own ends of its connections.
+//! An example as a process, and the test's ends of its connections.
 
 use std::env;
 use std::fs;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-/// How long anything may take before a test fails: far more than it needs.
+/// How long anything may take before a test fails. It is far more than it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const SERVERS: [&str; 4] =
@@ -85,7 +85,7 @@ impl Program {
         }
     }
 
-    /// Waits until the program is silent for a while, as it is when it waits or has ended.
+    /// Waits until the program prints nothing for a while, because it waits or has ended.
     pub fn wait_for_silence(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -130,8 +130,7 @@ impl Program {
         Pid::from_child(&self.child)
     }
 
-    /// Has the process stopped while `action` runs, so that it finds all that the
-    /// action did at once when it goes on.
+    /// Stops the process while `action` runs. When it goes on, it finds all that the action did.
     pub fn stopped_during<T>(&self, action: impl FnOnce() -> T) -> T {
         let pid = self.pid();
         kill_process(pid, Signal::STOP).unwrap();
@@ -157,8 +156,9 @@ impl Drop for Program {
     }
 }
 
-/// The path of an example program, which is built first if need be: Cargo builds
-/// the examples for `cargo test`, but not for `cargo test --test examples`.
+/// Returns the path of an example program, and builds it if it is not fresh.
+///
+/// Cargo builds the examples for `cargo test`, but not for `cargo test --test examples`.
 pub fn program(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {
@@ -170,7 +170,7 @@ pub fn program(name: &str) -> PathBuf {
     directory.join(format!("{name}{}", env::consts::EXE_SUFFIX))
 }
 
-/// Whether all example programs are there, and are younger than their sources.
+/// Returns whether all example programs exist and are newer than their sources.
 fn is_fresh(directory: &Path) -> bool {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
@@ -212,6 +212,14 @@ fn build_examples(profile: &Path) -> PathBuf {
     messages.lines().find_map(executable).unwrap().parent().unwrap().into()
 }
 
+/// Returns a command that runs its arguments with few descriptors, and without those that the test has inherited.
+pub fn limited(descriptors: u32) -> Command {
+    let mut command = Command::new("/bin/sh");
+    let script = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n $0 && exec \"$@\"";
+    command.args(["-c", script, &descriptors.to_string()]);
+    command
+}
+
 pub fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -238,8 +246,9 @@ pub fn assert_serves_on(mut server: Program, port: u16) {
     assert_served_next(server, port);
 }
 
-/// Asserts that the server has served its peer to the end: one that lasts serves the next, and one
-/// that serves a single client ends without an error.
+/// Asserts that the server has served its peer to the end.
+///
+/// A lasting server serves the next peer. A server for a single client ends without an error.
 pub fn assert_served(mut server: Program, port: u16) {
     server.wait_for("closing");
     if LASTING.contains(&&*server.name) {
@@ -278,7 +287,7 @@ pub fn assert_at_rest(server: &Program) {
     };
     let before = ticks();
     thread::sleep(Duration::from_secs(1));
-    // A hundred of them are a second.
+    // A hundred ticks are a second.
     let used = ticks() - before;
     assert!(used < 20, "{used} ticks in a second");
 }
@@ -286,7 +295,7 @@ pub fn assert_at_rest(server: &Program) {
 #[cfg(not(target_os = "linux"))]
 pub fn assert_at_rest(_server: &Program) {}
 
-/// Many bytes that would not look the same if some went missing.
+/// Returns bytes that would not look the same if some were missing.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| b'a' + u8::try_from((i / 1024 + i % 1021) % 26).unwrap()).collect()
 }

@@ -226,9 +226,10 @@ pub fn without_idling(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// The lines about each connection, in order, where a server and a client run freely:
-/// how the connections' lines mingle is up to the scheduler then, and whether the next
-/// message comes before the server sees that a queue is empty.
+/// The lines about each connection, in order, where a server and a client run freely.
+///
+/// The scheduler decides how the lines of the connections mingle, and whether the next message comes before the server
+/// sees that a queue is empty.
 pub fn by_connection(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
     let mut connections = BTreeMap::<_, Vec<_>>::new();
     for line in lines.iter().filter(|line| !line.ends_with("queue empty")) {

@@ -26,7 +26,7 @@ fn server_and_client_in_one_loop() {
 #[test]
 fn selectors_server_and_client() {
     let (server, port) = Program::serve("selectors_echo_server");
-    // The client says all it has to say before the server reads, as in Python's run.
+    // The client sends everything before the server reads, as in Python's run.
     let client = server.stopped_during(|| {
         let mut client = Program::start("selectors_echo_client", &["127.0.0.1", &port.to_string()]);
         client.wait_for("switching to read-only");
@@ -39,8 +39,7 @@ fn selectors_server_and_client() {
     assert_eq!(without_idling(numbered(server)), without_idling(transcript(SELECTORS_SERVER)));
 }
 
-/// The client's messages come back whatever comes first: its last sending, or the
-/// echo of its first.
+/// The client's messages come back, whether it sends its last message or receives its first echo first.
 #[test]
 fn selectors_server_and_client_run_freely() {
     for _ in 0..20 {
@@ -86,8 +85,7 @@ fn poll_server_and_multiclient() {
     multiclient_with("select_poll_echo_server", POLL_SERVER);
 }
 
-/// Line for line: here the test is the client, and stops the server for a moment
-/// wherever both connections have to act at the same time.
+/// The test is the client, and stops the server for a moment wherever both connections act at the same time.
 fn multiclient_in_step_with(server: &str, expected: &[String]) {
     let (mut server, port) = Program::serve(server);
     let mut connections = [(); 2].map(|()| {
@@ -125,8 +123,7 @@ fn multiclient_in_step_with(server: &str, expected: &[String]) {
 
 #[test]
 fn select_server_line_for_line() {
-    // Python's second connection was a little late with its last part, which can't be
-    // repeated at will. Here it comes in time, as those before.
+    // Python's second connection was late with its last part, which can't be repeated. Here it comes in time.
     let (start, rest) =
         SELECT_SERVER.split_once("  received b'in parts.' from ('127.0.0.1', 61003)\n").unwrap();
     let (_, end) = rest.split_once("\n  closing").unwrap();
@@ -146,7 +143,7 @@ waiting for the next event";
 #[test]
 fn poll_server_line_for_line() {
     let mut expected = without_idling(transcript(POLL_SERVER));
-    // Here both connections are closed at once.
+    // Here both connections are closed at the same time.
     let last = expected.len() - 1;
     expected.remove(last - 2);
     multiclient_in_step_with("select_poll_echo_server", &expected);
@@ -167,7 +164,7 @@ fn timeout_server_and_slow_client() {
         without_idling(transcript(TIMEOUT_SERVER)),
     );
 
-    // How the response is cut is the same unless the server was late for seconds.
+    // The response is cut in the same way, unless the server was late for seconds.
     let joined = |lines: Vec<String>| lines.concat().replace("\"received b\"", "");
     assert_eq!(joined(numbered(client)), joined(transcript(SLOW_CLIENT)));
 }
@@ -179,7 +176,7 @@ fn slow_client_line_for_line() {
     let port = listener.local_addr().unwrap().port();
     let client = Program::start("select_echo_slow_client", &["127.0.0.1", &port.to_string()]);
     let (mut connection, _) = listener.accept().unwrap();
-    // All at once and early, so that the pieces do not depend on when it comes.
+    // Everything together and early, so that the pieces do not depend on when it comes.
     connection.write_all(b"Part one of the message.Part two of the message.").unwrap();
     let mut request = Vec::new();
     connection.read_to_end(&mut request).unwrap();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::counterparts::{listening, serve};
 use crate::needs::installed;
-use crate::program::{Program, assert_at_rest, connect, program, reset};
+use crate::program::{Program, assert_at_rest, connect, limited, program, reset};
 
 /// A peer that has joined.
 struct Peer(BufReader<TcpStream>);
@@ -114,9 +114,8 @@ fn peers_without_an_end_of_line_are_disconnected() {
 /// Peers that find no descriptor left wait until others leave.
 #[test]
 fn out_of_descriptors() {
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "ulimit -n 16 && exec \"$0\" 127.0.0.1:0"]).arg(program("chat"));
-    let (server, address) = listening(Program::spawn("chat", &mut command));
+    let (server, address) =
+        listening(Program::spawn("chat", limited(16).arg(program("chat")).arg("127.0.0.1:0")));
     let mut ann = Peer::join(address, "ann");
     let waiting: Vec<_> = (0..20).map(|_| connect(address.port())).collect();
     let mut last = Peer(BufReader::new(connect(address.port())));

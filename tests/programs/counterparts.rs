@@ -1,4 +1,4 @@
-//! Programs of others, and what it takes to run them without a trace.
+//! Runs other programs, in a folder that is removed afterwards.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::needs;
 use crate::program::Program;
 
-/// A directory of the test's own, removed when dropped.
+/// A directory for a test, removed when dropped.
 pub struct Directory(PathBuf);
 
 impl Directory {
@@ -34,7 +34,7 @@ impl Drop for Directory {
     }
 }
 
-/// Starts a server that can't choose its port itself: on one that was free a moment ago.
+/// Starts a server that can't choose its port, on one that was free a moment ago.
 pub fn start_on_free_port(name: &str, command: impl Fn(u16) -> Command) -> (Program, SocketAddr) {
     for _ in 0..5 {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -44,7 +44,7 @@ pub fn start_on_free_port(name: &str, command: impl Fn(u16) -> Command) -> (Prog
                 return (server, address);
             }
             if !server.is_running() {
-                break; // somebody else took the port
+                break; // another program took the port
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -52,14 +52,14 @@ pub fn start_on_free_port(name: &str, command: impl Fn(u16) -> Command) -> (Prog
     panic!("{name} does not start");
 }
 
-/// Runs a client, which has to succeed, and answers what it prints.
+/// Runs a client, which must succeed, and returns what it prints.
 pub fn run(name: &str, command: &mut Command) -> String {
     let (status, lines) = Program::spawn(name, command).finish();
     assert!(status.success(), "{name}: {status}\n{}", lines.join("\n"));
     lines.join("\n")
 }
 
-/// Runs wrk, and answers the requests per second, of which none may have failed.
+/// Runs wrk, and returns the requests per second. None may fail.
 pub fn wrk(program: &Path, connections: usize, seconds: u32, url: &str) -> f64 {
     let mut command = Command::new(program);
     command.args(["--threads=1", "--timeout=20s", &format!("--connections={connections}")]);
@@ -73,7 +73,7 @@ pub fn wrk(program: &Path, connections: usize, seconds: u32, url: &str) -> f64 {
     rate
 }
 
-/// One of our programs that says where it listens.
+/// Starts an example that prints where it listens.
 pub fn serve(name: &str, args: &[&str]) -> (Program, SocketAddr) {
     listening(Program::start(name, args))
 }

@@ -1,4 +1,4 @@
-//! The HTTP server under clients of the test's own, and under wrk and curl.
+//! The HTTP server with the test's clients, and with wrk and curl.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,8 +17,8 @@ fn server() -> (Program, SocketAddr) {
     serve("http_hello", &["127.0.0.1:0"])
 }
 
-/// Status line, fields and body of the next answer. Asserts what every answer has.
-fn answer(stream: &mut impl BufRead, has_body: bool) -> (String, Vec<String>, String) {
+/// Returns status line, fields and body of the next response. Asserts what every response has.
+fn response(stream: &mut impl BufRead, has_body: bool) -> (String, Vec<String>, String) {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -40,7 +40,7 @@ fn answer(stream: &mut impl BufRead, has_body: bool) -> (String, Vec<String>, St
 }
 
 fn assert_greets(stream: &mut impl BufRead) {
-    let (status, fields, body) = answer(stream, true);
+    let (status, fields, body) = response(stream, true);
     assert_eq!((&*status, &*body), ("HTTP/1.1 200 OK", GREETING));
     assert!(!fields.iter().any(|field| field.starts_with("Connection")));
 }
@@ -70,7 +70,7 @@ fn kept_alive_pipelined_and_cut_anywhere() {
     assert_closed(stream);
 }
 
-/// More requests than all buffers hold, and nobody reads the answers until the sender gets stuck.
+/// The client sends more requests than all buffers hold, and reads no response until it is stuck.
 #[test]
 fn a_flood_of_requests() {
     const REQUESTS: usize = 300_000;
@@ -87,7 +87,7 @@ fn a_flood_of_requests() {
         writer.shutdown(Shutdown::Write).unwrap();
     });
     thread::sleep(Duration::from_secs(1));
-    assert!(!writer.is_finished(), "the server takes all, and keeps the answers");
+    assert!(!writer.is_finished(), "the server reads everything, and keeps the responses");
     assert_at_rest(&server);
     let mut stream = BufReader::new(stream);
     for _ in 0..REQUESTS {
@@ -97,7 +97,7 @@ fn a_flood_of_requests() {
     assert_closed(stream);
 }
 
-/// What a request is answered with, and whether the connection lives on.
+/// The response to each request, and whether the connection lives on.
 #[test]
 fn requests_of_all_kinds() {
     let (_server, address) = server();
@@ -124,7 +124,7 @@ fn requests_of_all_kinds() {
         let case = &request[..request.len().min(60)];
         let mut stream = BufReader::new(connect(address.port()));
         stream.get_mut().write_all(request.as_bytes()).unwrap();
-        let (status, fields, _) = answer(&mut stream, !request.starts_with("HEAD"));
+        let (status, fields, _) = response(&mut stream, !request.starts_with("HEAD"));
         assert!(status.starts_with(&format!("HTTP/1.1 {expected} ")), "{status} to {case}");
         assert_eq!(!lives_on, fields.iter().any(|field| field == "Connection: close"), "{case}");
         if *lives_on {

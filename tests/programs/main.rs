@@ -1,8 +1,9 @@
-//! Runs the programs to start from as processes: against peers of the test's own, which need nothing but
-//! a Rust toolchain, and against the real counterparts that are installed. Where `CI=true` all of
-//! these must be installed: redis-server, redis-benchmark, nginx, wrk, curl and nc.
+//! Runs the other programs in `examples/` as processes.
+//!
+//! Most of their peers are the test's, which need nothing but a Rust toolchain. Further peers are programs that may be
+//! installed: redis-server, redis-benchmark, nginx, wrk, curl, nc and strace. With `CI=true` all of them must be.
 #![cfg(unix)]
-#![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
+#![allow(unreachable_pub, reason = "nothing here is reached from outside")]
 
 mod chat;
 mod counterparts;

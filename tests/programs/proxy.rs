@@ -1,16 +1,15 @@
-//! The proxy between peers of the test's own.
+//! The proxy between the test's peers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use crate::counterparts::{listening, serve};
 use crate::needs;
-use crate::program::{Program, assert_at_rest, connect, echo, pattern, program, reset};
+use crate::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
 
-/// A proxy to a listener of the test's.
+/// Starts a proxy to a listener of the test.
 fn proxy() -> (Program, SocketAddr, TcpListener) {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let (proxy, address) = serve("tcp_proxy", &["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
@@ -49,8 +48,8 @@ fn many_connections_at_once() {
     }
 }
 
-/// A sender waits for a receiver that does not read, whichever side it is on; meanwhile the other
-/// direction goes on, and the proxy is neither busy nor big. When the receiver does read, nothing is missing.
+/// A sender waits for a receiver that does not read, whichever side it is on. The other direction goes on, and the
+/// proxy is neither busy nor big. When the receiver reads, nothing is missing.
 #[test]
 fn back_pressure() {
     let (proxy, address, upstream) = proxy();
@@ -62,10 +61,10 @@ fn back_pressure() {
         assert_is_small(&proxy);
 
         receiver.write_all(b"still here").unwrap();
-        let mut answer = [0; 10];
+        let mut reply = [0; 10];
         sender.set_nonblocking(false).unwrap();
-        sender.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"still here");
+        sender.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"still here");
 
         sender.shutdown(Shutdown::Write).unwrap();
         let mut received = Vec::new();
@@ -76,12 +75,12 @@ fn back_pressure() {
     }
 }
 
-/// Repeated without end by `fill`. Not a power of two, so that lost buffers show.
+/// `fill` repeats it. Its length is not a power of two, so that lost buffers show.
 fn block() -> Vec<u8> {
     pattern(99_991)
 }
 
-/// Sends until there is no room any more.
+/// Sends until nothing more is taken.
 fn fill(mut sender: &TcpStream) -> usize {
     const TOO_MUCH: usize = 256 << 20;
     sender.set_nonblocking(true).unwrap();
@@ -133,9 +132,9 @@ fn a_half_close_is_passed_on() {
 
         second.write_all(b"that was all, then").unwrap();
         drop(second);
-        let mut answer = String::new();
-        first.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "that was all, then");
+        let mut reply = String::new();
+        first.read_to_string(&mut reply).unwrap();
+        assert_eq!(reply, "that was all, then");
     }
 }
 
@@ -146,7 +145,7 @@ fn a_reset_ends_both_sides() {
         let (client, server) = carried(address, &upstream);
         let (gone, mut left) = if client_resets { (client, server) } else { (server, client) };
         reset(gone);
-        // An end or an error, as the system likes.
+        // An end or an error, which depends on the system.
         assert_eq!(left.read(&mut [0]).unwrap_or(0), 0);
     }
     proxy.assert_running();
@@ -169,14 +168,13 @@ fn an_upstream_that_refuses_and_comes_back() {
     echo(&connect(address.port()), b"here again");
 }
 
-/// Clients that find no descriptor left wait in the queue until others are gone.
+/// Clients that find no descriptor left wait in the queue until others have closed.
 #[test]
 fn out_of_descriptors() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "ulimit -n 20 && exec \"$0\" 127.0.0.1:0 \"$1\""]).arg(program("tcp_proxy"));
-    let command = command.arg(upstream.local_addr().unwrap().to_string());
-    let (mut proxy, address) = listening(Program::spawn("tcp_proxy", command));
+    let mut command = limited(20);
+    command.arg(program("tcp_proxy")).args(["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
+    let (mut proxy, address) = listening(Program::spawn("tcp_proxy", &mut command));
     echo_everything(upstream);
 
     let clients: Vec<_> = (0..30).map(|_| connect(address.port())).collect();

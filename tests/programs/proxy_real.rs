@@ -1,4 +1,4 @@
-//! The proxy between real clients and real servers, beside the same without it.
+//! The proxy between real clients and real servers, compared with the same without it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -71,9 +71,9 @@ fn a_large_redis_value_through_the_proxy() {
     client.write_all(&value).unwrap();
     client.write_all(b"\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n").unwrap();
     let head = format!("+OK\r\n${}\r\n", value.len());
-    let mut answer = vec![0; head.len() + value.len() + 2];
-    client.read_exact(&mut answer).unwrap();
-    assert!(answer.strip_prefix(head.as_bytes()).unwrap().strip_suffix(b"\r\n").unwrap() == value);
+    let mut reply = vec![0; head.len() + value.len() + 2];
+    client.read_exact(&mut reply).unwrap();
+    assert!(reply.strip_prefix(head.as_bytes()).unwrap().strip_suffix(b"\r\n").unwrap() == value);
 }
 
 fn nginx(server: &Path, directory: &Path) -> (Program, SocketAddr) {

@@ -7,11 +7,12 @@ use std::thread;
 use rustix::process::{Signal, kill_process};
 
 use crate::counterparts::{run, serve};
-use crate::needs::installed;
+use crate::needs::{self, installed};
 use crate::program::{assert_at_rest, connect, echo, pattern, reset};
 
 #[test]
 fn all_threads_serve_and_end() {
+    let Some(_reserved) = needs::descriptors(100) else { return };
     for (threads, signal) in [("1", Signal::INT), ("3", Signal::TERM)] {
         let (server, address) = serve("sharded_echo", &["127.0.0.1:0", threads]);
         let mut clients: Vec<_> = (0..90).map(|_| connect(address.port())).collect();

@@ -1,14 +1,13 @@
 //! The supervisor and its children.
 
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process, test_kill_process};
 
 use crate::counterparts::Directory;
-use crate::program::{Program, assert_at_rest, program};
+use crate::program::{Program, assert_at_rest, limited, program};
 
 #[test]
 fn children_print_and_are_started_again() {
@@ -102,10 +101,9 @@ fn is_running(pid: rustix::process::Pid) -> bool {
 /// If no descriptor is free for its pipes, a child is started later.
 #[test]
 fn out_of_descriptors() {
-    let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", "ulimit -n 16 && exec \"$0\" 'sleep 1; exit 1' 'sleep 1000' 'sleep 1000' 'sleep 1000'"]);
-    let mut supervisor = Program::spawn("supervisor", command.arg(program("supervisor")));
+    let mut command = limited(16);
+    command.arg(program("supervisor")).args(["sleep 1; exit 1", "sleep 1000", "sleep 1000", "sleep 1000"]);
+    let mut supervisor = Program::spawn("supervisor", &mut command);
     supervisor.wait_for("it starts again in 400ms");
     assert!(
         supervisor.seen.iter().any(|line| line.contains("Too many open files")),

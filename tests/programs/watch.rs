@@ -1,4 +1,4 @@
-//! The program that watches descriptors of all sorts: what it says of each.
+//! The program that watches descriptors of all kinds, and what it prints of each.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::counterparts::{Directory, run};
 use crate::needs::installed;
 use crate::program::{Program, program};
 
-/// What it says whatever its input is.
+/// What it prints whatever its input is.
 const ALWAYS: [&str; 8] = [
     "pipe: a thread was here",
     "pipe: end",

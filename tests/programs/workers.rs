@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 
 use crate::counterparts::{listening, run, serve};
-use crate::needs::installed;
-use crate::program::{Program, assert_at_rest, connect, echo, pattern, program, reset};
+use crate::needs::{self, installed};
+use crate::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
 
 fn start(workers: &str, most: &str) -> (Program, SocketAddr) {
     serve("workers", &["127.0.0.1:0", workers, most])
@@ -28,6 +28,7 @@ fn numbers(lines: &[String], word: &str) -> Vec<usize> {
 
 #[test]
 fn all_workers_serve_and_end() {
+    let Some(_reserved) = needs::descriptors(100) else { return };
     let (mut server, address) = start("3", "100");
     let mut clients: Vec<_> = (0..90).map(|_| connect(address.port())).collect();
     for (number, client) in clients.iter().enumerate() {
@@ -72,15 +73,15 @@ fn full_workers_leave_connections_in_the_queue() {
     rest[0].set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert_eq!((&rest[0]).read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     rest[0].set_read_timeout(rest[1].read_timeout().unwrap()).unwrap();
-    for (gone, mut next) in first.into_iter().zip(rest) {
-        drop(gone);
+    for (served, mut next) in first.into_iter().zip(rest) {
+        drop(served);
         let mut response = [0; 6];
         next.read_exact(&mut response).unwrap();
         assert_eq!(&response, b"queued");
     }
 }
 
-/// Sends until there is no room any more.
+/// Sends until nothing more is taken.
 fn fill(mut client: &TcpStream) -> usize {
     client.set_nonblocking(true).unwrap();
     let (block, mut sent, mut refusals) = (pattern(99_991), 0, 0);
@@ -142,8 +143,9 @@ fn sigterm_drains() {
 
 #[test]
 fn peers_that_reset_and_no_descriptors() {
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "ulimit -n 32 && exec \"$0\" 127.0.0.1:0 2"]).arg(program("workers"));
+    let Some(_reserved) = needs::descriptors(50) else { return };
+    let mut command = limited(32);
+    command.arg(program("workers")).args(["127.0.0.1:0", "2"]);
     let (mut server, address) = listening(Program::spawn("workers", &mut command));
     for _ in 0..20 {
         let mut client = connect(address.port());
