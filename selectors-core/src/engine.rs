@@ -316,7 +316,7 @@ impl<B: Backend> Engine<B> {
         count: usize,
     ) -> Option<Result<SelectResult, Error>> {
         if self.peek(slots).is_some() {
-            return Some(Ok(SelectResult::events_only(count)));
+            return Some(Ok(SelectResult::events_only(self.backend.pending())));
         }
         if timeout == Some(Duration::ZERO) {
             return Some(Ok(SelectResult::TIMED_OUT));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use rustix::event::{EventfdFlags, eventfd};
 use selectors_core::backend::{Backend, Epoll, Poll, Select};
-use selectors_core::{Error, Events, Selector, WakeCell, Waker};
+use selectors_core::{Error, Events, SelectResult, Selector, WakeCell, Waker};
 use selectors_std::Growable;
 
 use super::language::steps;
@@ -44,7 +44,7 @@ const CELLS: usize = 2;
 
 trait Woken {
     fn take(&mut self, cell: Arc<WakeCell>) -> Result<Waker<Arc<WakeCell>>, Error>;
-    fn select(&mut self, timeout: Duration) -> Result<usize, Error>;
+    fn select(&mut self, timeout: Duration) -> Result<SelectResult, Error>;
     fn next_ready(&mut self) -> Option<(i32, Events)>;
 }
 
@@ -53,7 +53,7 @@ impl<B: Backend> Woken for Selector<B, Arc<OwnedFd>, (), Growable> {
         self.waker_in(cell)
     }
 
-    fn select(&mut self, timeout: Duration) -> Result<usize, Error> {
+    fn select(&mut self, timeout: Duration) -> Result<SelectResult, Error> {
         self.select(Some(timeout))
     }
 
@@ -72,7 +72,7 @@ struct Place {
     ready: bool,
     /// An event was left by the last wait.
     left: bool,
-    /// No wait has ended by the wakes yet: surely; perhaps, for a batch had no room for it.
+    /// No wait has been ended by the wakes yet: surely; perhaps, as a wait may have ended before the last of them.
     woken: bool,
     perhaps: bool,
 }
@@ -97,9 +97,8 @@ impl Place {
     /// Waits without waiting.
     fn select(&mut self, take: bool) {
         if self.left {
-            // The wake of that wait may still be among it, and count.
-            let count = self.selector.select(Duration::ZERO).unwrap();
-            assert!((1..=2).contains(&count), "what was left comes first, not {count}");
+            let result = self.selector.select(Duration::ZERO).unwrap();
+            assert_eq!((result.events(), result.woken()), (1, false), "what was left comes first");
         } else {
             self.wait();
         }
@@ -109,18 +108,18 @@ impl Place {
     }
 
     fn wait(&mut self) {
-        let count = self.selector.select(Duration::ZERO).unwrap();
-        let ready = usize::from(self.ready);
-        let (least, most) =
-            (ready + usize::from(self.woken), ready + usize::from(self.woken || self.perhaps));
-        assert!(least.min(self.room) <= count && count <= most.min(self.room), "{count}: {least}..={most}");
-        // With no room for both, nobody knows which of them came.
-        self.perhaps = count < most;
-        self.woken = false;
-        self.left = self.ready && !self.perhaps;
-        if self.ready && self.perhaps {
-            self.take_all();
+        let result = self.selector.select(Duration::ZERO).unwrap();
+        let (events, woken) = (result.events(), result.woken());
+        assert!(events <= usize::from(self.ready), "{result:?}");
+        assert!(!woken || self.woken || self.perhaps, "nothing has woken it");
+        // With no room for both, one of them comes.
+        let full = events + usize::from(woken) == self.room;
+        assert!(full || events == usize::from(self.ready) && woken >= self.woken, "{result:?}");
+        if woken || !full {
+            (self.woken, self.perhaps) = (false, false);
         }
+        assert_eq!(result.timed_out(), events == 0 && !woken);
+        self.left = events > 0;
     }
 
     fn take_all(&mut self) {
@@ -184,7 +183,8 @@ fn one(step: Step, cells: &[Arc<WakeCell>], places: &mut [Option<Place>]) {
             std::thread::scope(|scope| {
                 let wake = || assert_eq!(cells[cell].wake(), Ok(()));
                 let threads: Vec<_> = (0..=threads % 3).map(|_| scope.spawn(wake)).collect();
-                assert_eq!(place.selector.select(Duration::from_secs(20)), Ok(1), "nobody was woken");
+                let result = place.selector.select(Duration::from_secs(20)).unwrap();
+                assert!(result.woken() && result.events() == 0, "not woken: {result:?}");
                 place.take_all();
                 // A scope waits for what they run, not for their end, which a leak checker would see.
                 threads.into_iter().for_each(|thread| thread.join().unwrap());
