@@ -30,14 +30,50 @@ impl Asked {
 
     /// Most often something that can be asked.
     pub fn interest(self) -> Interest {
-        let bits = if self.bits < 0xe0 { self.bits & 0b111 } else { self.bits };
+        let half = if self.bits & 0x18 == 0x18 { Events::READ_HANGUP.bits() } else { 0 };
+        let bits = if self.bits < 0xe0 { u16::from(self.bits & 0b111) | half } else { self.bits.into() };
         let mode = [Mode::Level, Mode::Edge, Mode::OneShot][usize::from(self.mode) % 3];
-        Events::from_bits_retain(bits.into()).with_mode(mode)
+        Events::from_bits_retain(bits).with_mode(mode)
     }
 }
 
 /// A number that a descriptor can have here. See `world::number`.
 pub type Place = u8;
+
+/// What becomes of a source that a function has exclusive access to. Afterwards it has another number.
+#[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Plain,
+    /// The function panics at its end.
+    Panic,
+    /// From the second time on, the source names the old number every other time.
+    Lie,
+    /// The source panics instead of naming a number: at once, or at the second or third time.
+    Fail(u8),
+}
+
+/// What is done to a key.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Act {
+    Nothing,
+    Modify(Asked),
+    Pause,
+    Resume,
+    Unregister,
+    /// The source gets this number.
+    Exchange(Place, Manner),
+}
+
+/// Which key, and how it is named.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Who {
+    /// By number.
+    At(Place),
+    /// By id, one of those that are registered.
+    Id(u8),
+    /// By an id that was kept too long.
+    Gone(u8),
+}
 
 /// How many events are taken: few, so that some are left.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -78,6 +114,14 @@ pub enum Step {
     Register(Place, Asked),
     Modify(Place, Asked),
     Unregister(Place),
+    /// The selector's own methods, with the key named in any way.
+    Call(Who, Act),
+    /// The methods of the key that `get_key_mut` returns.
+    Through(Who, Act),
+    /// A walk that does these in turn, from key to key.
+    Walk([Act; 3]),
+    /// Keeps the keys whose bits are set.
+    Retain(u8),
     /// A place far beyond all others, or a negative number.
     RegisterNowhere(bool, Asked),
     /// Waits without waiting, and takes at most so many.
@@ -93,6 +137,22 @@ pub enum Step {
     Wake,
     /// Asks for the selector's own descriptor, as one who nests it does.
     Lend,
+}
+
+impl Who {
+    fn within(&mut self, places: Place) {
+        if let Self::At(place) = self {
+            *place %= places;
+        }
+    }
+}
+
+impl Act {
+    fn within(&mut self, places: Place) {
+        if let Self::Exchange(place, _) = self {
+            *place %= places;
+        }
+    }
 }
 
 impl Step {
@@ -113,7 +173,13 @@ impl Step {
             | Self::Register(place, _)
             | Self::Modify(place, _)
             | Self::Unregister(place) => *place %= places,
+            Self::Call(who, act) | Self::Through(who, act) => {
+                who.within(places);
+                act.within(places);
+            }
+            Self::Walk(acts) => acts.iter_mut().for_each(|act| act.within(places)),
             Self::RegisterNowhere(..)
+            | Self::Retain(_)
             | Self::Select(_)
             | Self::SelectBriefly(_)
             | Self::Take(_)

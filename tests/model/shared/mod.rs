@@ -3,7 +3,9 @@
 //!
 //! - `language` is what programs over selectors are written in, `world` the descriptors they are about.
 //! - `epoll`, `kqueue`, `scan` and `batch` are pure: what the `kernel` watches, and what the last wait may have brought.
-//! - `subject` runs one selector beside its model, `program` several of them side by side.
+//! - `keys` is pure, too: the registrations, whatever the backend. `acts` does the same to a key and to the model, and
+//!   `source` is what is registered: it may be exchanged, panic or lie.
+//! - `subject` and `waits` run one selector beside its model, `program` several of them side by side.
 //! - `fake` and `tables` do without a kernel: the key tables against a `BTreeMap`.
 //! - `wakes` is a second language, of wakers and the selectors they wake.
 //!
@@ -16,15 +18,19 @@ pub mod emulated_kqueue;
 #[path = "../../common/needs.rs"]
 pub mod needs;
 
+pub mod acts;
 pub mod batch;
 pub mod epoll;
 pub mod fake;
 pub mod kernel;
+pub mod keys;
 pub mod kqueue;
 pub mod language;
 pub mod program;
 pub mod scan;
+pub mod source;
 pub mod subject;
 pub mod tables;
+pub mod waits;
 pub mod wakes;
 pub mod world;

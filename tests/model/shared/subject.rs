@@ -1,7 +1,7 @@
-//! A selector beside its model: each step is done to both, and the answers are compared.
+//! A selector beside its model: each step is done to both, and what they return is compared.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,14 +11,17 @@ use selectors_core::storage::{Fixed, Storage};
 use selectors_core::{Error, Events, FileKind, Interest, Kind, Mode, Selector, WakeCell, Waker};
 use selectors_std::Growable;
 
-use super::batch::{Answer, Batch, Token, WAKE};
+use super::acts;
+use super::batch::{Batch, Token};
 use super::epoll::Epoll;
-use super::kernel::{Kernel, Known};
+use super::kernel::Kernel;
+use super::keys::{Calls, Keys, Name};
 use super::kqueue::Kqueue;
-use super::language::{LONGEST, Step};
+use super::language::{Act, LONGEST, Step, Who};
 use super::program::KINDS;
 use super::scan::Scan;
-use super::world::{FileId, Readiness, World, next_number, number};
+use super::source::Source;
+use super::world::{FileId, World, next_number, number};
 
 /// A key table under test.
 pub trait Table: Storage {
@@ -43,34 +46,6 @@ impl Table for Growable {
     }
 }
 
-/// What is registered: a number, and something that says when it is dropped.
-#[derive(Debug)]
-struct Source {
-    fd: RawFd,
-    _counted: Rc<()>,
-}
-
-impl AsRawFd for Source {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd
-    }
-}
-
-impl AsFd for Source {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        unreachable!("registered by number only")
-    }
-}
-
-struct Key {
-    asked: Interest,
-    /// False after a one-shot was told.
-    armed: bool,
-    token: Token,
-    /// The file that was at the number; `None` when that has changed since.
-    file: Option<FileId>,
-}
-
 /// Everything a program does to a selector, whatever its type.
 pub trait Subject {
     fn kind(&self) -> Kind;
@@ -80,24 +55,76 @@ pub trait Subject {
     fn check(&mut self, world: &World);
 }
 
-type Lend<B, M> = fn(&Selector<B, Source, Token, M>);
+type Lend<B, M> = fn(&Selector<B, Source, Name, M>);
 
 pub struct Beside<B: Backend, M: Table> {
-    selector: Selector<B, Source, Token, M>,
+    pub(super) selector: Selector<B, Source, Name, M>,
     /// How many events a wait brings at most.
-    room: usize,
+    pub(super) room: usize,
     number: usize,
     counted: Rc<()>,
-    kernel: Box<dyn Kernel>,
-    keys: BTreeMap<RawFd, Key>,
-    batch: Batch,
-    fetched: u64,
-    tokens: Token,
-    waker: Option<Waker<M::Wake>>,
+    pub(super) kernel: Box<dyn Kernel>,
+    pub(super) keys: Keys,
+    pub(super) batch: Batch,
+    /// The files that were at the numbers, by registration.
+    files: BTreeMap<Token, FileId>,
+    pub(super) fetched: u64,
+    pub(super) waker: Option<Waker<M::Wake>>,
     /// A wake that no wait has brought: surely, or perhaps.
-    woken: (bool, bool),
+    pub(super) woken: (bool, bool),
     lent: Option<Lend<B, M>>,
-    is_lent: bool,
+    pub(super) is_lent: bool,
+}
+
+/// The calls that the selector makes, made to the model of the kernel.
+struct Made<'a> {
+    world: &'a World,
+    kind: Kind,
+    kernel: &'a mut dyn Kernel,
+    batch: &'a mut Batch,
+    files: &'a mut BTreeMap<Token, FileId>,
+}
+
+impl Made<'_> {
+    fn os(&self, fd: RawFd, errno: Errno) -> Error {
+        // Nothing else in the world is refused while it is open.
+        let file = (errno == Errno::PERM).then_some(FileKind::Regular);
+        Error::Os { call: self.kernel.call(), fd: Some(fd), errno, file }
+    }
+}
+
+impl Calls for Made<'_> {
+    fn add(&mut self, fd: RawFd, asked: Interest, token: Token) -> Result<(), Error> {
+        if self.kind == Kind::Select && fd >= 1024 {
+            return Err(Error::FdOutOfRange { fd, limit: 1024 });
+        }
+        self.kernel.add(self.world, fd, asked, token).map_err(|errno| self.os(fd, errno))?;
+        self.files.extend(self.world.file_of(fd).map(|file| (token, file)));
+        Ok(())
+    }
+
+    fn modify(&mut self, fd: RawFd, asked: Interest, token: Token) -> Result<(), Error> {
+        self.kernel.modify(self.world, fd, asked, token).map_err(|errno| self.os(fd, errno))
+    }
+
+    fn remove(&mut self, fd: RawFd, token: Token) {
+        self.batch.withdraw(token);
+        self.kernel.remove(self.world, fd);
+        self.files.remove(&token);
+    }
+
+    fn is_silent(&self, token: Token) -> bool {
+        self.kernel.is_silent(token)
+    }
+}
+
+/// What is needed to do an operation: the selector, the model, and the calls between them.
+macro_rules! parts {
+    ($subject:ident, $world:ident, $selector:ident, $keys:ident, $calls:ident) => {
+        let kind = $subject.selector.kind();
+        let Self { selector: $selector, keys: $keys, kernel, batch, files, .. } = $subject;
+        let $calls = &mut Made { world: $world, kind, kernel: &mut **kernel, batch, files };
+    };
 }
 
 impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
@@ -116,8 +143,8 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             Kind::Kqueue => Box::new(Kqueue::new(next)),
             kind => Box::new(Scan::new(kind)),
         };
-        let (batch, keys) = Default::default();
-        let counted = Rc::new(());
+        let keys = Keys::new(selector.kind(), M::ROOM);
+        let (batch, files, counted) = Default::default();
         Self {
             selector,
             room,
@@ -126,8 +153,8 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             kernel,
             keys,
             batch,
+            files,
             fetched: 0,
-            tokens: WAKE,
             waker: None,
             woken: (false, false),
             lent: None,
@@ -135,194 +162,25 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         }
     }
 
-    fn refusal(&self, asked: Interest) -> Result<(), Error> {
-        let Interest { events, mode, .. } = asked;
-        let kind = self.selector.kind();
-        if events.is_empty() || !(Events::READ | Events::WRITE | Events::PRIORITY).contains(events) {
-            return Err(Error::InvalidEvents { events });
-        }
-        if mode == Mode::Edge && !kind.supports_edge()
-            || events.contains(Events::PRIORITY) && !kind.supports_priority()
-        {
-            return Err(Error::Unsupported { backend: kind.name(), events, mode });
-        }
-        Ok(())
-    }
-
-    fn os(&self, fd: RawFd, errno: Errno) -> Error {
-        // Nothing else in the world is refused while it is open.
-        let file = (errno == Errno::PERM).then_some(FileKind::Regular);
-        Error::Os { call: self.kernel.call(), fd: Some(fd), errno, file }
-    }
-
-    /// The model of `register`.
-    fn enter(&mut self, world: &World, fd: RawFd, asked: Interest, token: Token) -> Result<(), Error> {
-        self.refusal(asked)?;
-        if fd < 0 {
-            return Err(Error::InvalidFd { fd });
-        }
-        if self.keys.contains_key(&fd) {
-            return Err(Error::AlreadyRegistered { fd });
-        }
-        if M::ROOM == Some(self.keys.len() + usize::from(self.waker.is_some())) {
-            return Err(Error::Full { capacity: M::ROOM.unwrap_or(0) });
-        }
-        if self.selector.kind() == Kind::Select && fd >= 1024 {
-            return Err(Error::FdOutOfRange { fd, limit: 1024 });
-        }
-        self.kernel.add(world, fd, asked, token).map_err(|errno| self.os(fd, errno))?;
-        self.keys.insert(fd, Key { asked, armed: true, token, file: world.file_of(fd) });
-        Ok(())
-    }
-
     fn register(&mut self, world: &World, fd: RawFd, asked: Interest) {
-        self.tokens += 1;
-        let token = self.tokens;
-        let expected = self.enter(world, fd, asked, token);
-        let source = Source { fd, _counted: self.counted.clone() };
+        let (source, taken) = (Source::new(fd, &self.counted), usize::from(self.waker.is_some()));
+        parts!(self, world, selector, keys, calls);
+        let name = keys.next_name();
+        let expected = keys.register(calls, &source, asked, taken);
         // SAFETY: the promise is broken on purpose, by the world, which owns these numbers alone.
-        match unsafe { self.selector.register_raw(source, asked, token) } {
-            Ok(key) => {
-                assert_eq!(expected, Ok(()));
-                assert_eq!((key.fileobj.fd, key.fd, key.interest(), key.data), (fd, fd, asked, token));
-            }
-            Err(refused) => assert_eq!(Err(refused), expected),
+        let done = unsafe { selector.register_raw(source, asked, name) };
+        assert_eq!(done.as_ref().map(|key| key.data).map_err(|error| *error), expected);
+        if let Ok(key) = done {
+            let id = key.id();
+            assert!(!keys.gone.contains(&id), "an id for two registrations");
+            keys.all.get_mut(&name).unwrap().id = Some(id);
         }
     }
 
-    /// The model of `modify`.
-    fn change(&mut self, world: &World, fd: RawFd, asked: Interest) -> Result<(), Error> {
-        self.refusal(asked)?;
-        let key = self.keys.get(&fd).ok_or(Error::NotRegistered { key: fd.into() })?;
-        // An edge is armed again, and a key that the backend has found closed is watched again.
-        let unchanged = key.armed && key.asked == asked && asked.mode != Mode::Edge;
-        if unchanged && !self.kernel.is_silent(key.token) {
-            return Ok(());
-        }
-        self.kernel.modify(world, fd, asked, key.token).map_err(|errno| self.os(fd, errno))?;
-        if let Some(key) = self.keys.get_mut(&fd) {
-            (key.asked, key.armed) = (asked, true);
-        }
-        Ok(())
-    }
-
-    fn unregister(&mut self, world: &World, fd: RawFd) {
-        let expected = self.keys.remove(&fd);
-        match (self.selector.unregister(fd), expected) {
-            (Ok(key), Some(expected)) => {
-                assert_eq!((key.fileobj.fd, key.fd, key.data), (fd, fd, expected.token));
-                assert_eq!(key.interest(), expected.asked);
-                self.batch.withdraw(key.data);
-                self.kernel.remove(world, fd);
-            }
-            (Err(error), None) => assert_eq!(error, Error::NotRegistered { key: fd.into() }),
-            (answer, _) => panic!("unregistered {fd}: {answer:?}"),
-        }
-    }
-
-    /// What a wait may bring now.
-    fn answers(&self, world: &World, before: &[(FileId, u16)], after: &[(FileId, u16)]) -> Vec<Answer> {
-        let bits =
-            |look: &[(FileId, u16)], file| look.iter().find(|(one, _)| *one == file).map_or(0, |one| one.1);
-        let look = |file| {
-            let (before, after) = (bits(before, file), bits(after, file));
-            Readiness { least: before & after, most: before | after }
-        };
-        let lives = |token| self.keys.values().any(|key| key.token == token);
-        self.kernel.answers(world, &look, &lives)
-    }
-
-    /// Waits, and answers how many are ready.
-    fn select(&mut self, world: &World, timeout: Duration) -> usize {
-        let (stats, before) = (self.selector.stats(), world.look());
-        let result = self.selector.select(Some(timeout)).unwrap();
-        let (after, done) = (world.look(), self.selector.stats());
-        let asked = asked(&self.keys);
-        let (rebuilds, zombies) = (done.rebuilds - stats.rebuilds, self.batch.zombies());
-        let (must_tell, may_tell) = (self.batch.must_tell(&asked), self.batch.may_tell(&asked));
-        self.batch.looked_at(&asked);
-        if rebuilds == 1 {
-            assert!(zombies.1, "made anew for no reason");
-            self.rebuild(world);
-        } else {
-            assert!(rebuilds == 0 && !(zombies.0 && done.waits > stats.waits), "{zombies:?}: it will spin");
-        }
-        assert_eq!(result.replaced(), self.is_lent && rebuilds == 1, "{result:?}");
-        if result.replaced() {
-            self.is_lent = false;
-            self.batch = Batch::default();
-            return 0;
-        }
-        let (count, woken) = (result.events(), result.woken());
-        if done.waits == stats.waits {
-            assert!(may_tell && count > 0 && count <= self.batch.left, "{count} of {:?}", self.batch);
-            return count;
-        }
-        assert!(!must_tell, "it waited, but there was this: {:?}", self.batch);
-        assert_eq!((done.waits, done.events), (stats.waits + 1, stats.events + count as u64));
-        let closed = self.kernel.silence_closed(world);
-        self.fetched = world.now;
-        let mut answers = self.answers(world, &before, &after);
-        if self.selector.kind() == Kind::Poll {
-            // It may count them, and leaves them out when it comes to them.
-            let nobody = Answer { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
-            answers.extend(std::iter::repeat_n(nobody, closed));
-        }
-        // A wake takes room in the batch, and is no event.
-        let room = self.room - usize::from(woken);
-        assert!(
-            if woken { self.woken.1 } else { !self.woken.0 || count == room },
-            "{result:?}, {:?}",
-            self.woken
-        );
-        if woken || count < room {
-            self.woken = (false, false);
-        }
-        for (token, surely) in self.batch.fill(answers, count, room) {
-            if surely {
-                self.kernel.fetched(token, world.now);
-            } else {
-                self.kernel.perhaps_fetched(token, world.now);
-            }
-        }
-        count
-    }
-
-    fn rebuild(&mut self, world: &World) {
-        let known = |(fd, key): (&RawFd, &Key)| Known {
-            number: *fd,
-            asked: key.asked,
-            token: key.token,
-            armed: key.armed,
-        };
-        self.kernel.rebuild(world, &self.keys.iter().map(known).collect::<Vec<_>>());
-        // The counter of earlier wakes is told to the new instance again.
-        self.woken.1 = self.waker.is_some();
-    }
-
-    /// Takes at most so many, and answers with what was told.
-    fn take(&mut self, at_most: usize) -> Vec<(RawFd, Events)> {
-        let mut told = Vec::new();
-        while told.len() < at_most {
-            let asked = asked(&self.keys);
-            let must_tell = self.batch.must_tell(&asked);
-            self.batch.looked_at(&asked);
-            let Some((key, events)) = self.selector.next_ready() else {
-                assert!(!must_tell, "told nothing of {:?}", self.batch);
-                break;
-            };
-            let (fd, token, interest) = (key.fd, key.data, key.interest());
-            let Some(known) = self.keys.get_mut(&fd) else { panic!("{fd} was told, who is not there") };
-            assert_eq!((token, interest, known.armed), (known.token, known.asked, true));
-            let answer = self.batch.take(token, events, interest);
-            self.kernel.fetched(answer.token, self.fetched);
-            if interest.mode == Mode::OneShot {
-                known.armed = false;
-                self.kernel.fired(token, self.fetched);
-            }
-            told.push((fd, events));
-        }
-        told
+    fn call(&mut self, world: &World, who: Who, act: Act) {
+        let Some(lookup) = acts::lookup(&self.keys, who, number) else { return };
+        parts!(self, world, selector, keys, calls);
+        acts::call(selector, lookup, keys, calls, act, number);
     }
 
     fn make_waker(&mut self) {
@@ -330,14 +188,14 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             Some(waker) => return assert!(waker.wake().is_ok() && self.note_wake()),
             None => M::cell(self.number),
         };
-        let full = M::ROOM == Some(self.keys.len());
+        let full = M::ROOM == Some(self.keys.all.len());
         match self.selector.waker_in(cell) {
             Ok(waker) => {
                 assert!(!full);
                 self.waker = Some(waker);
             }
             Err(error) => {
-                assert_eq!((error, full), (Error::Full { capacity: self.keys.len() }, true));
+                assert_eq!((error, full), (Error::Full { capacity: self.keys.all.len() }, true));
             }
         }
     }
@@ -348,13 +206,6 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     }
 }
 
-/// What each living registration may be told.
-fn asked(keys: &BTreeMap<RawFd, Key>) -> impl Fn(Token) -> Option<Interest> + use<> {
-    let armed = keys.values().filter(|key| key.armed);
-    let all: Vec<_> = armed.map(|key| (key.token, key.asked)).collect();
-    move |token| all.iter().find(|(one, _)| *one == token).map(|(_, asked)| *asked)
-}
-
 impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
     fn kind(&self) -> Kind {
         self.selector.kind()
@@ -362,20 +213,32 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
 
     fn step(&mut self, world: &World, step: &Step) {
         self.kernel.forget_closed(world);
-        for (fd, key) in &mut self.keys {
-            key.file = key.file.filter(|file| world.file_of(*fd) == Some(*file));
+        for key in self.keys.all.values() {
+            if self.files.get(&key.token).is_some_and(|file| world.file_of(key.fd) != Some(*file)) {
+                self.files.remove(&key.token);
+            }
         }
         match *step {
             Step::Register(place, asked) => self.register(world, number(place), asked.interest()),
             Step::RegisterNowhere(negative, asked) => {
                 self.register(world, if negative { -1 } else { 1_000_000 }, asked.interest());
             }
-            Step::Modify(place, asked) => {
-                let (fd, asked) = (number(place), asked.interest());
-                let expected = self.change(world, fd, asked);
-                assert_eq!(self.selector.modify(fd, asked), expected);
+            Step::Modify(place, asked) => self.call(world, Who::At(place), Act::Modify(asked)),
+            Step::Unregister(place) => self.call(world, Who::At(place), Act::Unregister),
+            Step::Call(who, act) => self.call(world, who, act),
+            Step::Through(who, act) => {
+                let Some(lookup) = acts::lookup(&self.keys, who, number) else { return };
+                parts!(self, world, selector, keys, calls);
+                acts::through(selector, lookup, keys, calls, act, number);
             }
-            Step::Unregister(place) => self.unregister(world, number(place)),
+            Step::Walk(all) => {
+                parts!(self, world, selector, keys, calls);
+                acts::walk(selector, keys, calls, all, number);
+            }
+            Step::Retain(bits) => {
+                parts!(self, world, selector, keys, calls);
+                acts::retain(selector, keys, calls, bits);
+            }
             Step::Select(most) => {
                 self.select(world, Duration::ZERO);
                 self.take(most.events());
@@ -412,30 +275,32 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
             if self.select(world, Duration::ZERO) == 0 && self.batch.left == 0 {
                 break;
             }
-            for (fd, events) in self.take(usize::MAX) {
-                *all.entry(fd).or_insert(Events::empty()) |= events;
+            for (name, events) in self.take(usize::MAX) {
+                *all.entry(name).or_insert(Events::empty()) |= events;
             }
-            if all.len() == before && all.len() == self.keys.len() {
+            if all.len() == before && all.len() == self.keys.all.len() {
                 break;
             }
         }
-        let plain = |fd: &RawFd| {
-            let key = self.keys.get(fd)?;
-            let strange =
-                key.file.is_none() || self.kernel.is_silent(key.token) || key.asked.mode != Mode::Level;
-            (!strange).then_some((*fd, key.asked.events.bits()))
+        let plain = |name: &Name| {
+            let key = self.keys.all.get(name)?;
+            let same = self.files.contains_key(&key.token) && !self.kernel.is_silent(key.token);
+            (same && key.asked.mode == Mode::Level).then_some((key.fd, key.asked.events.bits()))
         };
-        all.into_iter().filter_map(|(fd, events)| Some((plain(&fd)?, events))).collect()
+        all.into_iter().filter_map(|(name, events)| Some((plain(&name)?, events))).collect()
     }
 
     fn check(&mut self, world: &World) {
         let map = self.selector.get_map();
-        assert_eq!((map.len(), map.iter().count()), (self.keys.len(), self.keys.len()));
-        assert_eq!(Rc::strong_count(&self.counted) - 1, self.keys.len(), "a source is lost, or kept");
-        for (fd, key) in &self.keys {
-            let found = map.get(*fd).map(|found| (found.fd, found.interest(), found.data));
-            assert_eq!(found, Some((*fd, key.asked, key.token)));
+        let count = self.keys.all.len();
+        assert_eq!((map.len(), map.iter().count()), (count, count));
+        assert_eq!(Rc::strong_count(&self.counted) - 1, count, "a source is lost, or kept");
+        for key in map {
+            self.keys.assert_same(key);
+            assert!(std::ptr::eq(key, map.get(key.id()).unwrap()));
+            assert!(key.fd == -1 || std::ptr::eq(key, map.get(key.fd).unwrap()));
         }
+        assert!(self.selector.pending() <= self.batch.left);
         self.kernel.assert_agrees(world, usize::from(self.waker.is_some()));
     }
 }

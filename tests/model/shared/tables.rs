@@ -1,30 +1,37 @@
-//! The key tables, fixed and growing, against a `BTreeMap`. No system calls: the backend is a fake.
+//! The key tables, fixed and growing, against the model of the registrations. No system calls: the backend is a fake.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use rustix::io::Errno;
 use selectors_core::backend::Token;
-use selectors_core::{Error, Events, Interest, Mode, Selector};
+use selectors_core::{Error, Events, Interest, Kind, Mode, Selector};
 
-use super::fake::{Fake, kernel};
-use super::language::{Asked, steps};
+use super::acts;
+use super::batch::Token as Registration;
+use super::fake::{Entry, Fake, kernel};
+use super::keys::{Calls, Key, Keys, Name};
+use super::language::{Act, Asked, Who, steps};
+use super::source::Source;
 use super::subject::Table;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
     Register(u8, Asked),
-    Modify(u8, Asked),
-    Unregister(u8),
-    /// The kernel has an event for the registration of this number: of now, or of one long gone.
+    /// The selector's own methods, with the key named in any way.
+    Call(Who, Act),
+    /// The methods of the key that `get_key_mut` returns.
+    Through(Who, Act),
+    Walk([Act; 3]),
+    Retain(u8),
+    /// The kernel has an event for one of the registrations, or for one that is gone.
     Raise(u8, u8),
     RaiseOld(u8, u8),
     Select,
     Take(u8),
-    ChangeData(u8),
     /// The next call is refused.
     Refuse(u8),
 }
@@ -43,45 +50,62 @@ impl<'a> Arbitrary<'a> for Program {
     }
 }
 
-struct Source(RawFd, Rc<()>);
+const ERRNOS: [Errno; 5] = [Errno::NOMEM, Errno::BADF, Errno::NOSPC, Errno::INTR, Errno::EXIST];
 
-impl AsRawFd for Source {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
+/// A number: small or large, and once in a while -1.
+fn number(fd: u8) -> RawFd {
+    if fd < 64 { RawFd::from(fd) - 1 } else { RawFd::from(fd) << 22 }
+}
+
+/// The calls that are expected to reach the backend, and what becomes of them.
+struct Expected {
+    calls: u64,
+    refusal: Option<Errno>,
+}
+
+impl Expected {
+    fn next() -> Self {
+        kernel(|kernel| Self { calls: kernel.calls, refusal: kernel.refusal })
+    }
+
+    fn call(&mut self, call: &'static str, fd: RawFd) -> Result<(), Error> {
+        self.calls += 1;
+        let refused = |errno| Err(Error::Os { call, fd: Some(fd), errno, file: None });
+        self.refusal.take().map_or(Ok(()), refused)
+    }
+
+    fn assert_met(&self) {
+        let seen = kernel(|kernel| (kernel.calls, kernel.refusal));
+        assert_eq!(seen, (self.calls, self.refusal), "a call for nothing, or none");
     }
 }
 
-struct Key {
-    asked: Interest,
-    armed: bool,
-    data: u64,
-    token: Token,
+impl Calls for Expected {
+    fn add(&mut self, fd: RawFd, _: Interest, _: Registration) -> Result<(), Error> {
+        self.call("add", fd)
+    }
+
+    fn modify(&mut self, fd: RawFd, _: Interest, _: Registration) -> Result<(), Error> {
+        self.call("modify", fd)
+    }
+
+    fn remove(&mut self, _: RawFd, _: Registration) {
+        self.calls += 1;
+    }
 }
 
-const ERRNOS: [Errno; 5] = [Errno::NOMEM, Errno::BADF, Errno::NOSPC, Errno::INTR, Errno::EXIST];
-
 struct Run<M: Table> {
-    selector: Selector<Fake, Source, u64, M>,
-    keys: BTreeMap<RawFd, Key>,
+    selector: Selector<Fake, Source, Name, M>,
+    keys: Keys,
+    /// The backend's tokens of registrations, by the model's.
+    tokens: BTreeMap<Registration, Token>,
     /// Registrations that are gone, and events that the selector has not been asked about.
     old: Vec<Token>,
     raised: Vec<(Token, Events)>,
     batch: Vec<(Token, Events)>,
     counted: Rc<()>,
-    data: u64,
     /// Not zero once a registration that does not exist was reported: then the waits until the rebuild.
     zombie: u32,
-}
-
-/// What must be refused without asking the backend.
-fn refusal(asked: Interest) -> Result<(), Error> {
-    let events = asked.events;
-    let possible = Events::READ | Events::WRITE | Events::PRIORITY;
-    if events.is_empty() || !possible.contains(events) {
-        Err(Error::InvalidEvents { events })
-    } else {
-        Ok(())
-    }
 }
 
 fn told(events: Events, asked: Interest) -> Events {
@@ -91,75 +115,49 @@ fn told(events: Events, asked: Interest) -> Events {
 
 impl<M: Table> Run<M> {
     fn new() -> Self {
-        let selector = Selector::new().unwrap();
-        let (keys, old, raised, batch, counted) = Default::default();
-        Self { selector, keys, old, raised, batch, counted, data: 0, zombie: 0 }
-    }
-
-    fn refused(&self) -> Result<(), Errno> {
-        kernel(|kernel| kernel.refusal.map_or(Ok(()), Err))
+        let (selector, keys) = (Selector::new().unwrap(), Keys::new(Kind::Epoll, M::ROOM));
+        let (tokens, old, raised, batch, counted) = Default::default();
+        Self { selector, keys, tokens, old, raised, batch, counted, zombie: 0 }
     }
 
     fn register(&mut self, fd: RawFd, asked: Interest) {
-        self.data += 1;
-        let full = Error::Full { capacity: self.keys.len() };
-        let (calls, set) = kernel(|kernel| (kernel.calls, kernel.set.clone()));
-        let early = refusal(asked)
-            .and(if fd < 0 { Err(Error::InvalidFd { fd }) } else { Ok(()) })
-            .and(if self.keys.contains_key(&fd) { Err(Error::AlreadyRegistered { fd }) } else { Ok(()) })
-            .and(if M::ROOM == Some(self.keys.len()) { Err(full) } else { Ok(()) });
-        let refused =
-            self.refused().map_err(|errno| Error::Os { call: "add", fd: Some(fd), errno, file: None });
-        let source = Source(fd, self.counted.clone());
+        let (source, name) = (Source::new(fd, &self.counted), self.keys.next_name());
+        let mut calls = Expected::next();
+        let expected = self.keys.register(&mut calls, &source, asked, 0);
         // SAFETY: no call is ever made on the number.
-        match unsafe { self.selector.register_raw(source, asked, self.data) } {
-            Ok(key) => {
-                assert_eq!((key.fd, key.fileobj.0, key.interest(), key.data), (fd, fd, asked, self.data));
-                assert_eq!((early, refused), (Ok(()), Ok(())));
-                let token = kernel(|kernel| kernel.set.last().unwrap().token);
-                assert!(!self.old.contains(&token), "one token for two registrations");
-                self.keys.insert(fd, Key { asked, armed: true, data: self.data, token });
-            }
-            Err(error) => {
-                assert_eq!(Err(error), early.and(refused));
-                assert_eq!(kernel(|kernel| kernel.set.clone()), set);
-            }
+        let done = unsafe { self.selector.register_raw(source, asked, name) };
+        assert_eq!(done.as_ref().map(|key| key.data).map_err(|error| *error), expected);
+        if let Ok(key) = done {
+            let id = key.id();
+            assert!(!self.keys.gone.contains(&id), "an id for two registrations");
+            self.keys.all.get_mut(&name).unwrap().id = Some(id);
         }
-        let reached = kernel(|kernel| kernel.calls) - calls;
-        assert_eq!(reached, u64::from(early.is_ok()), "a call for nothing, or none");
+        calls.assert_met();
     }
 
-    fn modify(&mut self, fd: RawFd, asked: Interest) {
-        let calls = kernel(|kernel| kernel.calls);
-        let refused =
-            self.refused().map_err(|errno| Error::Os { call: "modify", fd: Some(fd), errno, file: None });
-        let mut expected = refusal(asked);
-        let mut reaches = false;
-        if expected.is_ok() {
-            match self.keys.get_mut(&fd) {
-                None => expected = Err(Error::NotRegistered { key: fd.into() }),
-                Some(key) if key.armed && key.asked == asked && asked.mode != Mode::Edge => {}
-                Some(key) => {
-                    (reaches, expected) = (true, refused);
-                    if refused.is_ok() {
-                        (key.asked, key.armed) = (asked, true);
-                    }
-                }
-            }
-        }
-        assert_eq!(self.selector.modify(fd, asked), expected);
-        assert_eq!(kernel(|kernel| kernel.calls) - calls, u64::from(reaches));
+    /// Does something by these calls, which the model expects.
+    fn act(&mut self, work: impl FnOnce(&mut Selector<Fake, Source, Name, M>, &mut Keys, &mut Expected)) {
+        let mut calls = Expected::next();
+        work(&mut self.selector, &mut self.keys, &mut calls);
+        calls.assert_met();
     }
 
-    fn unregister(&mut self, fd: RawFd) {
-        match (self.selector.unregister(fd), self.keys.remove(&fd)) {
-            (Ok(gone), Some(key)) => {
-                assert_eq!((gone.fd, gone.fileobj.0, gone.data), (fd, fd, key.data));
-                assert_eq!(gone.interest(), key.asked);
-                self.old.push(key.token);
+    /// Notes what the backend got for new registrations, and which ones are gone.
+    fn note_tokens(&mut self) {
+        let (lives, old) = (self.keys.lives(), &mut self.old);
+        self.tokens.retain(|registration, token| {
+            let alive = lives(*registration);
+            old.extend((!alive).then_some(*token));
+            alive
+        });
+        for key in self.keys.all.values().filter(|key| key.watched) {
+            if self.tokens.contains_key(&key.token) {
+                continue;
             }
-            (Err(error), None) => assert_eq!(error, Error::NotRegistered { key: fd.into() }),
-            (answer, _) => panic!("{:?}", answer.map(|key| key.data)),
+            let entry = kernel(|kernel| kernel.set.iter().find(|entry| entry.fd == key.fd).copied());
+            let token = entry.expect("it is not in the backend's set").token;
+            assert!(!self.old.contains(&token), "one token for two registrations");
+            self.tokens.insert(key.token, token);
         }
     }
 
@@ -168,19 +166,23 @@ impl<M: Table> Run<M> {
         self.raised.push((token, Events::from_bits_truncate(bits)));
     }
 
-    /// The first event of the batch that somebody is told, and how many come before it.
-    fn next(&self) -> Option<(usize, RawFd, Events)> {
+    /// The first event of the batch that is delivered, and how many come before it.
+    fn next(&self) -> Option<(usize, Name, Events)> {
+        let find = |token: &Token| {
+            let is = |key: &Key| key.watched && self.tokens.get(&key.token) == Some(token);
+            self.keys.all.iter().find(|(_, key)| key.armed && is(key))
+        };
         self.batch.iter().enumerate().find_map(|(place, (token, events))| {
-            let (fd, key) = self.keys.iter().find(|(_, key)| key.token == *token && key.armed)?;
+            let (name, key) = find(token)?;
             let told = told(*events, key.asked);
-            (!told.is_empty()).then_some((place, *fd, told))
+            (!told.is_empty()).then_some((place, *name, told))
         })
     }
 
     fn drop_stale(&mut self) {
         let stale = self.next().map_or(self.batch.len(), |(place, ..)| place);
         for (token, _) in self.batch.drain(..stale) {
-            let exists = self.keys.values().any(|key| key.token == token);
+            let exists = self.tokens.values().any(|known| *known == token);
             self.zombie = self.zombie.max(u32::from(!exists));
         }
     }
@@ -189,13 +191,13 @@ impl<M: Table> Run<M> {
         let before = kernel(|kernel| (kernel.calls, kernel.rebuilds));
         self.drop_stale();
         let left = self.batch.len();
-        let refused = self.refused();
+        let refused = kernel(|kernel| kernel.refusal.map_or(Ok(()), Err));
         kernel(|kernel| kernel.raised = self.raised.iter().copied().collect());
-        let answer = self.selector.select(Some(Duration::ZERO));
-        let answer = answer.map(|result| (result.events(), result.interrupted()));
+        let result = self.selector.select(Some(Duration::ZERO));
         let (calls, rebuilds) = kernel(|kernel| (kernel.calls - before.0, kernel.rebuilds - before.1));
+        let events = result.map(|result| result.events());
         if left > 0 {
-            assert_eq!((answer, calls), (Ok((left, false)), 0), "what was left comes first");
+            assert_eq!((events, calls), (Ok(left), 0), "what was left comes first");
             return;
         }
         // The kernel refuses one call: the first one, which may be the rebuild.
@@ -207,9 +209,10 @@ impl<M: Table> Run<M> {
         assert_eq!(calls, 1 + u64::from(rebuild_is_due));
         assert_eq!(rebuilds == 1, rebuild_is_due && refused.is_ok());
         match refused {
-            Err(Errno::INTR) if !rebuild_is_due => assert_eq!(answer, Ok((0, true))),
+            Err(Errno::INTR) if !rebuild_is_due => assert!(result.unwrap().interrupted()),
             Err(errno) if !rebuild_is_due => {
-                assert_eq!(answer, Err(Error::Os { call: "epoll_wait", fd: None, errno, file: None }));
+                let refused = Error::Os { call: "epoll_wait", fd: None, errno, file: None };
+                assert_eq!(result, Err(refused));
             }
             _ => {
                 self.batch = std::mem::take(&mut self.raised);
@@ -217,80 +220,88 @@ impl<M: Table> Run<M> {
                     // The selector looks for something to report.
                     self.drop_stale();
                 }
-                assert_eq!(answer, Ok((self.batch.len(), false)));
+                let result = result.unwrap();
+                assert_eq!(result.events(), self.batch.len());
+                assert_eq!(result.timed_out(), self.batch.is_empty());
             }
         }
     }
 
     fn take(&mut self) {
         self.drop_stale();
-        let expected = self.next().map(|(_, fd, events)| (fd, events));
+        let expected = self.next().map(|(_, name, events)| (name, events));
         let told = self.selector.next_ready();
         let told = told.map(|(key, events)| {
-            let known = &self.keys[&key.fd];
-            assert_eq!((key.fileobj.0, key.data), (key.fd, known.data));
-            (key.fd, events)
+            self.keys.assert_same(&key);
+            (key.data, events)
         });
         assert_eq!(told, expected);
-        let Some((fd, _)) = told else { return };
+        let Some((name, _)) = told else { return };
         self.batch.remove(0);
-        if let Some(key) = self.keys.get_mut(&fd).filter(|key| key.asked.mode == Mode::OneShot) {
+        if let Some(key) = self.keys.all.get_mut(&name).filter(|key| key.asked.mode == Mode::OneShot) {
             key.armed = false;
         }
     }
 
     fn step(&mut self, step: Step) {
-        // Small numbers and large ones; -1 once in a while.
-        let number = |fd: u8| if fd < 64 { RawFd::from(fd) - 1 } else { RawFd::from(fd) << 22 };
-        match step {
-            Step::Register(fd, asked) => self.register(number(fd), asked.interest()),
-            Step::Modify(fd, asked) => self.modify(number(fd), asked.interest()),
-            Step::Unregister(fd) => self.unregister(number(fd)),
-            Step::Raise(fd, bits) => {
-                if let Some(token) = self.keys.get(&number(fd)).map(|key| key.token) {
+        let lookup = match step {
+            Step::Call(who, _) | Step::Through(who, _) => acts::lookup(&self.keys, who, number),
+            _ => None,
+        };
+        match (step, lookup) {
+            (Step::Register(fd, asked), _) => self.register(number(fd), asked.interest()),
+            (Step::Call(_, act), Some(lookup)) => self.act(|selector, keys, calls| {
+                acts::call(selector, lookup, keys, calls, act, number);
+            }),
+            (Step::Through(_, act), Some(lookup)) => self.act(|selector, keys, calls| {
+                acts::through(selector, lookup, keys, calls, act, number);
+            }),
+            (Step::Call(..) | Step::Through(..), None) => {}
+            (Step::Walk(all), _) => self.act(|selector, keys, calls| {
+                acts::walk(selector, keys, calls, all, number);
+            }),
+            (Step::Retain(bits), _) => self.act(|selector, keys, calls| {
+                acts::retain(selector, keys, calls, bits);
+            }),
+            (Step::Raise(which, bits), _) => {
+                let which = usize::from(which) % self.tokens.len().max(1);
+                if let Some(token) = self.tokens.values().nth(which).copied() {
                     self.raise(token, bits);
                 }
             }
-            Step::RaiseOld(which, bits) => {
+            (Step::RaiseOld(which, bits), _) => {
                 let which = usize::from(which) % self.old.len().max(1);
                 if let Some(token) = self.old.iter().rev().nth(which).copied() {
                     self.raise(token, bits);
                 }
             }
-            Step::Select => self.select(),
-            Step::Take(number) => (0..number % 8).for_each(|_| self.take()),
-            Step::ChangeData(fd) => {
-                let found = self.selector.get_key_mut(number(fd));
-                match (found, self.keys.get_mut(&number(fd))) {
-                    (Some(mut key), Some(known)) => {
-                        self.data += 1;
-                        (*key.data_mut(), known.data) = (self.data, self.data);
-                    }
-                    (found, known) => assert!(found.is_none() && known.is_none()),
-                }
-            }
-            Step::Refuse(which) => {
+            (Step::Select, _) => self.select(),
+            (Step::Take(number), _) => (0..number % 8).for_each(|_| self.take()),
+            (Step::Refuse(which), _) => {
                 let errno = ERRNOS[usize::from(which) % ERRNOS.len()];
                 kernel(|kernel| kernel.refusal = Some(errno));
             }
         }
+        self.note_tokens();
     }
 
     fn check(&self) {
-        let map = self.selector.get_map();
-        assert_eq!((map.len(), map.iter().len()), (self.keys.len(), self.keys.len()));
-        assert_eq!(Rc::strong_count(&self.counted) - 1, self.keys.len());
+        let (map, count) = (self.selector.get_map(), self.keys.all.len());
+        assert_eq!((map.len(), map.iter().len()), (count, count));
+        assert_eq!(Rc::strong_count(&self.counted) - 1, count);
         kernel(|kernel| {
-            assert_eq!(kernel.set.len(), self.keys.len());
-            for entry in &kernel.set {
-                let key = &self.keys[&entry.fd];
-                assert_eq!((entry.token, entry.interest, entry.armed), (key.token, key.asked, key.armed));
-            }
+            let mut watched = self.keys.all.values().filter(|key| key.watched);
+            assert_eq!(kernel.set.len(), watched.clone().count());
+            let entry = |key: &Key| {
+                let token = self.tokens[&key.token];
+                Entry { fd: key.fd, token, interest: key.asked, armed: key.armed }
+            };
+            assert!(watched.all(|key| kernel.set.contains(&entry(key))), "{:?}", kernel.set);
         });
         for key in map {
-            let known = &self.keys[&key.fd];
-            assert_eq!((key.data, key.interest()), (known.data, known.asked));
-            assert!(std::ptr::eq(key, map.get(key.fd).unwrap()));
+            self.keys.assert_same(key);
+            assert!(std::ptr::eq(key, map.get(key.id()).unwrap()));
+            assert!(key.fd == -1 || std::ptr::eq(key, map.get(key.fd).unwrap()));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use rustix::event::{EventfdFlags, eventfd};
 use selectors_core::backend::{Backend, Epoll, Poll, Select};
-use selectors_core::{Error, Events, Selector, WakeCell, Waker};
+use selectors_core::{Error, Events, SelectResult, Selector, WakeCell, Waker};
 use selectors_std::Growable;
 
 use super::language::steps;
@@ -44,8 +44,7 @@ const CELLS: usize = 2;
 
 trait Woken {
     fn take(&mut self, cell: Arc<WakeCell>) -> Result<Waker<Arc<WakeCell>>, Error>;
-    /// How many events there are, and whether a wake has ended the wait.
-    fn select(&mut self, timeout: Duration) -> Result<(usize, bool), Error>;
+    fn select(&mut self, timeout: Duration) -> Result<SelectResult, Error>;
     fn next_ready(&mut self) -> Option<(i32, Events)>;
 }
 
@@ -54,8 +53,8 @@ impl<B: Backend> Woken for Selector<B, Arc<OwnedFd>, (), Growable> {
         self.waker_in(cell)
     }
 
-    fn select(&mut self, timeout: Duration) -> Result<(usize, bool), Error> {
-        self.select(Some(timeout)).map(|result| (result.events(), result.woken()))
+    fn select(&mut self, timeout: Duration) -> Result<SelectResult, Error> {
+        self.select(Some(timeout))
     }
 
     fn next_ready(&mut self) -> Option<(i32, Events)> {
@@ -73,7 +72,7 @@ struct Place {
     ready: bool,
     /// An event was left by the last wait.
     left: bool,
-    /// No wait has ended by the wakes yet: surely, or perhaps.
+    /// No wait has been ended by the wakes yet: surely; perhaps, as a wait may have ended before the last of them.
     woken: bool,
     perhaps: bool,
 }
@@ -98,7 +97,8 @@ impl Place {
     /// Waits without waiting.
     fn select(&mut self, take: bool) {
         if self.left {
-            assert_eq!(self.selector.select(Duration::ZERO), Ok((1, false)), "what is pending comes first");
+            let result = self.selector.select(Duration::ZERO).unwrap();
+            assert_eq!((result.events(), result.woken()), (1, false), "what was left comes first");
         } else {
             self.wait();
         }
@@ -108,17 +108,18 @@ impl Place {
     }
 
     fn wait(&mut self) {
-        let (events, woken) = self.selector.select(Duration::ZERO).unwrap();
+        let result = self.selector.select(Duration::ZERO).unwrap();
+        let (events, woken) = (result.events(), result.woken());
+        assert!(events <= usize::from(self.ready), "{result:?}");
+        assert!(!woken || self.woken || self.perhaps, "nothing has woken it");
+        // With no room for both, one of them comes.
         let full = events + usize::from(woken) == self.room;
-        assert!(events == usize::from(self.ready) || events == 0 && full, "{events}");
-        assert!(if woken { self.woken || self.perhaps } else { !self.woken || full }, "woken: {woken}");
-        if woken {
-            self.woken = false;
-        }
+        assert!(full || events == usize::from(self.ready) && woken >= self.woken, "{result:?}");
         if woken || !full {
-            self.perhaps = false;
+            (self.woken, self.perhaps) = (false, false);
         }
-        self.left = events == 1;
+        assert_eq!(result.timed_out(), events == 0 && !woken);
+        self.left = events > 0;
     }
 
     fn take_all(&mut self) {
@@ -182,11 +183,8 @@ fn one(step: Step, cells: &[Arc<WakeCell>], places: &mut [Option<Place>]) {
             std::thread::scope(|scope| {
                 let wake = || assert_eq!(cells[cell].wake(), Ok(()));
                 let threads: Vec<_> = (0..=threads % 3).map(|_| scope.spawn(wake)).collect();
-                assert_eq!(
-                    place.selector.select(Duration::from_secs(20)),
-                    Ok((0, true)),
-                    "the wakes are lost"
-                );
+                let result = place.selector.select(Duration::from_secs(20)).unwrap();
+                assert!(result.woken() && result.events() == 0, "not woken: {result:?}");
                 place.take_all();
                 // A scope waits for what they run, not for their end, which a leak checker would see.
                 threads.into_iter().for_each(|thread| thread.join().unwrap());
