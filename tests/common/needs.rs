@@ -70,7 +70,7 @@ pub fn descriptors(number: usize) -> Option<Descriptors> {
     let room = limit().saturating_sub(OTHERS);
     if number > room {
         skip(&format!(
-            "it needs {number} descriptors beside {OTHERS} others, but the hard limit is {}",
+            "it needs {number} descriptors and leaves {OTHERS} for others, but the hard limit is {}",
             limit()
         ));
         return None;
