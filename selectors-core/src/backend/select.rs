@@ -91,14 +91,15 @@ impl<M: Storage> Select<M> {
             let ahead = self.entries.get(start..)?.iter().position(|entry| !entry.ready.is_empty());
             ahead.map(|ahead| start + ahead)
         };
-        if let Some(position) = next(self.cursor).or_else(|| next(0)) {
-            self.cursor = position;
-            return self.entries.get(position).map(|entry| (entry.token, entry.ready));
-        }
-        self.ready = 0;
-        None
+        let Some(position) = next(self.cursor).or_else(|| next(0)) else {
+            self.ready = 0;
+            return None;
+        };
+        self.cursor = position;
+        self.entries.get(position).map(|entry| (entry.token, entry.ready))
     }
 
+    #[inline]
     fn take(&mut self, position: usize) -> Events {
         let Some(entry) = self.entries.get_mut(position) else { return Events::empty() };
         let events = core::mem::take(&mut entry.ready);
@@ -122,12 +123,13 @@ impl<M: Storage> Select<M> {
         any
     }
 
+    /// Looks at the words that have the descriptor's bit, and not at the other keys.
     fn is_in_sets(&self, fd: RawFd) -> bool {
-        let mut found = false;
-        for set in &self.interest {
-            for_each_descriptor(set, |member| found |= member == fd);
-        }
-        found
+        let Ok(number) = u32::try_from(fd) else { return false };
+        self.interest.iter().any(|set| {
+            let word = set.get((number / BITS) as usize).map(core::slice::from_ref);
+            word.into_iter().flat_map(FdSetIter::new).any(|bit| bit.unsigned_abs() == number % BITS)
+        })
     }
 
     /// Stores the kernel's results, and returns whether there were more bits than it counted.
@@ -271,16 +273,16 @@ unsafe impl<M: Storage> Backend for Select<M> {
         }
     }
 
+    #[inline]
     fn peek(&mut self) -> Option<(Token, Events)> {
-        if self.ready == 0 {
-            return None;
-        }
         match self.entries.get(self.cursor) {
             Some(entry) if !entry.ready.is_empty() => Some((entry.token, entry.ready)),
+            _ if self.ready == 0 => None,
             _ => self.peek_further(),
         }
     }
 
+    #[inline]
     fn advance(&mut self) {
         self.take(self.cursor);
         self.cursor += 1;
