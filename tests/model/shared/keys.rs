@@ -219,7 +219,13 @@ impl Keys {
     }
 
     /// A function has had exclusive access to the source, which says this now.
-    pub fn exchanged(&mut self, calls: &mut impl Calls, name: Name, said: Result<RawFd, Panicked>, asked: bool) {
+    pub fn exchanged(
+        &mut self,
+        calls: &mut impl Calls,
+        name: Name,
+        said: Result<RawFd, Panicked>,
+        asked: bool,
+    ) {
         let key = self.key(name);
         key.times = usize::from(asked);
         let Ok(fd) = said else { return self.lose(calls, name) };
@@ -258,7 +264,11 @@ impl Keys {
     /// Compares a key with its model.
     pub fn assert_same(&self, key: &SelectorKey<Source, Name>) {
         let Some(known) = self.all.get(&key.data) else { panic!("{key:?} is not registered") };
-        assert_eq!((key.fd, key.interest(), key.is_paused()), (known.fd, known.asked, known.paused), "{known:?}");
+        assert_eq!(
+            (key.fd, key.interest(), key.is_paused()),
+            (known.fd, known.asked, known.paused),
+            "{known:?}"
+        );
         assert!(known.id == Some(key.id()) && Rc::ptr_eq(&key.fileobj.said, &known.said));
         assert_eq!(known.said.times(), known.times, "asked too often, or not often enough: {known:?}");
     }

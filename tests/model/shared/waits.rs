@@ -62,7 +62,13 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     }
 
     /// Fills the model's batch.
-    fn waited(&mut self, world: &World, result: SelectResult, before: &[(FileId, u16)], after: &[(FileId, u16)]) {
+    fn waited(
+        &mut self,
+        world: &World,
+        result: SelectResult,
+        before: &[(FileId, u16)],
+        after: &[(FileId, u16)],
+    ) {
         let closed = self.kernel.silence_closed(world);
         self.fetched = world.now;
         let mut answers = self.answers(world, before, after);
@@ -91,12 +97,8 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
 
     fn rebuild(&mut self, world: &World) {
         let watched = self.keys.all.values().filter(|key| key.watched);
-        let known = watched.map(|key| Known {
-            number: key.fd,
-            asked: key.asked,
-            token: key.token,
-            armed: key.armed,
-        });
+        let known =
+            watched.map(|key| Known { number: key.fd, asked: key.asked, token: key.token, armed: key.armed });
         let known: Vec<_> = known.collect();
         self.kernel.rebuild(world, &known);
         // The counter of earlier wakes is reported to the new instance again.
