@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use selectors_core::{Events, Mode};
-use shared::language::{Asked, LONGEST, Most, Place, Program, Sort, Step};
+use shared::language::{Act, Asked, LONGEST, Manner, Most, Place, Program, Sort, Step, Who};
 use shared::program;
 use shared::world::PLACES;
 
@@ -45,15 +45,31 @@ fn likely() -> impl Strategy<Value = Step> {
     let events = sample::select(vec![Events::READ, Events::WRITE, Events::READ | Events::WRITE]);
     let modes = sample::select(vec![Mode::Level, Mode::Edge, Mode::OneShot]);
     let asked = (events, modes).prop_map(|(events, mode)| Asked::new(events, mode));
-    (any::<Place>(), asked, part::<Sort>(), 0..14_u8).prop_map(|(place, asked, sort, choice)| match choice {
-        0..2 => Step::Open(place, sort),
-        2..5 => Step::Register(place, asked),
-        5..8 => Step::Modify(place, asked),
-        8 => Step::Unregister(place),
-        9 => Step::Write(place),
-        10 => Step::Drain(place),
-        11 => Step::Hang(place, false),
-        _ => Step::Select(Most(choice)),
+    let act = (any::<Place>(), asked.clone(), part::<Manner>(), 0..7_u8).prop_map(
+        |(place, asked, manner, choice)| match choice {
+            0..2 => Act::Pause,
+            2..4 => Act::Resume,
+            4 => Act::Modify(asked),
+            _ => Act::Exchange(place, manner),
+        },
+    );
+    (any::<Place>(), asked, part::<Sort>(), act, 0..20_u8).prop_map(|(place, asked, sort, act, choice)| {
+        let [at, id] = [Who::At(place), Who::Id(place)];
+        match choice {
+            0..2 => Step::Open(place, sort),
+            2..5 => Step::Register(place, asked),
+            5..8 => Step::Modify(place, asked),
+            8 => Step::Unregister(place),
+            9 => Step::Write(place),
+            10 => Step::Drain(place),
+            11 => Step::Hang(place, false),
+            12..14 => Step::Call(at, act),
+            14 => Step::Call(id, act),
+            15 => Step::Through(at, act),
+            16 => Step::Through(id, act),
+            17 => Step::Walk([act, Act::Nothing, act]),
+            _ => Step::Select(Most(choice)),
+        }
     })
 }
 
