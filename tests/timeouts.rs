@@ -41,9 +41,10 @@ fn wait<B: Backend, M: Table>(name: &str, wait: &Wait) {
     }
     mark(&format!("{name}: {}", selector.kind()));
     let begun = Instant::now();
-    let result = marked("wait", || selector.select(wait.timeout));
-    assert_eq!(result, Ok(usize::from(wait.ready && !wait.interrupted)), "{name}");
-    if result == Ok(0) && !wait.interrupted {
+    let result = marked("wait", || selector.select(wait.timeout)).unwrap();
+    assert_eq!(result.interrupted(), wait.interrupted, "{name}");
+    assert_eq!(result.events(), usize::from(wait.ready && !wait.interrupted), "{name}");
+    if result.timed_out() {
         assert!(begun.elapsed() >= wait.timeout.unwrap(), "{name}");
     }
     assert_eq!(selector.stats().interrupted, u64::from(wait.interrupted), "{name}");
