@@ -41,10 +41,9 @@ fn wait<B: Backend, M: Table>(name: &str, wait: &Wait) {
     }
     mark(&format!("{name}: {}", selector.kind()));
     let begun = Instant::now();
-    let result = marked("wait", || selector.select(wait.timeout));
-    let result = result.unwrap();
-    assert_eq!(result.events(), usize::from(wait.ready && !wait.interrupted), "{name}");
+    let result = marked("wait", || selector.select(wait.timeout)).unwrap();
     assert_eq!(result.interrupted(), wait.interrupted, "{name}");
+    assert_eq!(result.events(), usize::from(wait.ready && !wait.interrupted), "{name}");
     if result.timed_out() {
         assert!(begun.elapsed() >= wait.timeout.unwrap(), "{name}");
     }
