@@ -53,8 +53,11 @@ fn wait<B: Backend, M: Table>(name: &str, wait: &Wait) {
 /// A call with its timeout.
 type Timed = (&'static str, Option<Duration>);
 
+/// A call of the log, and its timeout.
+type Traced<'a> = (&'a str, Option<Duration>);
+
 /// The calls between two marks, and the kind of the selector that made them.
-fn calls(log: &[traced::Call]) -> Vec<(Kind, Vec<(&str, Option<Duration>)>)> {
+fn calls(log: &[traced::Call]) -> Vec<(Kind, Vec<Traced<'_>>)> {
     let mut all = Vec::new();
     let mut lines = log.iter();
     while let Some(title) = lines.next() {

@@ -169,13 +169,15 @@ pub fn an_interest_that_panics<B: Kernel, M: Table>() {
     all_work(&mut selector, 1);
 }
 
-type Shared<B, M> = RefCell<Selector<B, Entering<B, M>, (), M>>;
+type Entered<B, M> = Selector<B, Entering<B, M>, (), M>;
+
+type Shared<B, M> = RefCell<Entered<B, M>>;
 
 /// A source that uses its own selector when it is dropped.
 struct Entering<B: Kernel, M: Table> {
     fd: OwnedFd,
     selector: Weak<Shared<B, M>>,
-    then: fn(&mut Selector<B, Entering<B, M>, (), M>),
+    then: fn(&mut Entered<B, M>),
 }
 
 impl<B: Kernel, M: Table> AsFd for Entering<B, M> {
@@ -193,7 +195,7 @@ impl<B: Kernel, M: Table> Drop for Entering<B, M> {
 }
 
 /// Ends every key, one from the drop of another.
-fn end_all<B: Kernel, M: Table>(selector: &mut Selector<B, Entering<B, M>, (), M>) {
+fn end_all<B: Kernel, M: Table>(selector: &mut Entered<B, M>) {
     agree(selector);
     let first = selector.get_map().iter().next().map(|key| key.fd);
     if let Some(fd) = first {
@@ -205,7 +207,7 @@ fn end_all<B: Kernel, M: Table>(selector: &mut Selector<B, Entering<B, M>, (), M
 }
 
 /// Makes another key in the place that has become free.
-fn come_back<B: Kernel, M: Table>(selector: &mut Selector<B, Entering<B, M>, (), M>) {
+fn come_back<B: Kernel, M: Table>(selector: &mut Entered<B, M>) {
     agree(selector);
     let source = Entering { fd: pair().0.into(), selector: Weak::new(), then: end_all };
     selector.register(source, WRITE, ()).unwrap();
