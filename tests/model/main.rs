@@ -207,7 +207,7 @@ mod found {
 }
 
 #[test]
-fn key_tables_answer_as_a_btreemap() {
+fn key_tables_do_as_their_model() {
     runner(300)
         .run(&vec(part::<shared::tables::Step>(), 1..400), |steps| {
             shared::tables::run_all(&steps);

@@ -42,7 +42,7 @@ pub struct Key {
     /// Nothing until it is registered.
     pub id: Option<KeyId>,
     pub said: Rc<Said>,
-    /// How often the source was asked for its number.
+    /// How often the source has named its number.
     pub times: usize,
 }
 
@@ -167,7 +167,7 @@ impl Keys {
         Ok(Ok(()))
     }
 
-    /// A key that has lost its number asks the source for it.
+    /// A key that has lost its number takes it from the source.
     fn find_lost(&mut self, name: Name) -> Outcome {
         let key = self.key(name);
         if key.fd >= 0 {
@@ -249,7 +249,7 @@ impl Keys {
         self.key(name).fd = -1;
     }
 
-    /// What each living registration may be told.
+    /// The interest of each registration that can report something.
     pub fn asked(&self) -> impl Fn(Token) -> Option<Interest> + use<> {
         let armed = self.all.values().filter(|key| key.watched && key.armed);
         let all: Vec<_> = armed.map(|key| (key.token, key.asked)).collect();
@@ -270,6 +270,10 @@ impl Keys {
             "{known:?}"
         );
         assert!(known.id == Some(key.id()) && Rc::ptr_eq(&key.fileobj.said, &known.said));
-        assert_eq!(known.said.times(), known.times, "asked too often, or not often enough: {known:?}");
+        assert_eq!(
+            known.said.times(),
+            known.times,
+            "the number was taken too often, or not often enough: {known:?}"
+        );
     }
 }

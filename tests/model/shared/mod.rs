@@ -5,8 +5,8 @@
 //! - `epoll`, `kqueue`, `scan` and `batch` are pure: what the `kernel` watches, and what the last wait may have brought.
 //! - `keys` is pure, too: the registrations, whatever the backend. `acts` does the same to a key and to the model, and
 //!   `source` is what is registered: it may be exchanged, panic or lie.
-//! - `subject` and `waits` run one selector beside its model, `program` several of them side by side.
-//! - `fake` and `tables` do without a kernel: the key tables against a `BTreeMap`.
+//! - `subject` and `waits` run one selector next to its model, `program` several of them side by side.
+//! - `fake` and `tables` do without a kernel: the key tables against the model of `keys`.
 //! - `wakes` is a second language, of wakers and the selectors they wake.
 //!
 //! The fuzz package includes this folder by its path, `tests/model/main.rs` as a module.

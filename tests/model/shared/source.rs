@@ -24,7 +24,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// What a source says when it is asked for its number.
+/// What a source says when its number is taken.
 #[derive(Debug)]
 pub struct Said {
     /// In turn.
@@ -48,7 +48,7 @@ impl Said {
         next.unwrap_or_else(|Panicked| panic())
     }
 
-    /// How often it was asked since its number was last exchanged.
+    /// How often it has named its number since that was last exchanged.
     pub fn times(&self) -> usize {
         self.times.get()
     }

@@ -1,4 +1,4 @@
-//! A selector beside its model: each step is done to both, and what they return is compared.
+//! A selector next to its model: each step is done to both, and what they return is compared.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, RawFd};

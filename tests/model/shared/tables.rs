@@ -230,13 +230,13 @@ impl<M: Table> Run<M> {
     fn take(&mut self) {
         self.drop_stale();
         let expected = self.next().map(|(_, name, events)| (name, events));
-        let told = self.selector.next_ready();
-        let told = told.map(|(key, events)| {
+        let reported = self.selector.next_ready();
+        let reported = reported.map(|(key, events)| {
             self.keys.assert_same(&key);
             (key.data, events)
         });
-        assert_eq!(told, expected);
-        let Some((name, _)) = told else { return };
+        assert_eq!(reported, expected);
+        let Some((name, _)) = reported else { return };
         self.batch.remove(0);
         if let Some(key) = self.keys.all.get_mut(&name).filter(|key| key.asked.mode == Mode::OneShot) {
             key.armed = false;

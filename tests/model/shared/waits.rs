@@ -74,8 +74,8 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         let mut answers = self.answers(world, before, after);
         if self.selector.kind() == Kind::Poll {
             // It may count them, and leaves them out when it comes to them.
-            let nobody = Answer { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
-            answers.extend(std::iter::repeat_n(nobody, closed));
+            let unused = Answer { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
+            answers.extend(std::iter::repeat_n(unused, closed));
         }
         let events = result.events();
         if result.woken() {
@@ -107,27 +107,27 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
 
     /// Consumes at most so many, and returns what was reported.
     pub(super) fn take(&mut self, at_most: usize) -> Vec<(Name, Events)> {
-        let mut told = Vec::new();
-        while told.len() < at_most {
+        let mut reported = Vec::new();
+        while reported.len() < at_most {
             let asked = self.keys.asked();
             let must_tell = self.batch.must_tell(&asked);
             self.batch.looked_at(&asked);
             let Some((key, events)) = self.selector.next_ready() else {
-                assert!(!must_tell, "told nothing of {:?}", self.batch);
+                assert!(!must_tell, "nothing is reported of {:?}", self.batch);
                 break;
             };
             self.keys.assert_same(&key);
             let name = key.data;
             let Some(known) = self.keys.all.get_mut(&name) else { unreachable!("it was just there") };
-            assert!(known.armed && known.watched, "{known:?} was told {events:?}");
+            assert!(known.armed && known.watched, "{known:?} has reported {events:?}");
             let answer = self.batch.take(known.token, events, known.asked);
             self.kernel.fetched(answer.token, self.fetched);
             if known.asked.mode == Mode::OneShot {
                 known.armed = false;
                 self.kernel.fired(known.token, self.fetched);
             }
-            told.push((name, events));
+            reported.push((name, events));
         }
-        told
+        reported
     }
 }
