@@ -15,11 +15,12 @@ use crate::table::{Keys, Token};
 use crate::waker::{Attached, WakeCell};
 
 mod ready;
+pub(crate) use ready::STEP;
 
 pub(crate) struct Engine<B> {
     pub(crate) backend: B,
     pub(crate) stats: Stats,
-    /// Not zero if the kernel has reported a registration that does not exist, as it will do in every wait. Then the
+    /// Not zero if the kernel has reported a registration that does not exist, as it may do in every wait. Then the
     /// kernel's set is to be recreated, at the latest after so many waits.
     zombie: u8,
 }

@@ -40,8 +40,8 @@ pub struct SelectorKey<S, D> {
     pub fileobj: S,
     /// The file descriptor of the source, or −1.
     ///
-    /// It is −1 only after the source was replaced through [`KeyMut::with_source`](crate::KeyMut::with_source) and the
-    /// selector could not watch the new one.
+    /// It is −1 after a call of [`KeyMut::with_source`](crate::KeyMut::with_source) that panicked, or that left a source
+    /// whose number is another key's or negative. The key is paused then.
     pub fd: RawFd,
     /// The events of interest.
     pub events: Events,
@@ -86,6 +86,7 @@ impl<S, D> SelectorKey<S, D> {
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[must_use]
     pub fn id(&self) -> KeyId {
         self.id
     }
@@ -104,6 +105,7 @@ impl<S, D> SelectorKey<S, D> {
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[must_use]
     pub fn interest(&self) -> Interest {
         self.events.with_mode(self.mode)
     }

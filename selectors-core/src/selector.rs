@@ -5,7 +5,7 @@ use core::time::Duration;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::backend::{Any, Backend, Kind};
-use crate::engine::{Engine, Wake};
+use crate::engine::{Engine, STEP, Wake};
 use crate::entry::{KeyMut, SelectorType, sealed};
 use crate::error::{Error, RegisterError};
 use crate::events::{Events, Interest};
@@ -118,8 +118,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Os`] if no descriptor is free (`EMFILE`, `ENFILE`), or if the call is forbidden or unknown (`EPERM`,
-    /// `ENOSYS`). [`AnySelector`](crate::AnySelector) uses another call then.
+    /// - Returns [`Error::Os`] with `EMFILE` or `ENFILE` if no descriptor is free.
+    /// - Returns [`Error::Os`] with `EPERM` or `ENOSYS` if the call is forbidden or unknown.
+    ///   [`AnySelector`](crate::AnySelector) uses another call then.
     ///
     /// # Examples
     ///
@@ -163,6 +164,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// assert!(!selector.kind().supports_edge());
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
+    #[must_use]
     pub fn kind(&self) -> Kind {
         self.engine.backend.kind()
     }
@@ -469,8 +471,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// by `rustix::stdio::dup2_stdin` and its like, which are safe. poll and select then stop watching the key. On epoll,
     /// a duplicate of the descriptor may live on, and the kernel goes on to report its events, even after the key was
     /// unregistered. The selector drops them, and recreates its epoll instance at the next wait. If the kernel refuses that, the
-    /// selector works on with the old instance and tries again later. Then a wait that finds nothing but such events
-    /// pauses for a millisecond at a time.
+    /// selector works on with the old instance and tries again later. In this time a wait asks the kernel once in a
+    /// millisecond.
     ///
     /// # Errors
     ///
@@ -514,23 +516,26 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
                     return Ok(result);
                 }
             }
-            let count = match self.engine.wait(left) {
+            let in_steps = self.engine.waits_in_steps(left);
+            let count = match self.engine.wait(if in_steps { Some(STEP) } else { left }) {
                 Ok(count) => count,
+                Err(Ok(result)) if in_steps && result.timed_out() => 0,
                 Err(result) => return result,
             };
-            if let Some(wake) = &self.waker {
-                if self.engine.take_wake(wake) {
-                    return Ok(SelectResult::wake_and(count - 1));
+            if count > 0 {
+                if let Some(wake) = &self.waker {
+                    if self.engine.take_wake(wake) {
+                        return Ok(SelectResult::wake_and(count - 1));
+                    }
+                }
+                if !self.engine.has_zombie() {
+                    return Ok(SelectResult::events_only(count));
+                }
+                if let Some(result) = self.engine.pause_if_stale(self.table.slots(), left, count) {
+                    return result;
                 }
             }
-            if !self.engine.has_zombie() {
-                return Ok(SelectResult::events_only(count));
-            }
-            if let Some(result) = self.engine.pause_if_stale(self.table.slots(), left, count) {
-                return result;
-            }
-            // What passed before the first stale event is not known, and not subtracted.
-            left = left.map(|left| left.saturating_sub(Duration::from_millis(1)));
+            left = left.map(|left| left.saturating_sub(STEP));
         }
     }
 
@@ -848,8 +853,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
             return Err(Error::AlreadyRegistered { fd: fd.as_raw_fd() });
         }
         self.table.grow();
-        let token = self.engine.register_waker(self.table.keys(), fd)?;
+        // Before the kernel knows the descriptor, as this calls code of the storage.
         let waker = held.waker();
+        let token = self.engine.register_waker(self.table.keys(), fd)?;
         self.waker = Some(Wake { cell: held, token });
         Ok(waker)
     }
@@ -872,7 +878,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     pub fn close(self) {}
 }
 
-/// What the wait needs of a waker.
+/// Methods of a selector whose backend is chosen at run time.
 impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     /// Opens a selector with the backend that is named.
     ///

@@ -18,7 +18,7 @@ use crate::waker::WakeCell;
 ///
 /// - `List` and `Index` are as their own traits demand;
 /// - `Wake` always dereferences to the same cell, and so do its clones. The cell lives, at the same
-///   address, as long as any of them.
+///   address, as long as any of them. Neither dereferencing nor cloning panics.
 ///
 /// # Examples
 ///

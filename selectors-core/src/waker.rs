@@ -329,8 +329,9 @@ impl WakeCell {
     #[allow(unsafe_code)]
     fn watched(&self) -> Option<BorrowedFd<'_>> {
         let fd = self.ends.read();
-        // SAFETY: it is not -1. It is open, and stays so: the caller has taken
-        // the cell, and ends that with no borrow left.
+        // SAFETY: it is not -1. It is open, and stays so, if the caller holds
+        // the cell, and ends that with no borrow left. A caller that does not
+        // hold it any more finds that out before it uses the descriptor.
         (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 }

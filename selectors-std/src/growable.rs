@@ -54,6 +54,13 @@ impl<T> Default for GrowableList<T> {
     }
 }
 
+/// Tells the compiler that the items are used until the list is dropped.
+///
+/// `Vec` allows a borrowed source to end before the selector that watches it. Such a program does not compile with this.
+impl<T> Drop for GrowableList<T> {
+    fn drop(&mut self) {}
+}
+
 impl<T> Deref for GrowableList<T> {
     type Target = [T];
 

@@ -109,7 +109,7 @@ macro_rules! pair {
                 statistics: waits_signals_wakes_and_events;
                 rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_told, the_modes_survive,
                     a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild;
-                old_set: healthy_keys_are_reported, the_timeout_is_kept_without_a_busy_loop,
+                old_set: healthy_keys_are_reported, the_timeout_is_kept_without_a_busy_loop, the_timeout_is_kept_among_stale_events,
                     a_wake_ends_the_wait, a_signal_ends_the_wait, it_is_tried_again_after_a_while,
                     the_last_duplicate_is_closed, a_refused_key_is_left_out;
                 nested: readiness_inside_is_told_outside, what_is_told_once_inside, told_once_outside,

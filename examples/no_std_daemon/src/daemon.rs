@@ -114,25 +114,26 @@ impl<'a> Daemon<'a> {
             // Nothing tells when the system has room again, so look in a second.
             self.selector.select(self.starved.then_some(Duration::from_secs(1)))?;
             if take(&mut self.starved) {
-                self.resume()?;
+                self.resume();
             }
             while let Some((mut key, _ready)) = self.selector.next_ready() {
                 let id = key.id();
                 match key.parts() {
                     (_, Role::Listener) => {
-                        self.starved = self.accept().is_err();
-                        self.resume()?;
+                        key.pause();
+                        self.starved = self.accept().is_none();
+                        self.resume();
                     }
                     (_, Role::Control) => self.command(id),
                     (timer, Role::Timer) => {
                         let _ = read(timer, &mut [0; 8]);
-                        self.tick()?;
+                        self.tick();
                     }
                     (stream, Role::Peer(peer)) => match peer.echo(stream, self.now) {
                         Ok(events) if !events.is_empty() => key.modify(events)?,
                         _ => {
                             drop(key.unregister());
-                            self.closed()?;
+                            self.closed();
                         }
                     },
                 }
@@ -141,49 +142,51 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// Pauses the listener if there is no room for another peer, and resumes it when there is.
-    fn resume(&mut self) -> Result<(), Error> {
-        if self.starved || self.selector.get_map().len() == KEYS {
-            return self.selector.pause(self.listener);
+    /// Resumes the listener, which each event pauses, if there is room for another peer.
+    fn resume(&mut self) {
+        if !self.starved && self.selector.get_map().len() < KEYS {
+            self.starved = self.selector.resume(self.listener).is_err();
         }
-        self.selector.resume(self.listener)
     }
 
-    fn accept(&mut self) -> Result<(), Error> {
+    /// Accepts as many peers as there is room for. Returns nothing if the system has no descriptor or memory left.
+    fn accept(&mut self) -> Option<()> {
         if self.timer.is_none() {
-            let timer = sockets::timer(self.tick)?;
-            self.timer = Some(self.selector.register(timer, Events::READ, Role::Timer)?.id());
+            let timer = sockets::timer(self.tick).ok()?;
+            self.timer = Some(self.selector.register(timer, Events::READ, Role::Timer).ok()?.id());
         }
         while self.selector.get_map().len() < KEYS {
-            let Some(listener) = self.selector.get_key(self.listener) else { break };
+            let listener = self.selector.get_key(self.listener)?;
             match net::accept_with(&listener.fileobj, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(peer) => self.selector.register(peer, Events::READ, Role::Peer(Peer::new(self.now)))?,
-                Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                    return Err(sockets::error("accept")(errno));
+                Ok(peer) => {
+                    let role = Role::Peer(Peer::new(self.now));
+                    self.selector.register(peer, Events::READ, role).ok()?;
                 }
-                Err(_) => break, // there is nobody, or somebody who has given up
-            };
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => return None,
+                Err(_) => break, // there is no connection, or it was given up
+            }
             self.accepted += 1;
         }
-        Ok(())
+        Some(())
     }
 
-    fn tick(&mut self) -> Result<(), Error> {
+    /// Closes the peers that have been idle for too long.
+    fn tick(&mut self) {
         self.now = self.now.wrapping_add(1);
         let now = self.now;
         let is_idle = |role: &Role| matches!(role, Role::Peer(peer) if now.wrapping_sub(peer.active) > 4);
         let before = self.selector.get_map().len();
         self.selector.retain(|key| !is_idle(&key.data));
         self.expired += (before - self.selector.get_map().len()) as u64;
-        self.closed()
+        self.closed();
     }
 
     /// Ends the timer with the last peer, and accepts further ones.
-    fn closed(&mut self) -> Result<(), Error> {
+    fn closed(&mut self) {
         if let Some(timer) = self.timer.take_if(|_| self.selector.get_map().len() == OWN) {
-            drop(self.selector.unregister(timer)?);
+            let _ = self.selector.unregister(timer);
         }
-        self.resume()
+        self.resume();
     }
 
     /// Takes one command from the control channel, and answers to where it came from.

@@ -118,7 +118,8 @@ pub unsafe trait Backend: Sized {
     /// # Safety
     ///
     /// The caller must ensure that `fd` stays open, and its number belongs to the same file, until the registration is
-    /// removed or the backend dropped. (A raw registration passes this duty on to the program.)
+    /// removed or the backend is not used any more. (A raw registration passes this duty on to the program.) The backend
+    /// may be dropped after that, so its `Drop` must not use the descriptor.
     unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error>;
 
     /// Changes the interest of a registration, and re-arms a one-shot that has fired.

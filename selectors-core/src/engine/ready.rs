@@ -16,9 +16,11 @@ use crate::table::{Keys, Slot, Watched};
 use crate::wait::in_steps;
 use crate::waker::WakeCell;
 
-/// The waits between two attempts to recreate the kernel's set. If nothing but stale events is reported, each of them takes
-/// a millisecond.
+/// The waits between two attempts to recreate the kernel's set. Each of them takes a millisecond, if nothing is ready.
 const PATIENCE: u8 = 100;
+
+/// The longest wait with an old set and a timeout.
+pub(crate) const STEP: Duration = Duration::from_millis(1);
 
 /// The pause after a wait that found nothing but stale events: a millisecond.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
@@ -94,6 +96,14 @@ impl<B: Backend> Engine<B> {
         (self.has_zombie() && self.rebuild(keys, wake)).then_some(SelectResult::REPLACED)
     }
 
+    /// Returns whether to wait only for a step of what is left of a timeout.
+    ///
+    /// A stale event of an old set ends the wait, and how long it has lasted until then is not known. So it is short.
+    #[inline]
+    pub(crate) fn waits_in_steps(&self, left: Option<Duration>) -> bool {
+        self.has_zombie() && left.is_some_and(|left| left > STEP)
+    }
+
     /// Returns the result of `select` after a wait with an old set, or pauses if it has found nothing but stale events.
     ///
     /// Without the pause, every further wait would return immediately.
@@ -102,13 +112,13 @@ impl<B: Backend> Engine<B> {
     pub(crate) fn pause_if_stale<S, D>(
         &mut self,
         slots: &[Slot<S, D>],
-        timeout: Option<Duration>,
+        left: Option<Duration>,
         count: usize,
     ) -> Option<Result<SelectResult, Error>> {
         if self.peek(slots).is_some() {
             return Some(Ok(SelectResult::events_only(self.backend.pending())));
         }
-        if timeout == Some(Duration::ZERO) {
+        if left == Some(Duration::ZERO) {
             return Some(Ok(SelectResult::TIMED_OUT));
         }
         match rustix::event::poll(&mut [], Some(&PAUSE)) {

@@ -143,13 +143,10 @@ impl<'a> Hold<'a> {
     }
 
     /// Marks the wakes so far as seen; those that come after need a system call
-    /// again. Returns whether there were any.
-    ///
-    /// None is lost where there were none: a wake that no wait has seen is
-    /// marked until here.
+    /// again.
     #[inline]
-    pub(crate) fn seen(self) -> bool {
-        self.cell.state.seen(self.attachment)
+    pub(crate) fn seen(self) {
+        self.cell.state.seen(self.attachment);
     }
 
     /// Empties the descriptor, so that a level-triggered wait is not ended by
