@@ -559,6 +559,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[doc(alias = "timer")]
+    #[doc(alias = "deadline")]
+    #[doc(alias = "timeout")]
     #[cfg(feature = "std")]
     pub fn select_until(&mut self, deadline: std::time::Instant) -> Result<SelectResult, Error> {
         loop {
@@ -872,13 +875,15 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     pub fn close(self) {}
 }
 
-/// What the wait needs of a waker.
+/// For a backend that is chosen when the program runs.
 impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     /// Opens a selector with the backend that is named.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownBackend`]: the platform has none of that kind. [`Error::Os`]: see [`new`](Self::new).
+    /// Returns [`Error::UnknownBackend`] if the platform has none of that kind, and [`Error::Os`] as [`new`](Self::new) does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -896,9 +901,9 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
         Ok(Self { engine, waker: None, table: Table::new() })
     }
 
-    /// The selector's own descriptor, if its backend has one: epoll and kqueue.
+    /// Returns the selector's own descriptor, if its backend has one.
     ///
-    /// The selectors that are always on epoll or kqueue implement `AsFd` and `AsRawFd` instead.
+    /// epoll and kqueue have one. The selectors that are always on epoll or kqueue implement `AsFd` and `AsRawFd` instead.
     ///
     /// ```
     /// # use selectors_core::{AnySelector, Kind};
