@@ -36,10 +36,11 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
     /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
-    /// # let mut selector = selectors_core::DefaultSelector::<_, _, 4>::new()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// assert_eq!(selector.get_map().len(), 0);
-    /// selector.register(&ours, selectors_core::Events::READ, ())?;
+    /// selector.register(&ours, Events::READ, ())?;
     /// assert_eq!(selector.get_map().len(), 1);
     /// # }
     /// # Ok::<(), std::io::Error>(())
