@@ -167,6 +167,17 @@ fn keys_and_tables() {
         format!("{selector:?}"),
         format!("Selector {{ kind: Poll, keys: {keys}, waker: false, stats: {stats} }}")
     );
+    assert_eq!(format!("{:?}", selector.walk()), keys.replace(&format!("{{{fd}"), &format!("{{{id:?}")));
+    selector.pause(id).unwrap();
+    let paused = "{fd}: Paused(Interest { events: Events(WRITE), mode: Level })";
+    let keys = format!("{{{}}}", paused.replace("{fd}", &fd.to_string()));
+    assert_eq!(format!("{:?}", selector.get_map()), keys);
+    assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
+    assert!(format!("{selector:?}").starts_with(&format!("Selector {{ kind: Poll, keys: {keys}, waker")));
+    assert_eq!(
+        format!("{:?}", selector.walk()),
+        format!("{{{}}}", paused.replace("{fd}", &format!("{id:?}")))
+    );
 }
 
 #[test]

@@ -16,6 +16,9 @@ use crate::storage::Storage;
 ///
 /// # Examples
 ///
+/// In selectors-std, write `selectors_std` and leave out the capacity, `64`. The table is then allocated, and only the
+/// selector itself is in the cell.
+///
 /// ```
 /// # #[cfg(feature = "std")] {
 /// use rustix::fd::OwnedFd;

@@ -16,9 +16,12 @@ use crate::table::Keys;
 /// The parts of a selector's type.
 ///
 /// Only [`Selector`](crate::Selector) implements it, so that the type of a key is [`KeyMut<'_, MySelector>`](KeyMut). A function for any
-/// selector of these sources and data is generic over it.
+/// key of these sources and data is generic over it. A function that calls methods of the selector is written for one alias,
+/// or for `Selector<B, S, D, M>`.
 ///
 /// # Examples
+///
+/// In selectors-std, write `selectors_std` for `selectors_core`.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -56,11 +59,12 @@ type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 /// dereferences to [`SelectorKey`], so `key.fileobj`, `key.fd`, `key.events`, `key.data` and `key.id()` can be read. It
 /// borrows the selector. To use the selector itself, copy the [id](SelectorKey::id) out of the key first.
 ///
-/// With the feature `std` it implements `Read` and `Write` of `std::io` if the source does.
+/// With the feature `std` (always in selectors-std) it implements `Read` and `Write` of `std::io` if the source does.
 ///
 /// # Examples
 ///
-/// A function that handles a key needs two names, that of the selector's type and this one:
+/// A function that handles a key needs two names, that of the selector's type and this one. In selectors-std, write
+/// `selectors_std` and leave out the capacity, `4`:
 ///
 /// ```
 /// # #[cfg(feature = "std")] {

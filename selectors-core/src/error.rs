@@ -139,10 +139,9 @@ pub enum Error {
 ///
 /// ```
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
-/// use selectors_core::{EpollSelector, Error, Events, FileKind};
-///
+/// # use selectors_core::{EpollSelector, Error, Events, FileKind};
 /// let directory = std::fs::File::open("/")?;
-/// let mut selector = EpollSelector::<_, _, 4>::new()?;
+/// # let mut selector = EpollSelector::<_, _, 4>::new()?;
 /// let refused = selector.register(directory, Events::READ, ()).unwrap_err();
 /// assert!(matches!(refused, Error::Os { file: Some(FileKind::Directory), .. }));
 /// # }
@@ -204,7 +203,7 @@ impl Error {
     /// use rustix::io::Errno;
     /// # use selectors_core::{EpollSelector, Events};
     /// let file = std::fs::File::open("/proc/self/exe")?;
-    /// let mut selector = EpollSelector::<_, _, 4>::new()?;
+    /// # let mut selector = EpollSelector::<_, _, 4>::new()?;
     /// let refused = selector.register(file, Events::READ, ()).unwrap_err();
     /// assert_eq!(refused.errno(), Some(Errno::PERM)); // always ready: just read it
     /// # }

@@ -158,7 +158,7 @@ impl Events {
     /// use std::{io::Write, os::unix::net::UnixStream, time::Duration};
     ///
     /// let (ours, mut theirs) = UnixStream::pair()?;
-    /// let mut selector = AnySelector::<_, _, 4>::new()?;
+    /// # let mut selector = AnySelector::<_, _, 4>::new()?;
     /// if selector.kind().supports_edge() {
     ///     selector.register(&ours, Events::READ.edge(), ())?;
     ///     theirs.write_all(b"!")?;

@@ -154,8 +154,8 @@ impl<S, D> SelectorKey<S, D> {
 
     /// Returns the socket's pending error, and clears it.
     ///
-    /// This is the reason of [`Events::ERROR`]. It returns `None` if no error is pending. One system call,
-    /// `getsockopt(SO_ERROR)`.
+    /// This is the reason of [`Events::ERROR`]. It returns `None` if no error is pending. For a socket that was
+    /// connecting and is ready now, that means connected. One system call, `getsockopt(SO_ERROR)`.
     ///
     /// # Errors
     ///

@@ -79,6 +79,9 @@
 //! - `std`, off by default: sources may be std's own types (`TcpStream`, `Arc`, `Box`, …). Keys implement `Read` and `Write`.
 //!   Errors convert into `std::io::Error`, and wakers into `std::task::Waker`. It adds `Selector::select_until`. The crate
 //!   `selectors-std` turns it on, and adds tables that grow. Leave it off in a program without std.
+//!
+//! [`rustix`] is here with its features `event`, `net`, `pipe` and `process`, and with `std` and `fs` if this crate has `std`. For
+//! others, depend on rustix 1 yourself. Its types are the same.
 #![no_std]
 
 #[cfg(feature = "std")]

@@ -1,5 +1,6 @@
 use core::fmt;
 
+use crate::events::Interest;
 use crate::key::{Lookup, SelectorKey};
 use crate::storage::Storage;
 use crate::table::{Slot, Table};
@@ -35,10 +36,11 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
     /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
-    /// # let mut selector = selectors_core::DefaultSelector::<_, _, 4>::new()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// assert_eq!(selector.get_map().len(), 0);
-    /// selector.register(&ours, selectors_core::Events::READ, ())?;
+    /// selector.register(&ours, Events::READ, ())?;
     /// assert_eq!(selector.get_map().len(), 1);
     /// # }
     /// # Ok::<(), std::io::Error>(())
@@ -172,6 +174,28 @@ impl<S, D, M: Storage> fmt::Debug for KeyMap<'_, S, D, M> {
 impl<S, D> fmt::Debug for Iter<'_, S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rest = self.slots.as_slice().iter().filter_map(|slot| slot.key.as_ref());
-        f.debug_map().entries(rest.map(|key| (key.fd, key.interest()))).finish()
+        f.debug_map().entries(rest.map(|key| (key.fd, Shown::of(key)))).finish()
+    }
+}
+
+/// What `Debug` shows of a key whose source and data may not have it.
+pub(crate) struct Shown {
+    interest: Interest,
+    paused: bool,
+}
+
+impl Shown {
+    pub(crate) fn of<S, D>(key: &SelectorKey<S, D>) -> Self {
+        Self { interest: key.interest(), paused: key.is_paused() }
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.paused {
+            f.debug_tuple("Paused").field(&self.interest).finish()
+        } else {
+            self.interest.fmt(f)
+        }
     }
 }

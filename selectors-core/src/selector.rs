@@ -57,7 +57,8 @@ use crate::walk::Walk;
 /// the system call, and `M` says how keys are stored.
 ///
 /// The examples leave out how the selector is made. It is `DefaultSelector::new()?` with selectors-std, and
-/// `DefaultSelector::<_, _, 64>::new()?` with selectors-core, where 64 is the capacity.
+/// `DefaultSelector::<_, _, 64>::new()?` with selectors-core, where 64 is the capacity. With selectors-std, leave out the
+/// capacity wherever an example has one.
 ///
 /// A dropped selector closes the kernel object first, then the sources.
 ///
@@ -369,9 +370,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 
     /// Stops watching a key, until it is resumed or modified.
     ///
-    /// The key stays registered, and look-ups find it, but nothing is reported, not even hang-ups or errors. Its pending
-    /// events are dropped. To pause a paused key does nothing. One system call on epoll, one for each event on kqueue,
-    /// and none on poll and select.
+    /// The key stays registered, and look-ups find it, but nothing is reported, not even hang-ups or errors. So only the
+    /// handler of another key, or of a timer, can resume it. To stop only reading, [`modify`](Self::modify) to
+    /// [`Events::WRITE`]. Pending events of the key are dropped. To pause a paused key does nothing. One system call on
+    /// epoll, one for each event on kqueue, and none on poll and select.
     ///
     /// # Errors
     ///
@@ -564,6 +566,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[doc(alias = "timer")]
+    #[doc(alias = "deadline")]
+    #[doc(alias = "timeout")]
     #[cfg(feature = "std")]
     pub fn select_until(&mut self, deadline: std::time::Instant) -> Result<SelectResult, Error> {
         loop {
@@ -884,7 +889,9 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownBackend`]: the platform has none of that kind. [`Error::Os`]: see [`new`](Self::new).
+    /// Returns [`Error::UnknownBackend`] if the platform has none of that kind, and [`Error::Os`] as [`new`](Self::new) does.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -902,9 +909,9 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
         Ok(Self { engine, waker: None, table: Table::new() })
     }
 
-    /// The selector's own descriptor, if its backend has one: epoll and kqueue.
+    /// Returns the selector's own descriptor, if its backend has one.
     ///
-    /// The selectors that are always on epoll or kqueue implement `AsFd` and `AsRawFd` instead.
+    /// epoll and kqueue have one. The selectors that are always on epoll or kqueue implement `AsFd` and `AsRawFd` instead.
     ///
     /// ```
     /// # use selectors_core::{AnySelector, Kind};
@@ -934,9 +941,9 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
 /// use std::{io::Write, os::unix::net::UnixStream};
 ///
 /// let (ours, mut theirs) = UnixStream::pair()?;
-/// let mut inner = EpollSelector::<_, _, 4>::new()?;
+/// # let mut inner = EpollSelector::<_, _, 4>::new()?;
 /// inner.register(ours, Events::READ, ())?;
-/// let mut outer = EpollSelector::<_, _, 4>::new()?;
+/// # let mut outer = EpollSelector::<_, _, 4>::new()?;
 /// outer.register(inner, Events::READ, ())?;
 /// theirs.write_all(b"!")?;
 /// assert_eq!(outer.select(None)?.events(), 1);

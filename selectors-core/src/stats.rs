@@ -6,8 +6,9 @@
 /// # Examples
 ///
 /// ```
-/// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
-/// assert_eq!(selector.stats(), selectors_core::Stats::default());
+/// # use selectors_core::Stats;
+/// # let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+/// assert_eq!(selector.stats(), Stats::default()); // a new one has done nothing
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -34,6 +34,8 @@ use crate::poll_flags;
 ///
 /// # Examples
 ///
+/// In selectors-std, write `selectors_std` for `selectors_core`.
+///
 /// ```
 /// # #[cfg(feature = "std")] {
 /// use selectors_core::{Events, wait};

@@ -93,7 +93,8 @@ impl WakeCell {
     /// # Examples
     ///
     /// ```
-    /// static WAKE: selectors_core::WakeCell = selectors_core::WakeCell::new();
+    /// # use selectors_core::WakeCell;
+    /// static WAKE: WakeCell = WakeCell::new();
     /// ```
     #[must_use]
     pub const fn new() -> Self {

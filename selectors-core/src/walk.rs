@@ -2,6 +2,7 @@ use core::fmt;
 
 use crate::engine::Engine;
 use crate::entry::{KeyMut, SelectorType};
+use crate::map::Shown;
 use crate::storage::Storage;
 use crate::table::Keys;
 
@@ -61,6 +62,6 @@ impl<'a, Sel: SelectorType> Walk<'a, Sel> {
 impl<Sel: SelectorType> fmt::Debug for Walk<'_, Sel> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rest = self.keys.slots.iter().skip(self.next).filter_map(|slot| slot.key.as_ref());
-        f.debug_map().entries(rest.map(|key| (key.id, key.interest()))).finish()
+        f.debug_map().entries(rest.map(|key| (key.id, Shown::of(key)))).finish()
     }
 }

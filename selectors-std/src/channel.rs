@@ -22,7 +22,12 @@ use crate::Waker;
 /// does not say which of them it was, so look into each inbox.
 ///
 /// The channel has no limit. It keeps its memory, so that nothing is allocated
-/// once it has grown to the largest number of items that wait at a time.
+/// once it has grown to the largest number of items that wait at a time. To limit
+/// it, count the items in an atomic number, or let the receiver send back a message
+/// for each item that it has handled.
+///
+/// Make a stream non-blocking before you send it, as the selector's thread must not
+/// wait for a peer.
 ///
 /// **Note:** receive all items before the next `select`. An item that is left in
 /// the inbox does not end a later wait.

@@ -11,8 +11,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, sock
 /// established yet when this returns. Register the stream for
 /// [`WRITE`](crate::Events::WRITE). When the attempt has ended, the key is ready,
 /// and [`take_error`](crate::SelectorKey::take_error) says how: `None` means
-/// connected, and an error number says why it failed. Give up after a time of your
-/// own, since the kernel may try for minutes.
+/// connected, and an error number says why it failed. Do not mix it with another
+/// optional error number: that of a failed `register` may be `None`. Give up after a
+/// time of your own, since the kernel may try for minutes.
 ///
 /// The address is a number, because a look-up of names blocks. To find the
 /// addresses of a name, call [`to_socket_addrs`](std::net::ToSocketAddrs) in

@@ -14,6 +14,13 @@
 //! [partial writes](guide#non-blocking-sockets-and-partial-writes), and has a
 //! [chat server](guide#a-first-program).
 //!
+//! Until the crate is released, add it by the path of its folder:
+//!
+//! ```toml
+//! [dependencies]
+//! selectors-std = { path = "../selectors/selectors-std" }
+//! ```
+//!
 //! The model is Python's. [`register`](Selector::register) a source with the [`Events`] of interest and your data.
 //! [`select`](Selector::select) waits. [`next_ready`](Selector::next_ready) returns one ready key after the other, and the key reads,
 //! writes, modifies, pauses and unregisters. Three things differ, because Rust allows more:
@@ -108,6 +115,9 @@
 //! # Features
 //!
 //! This crate has no features. All backends of the platform are there.
+//!
+//! [`rustix`] is here with its features `event`, `fs`, `net`, `pipe`, `process` and `std`. For others, depend on rustix 1 yourself.
+//! Its types are the same.
 
 pub mod guide;
 
