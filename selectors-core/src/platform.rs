@@ -98,3 +98,19 @@ if_kqueue! {
 if_no_queue! {
     pub(crate) const USER_DATA_BITS: u32 = u64::BITS;
 }
+
+/// Whether poll reports hang-ups of every kind of descriptor. NetBSD's does so of pipes, and not of sockets.
+pub(crate) const POLL_HANGUP: bool = cfg!(not(target_os = "netbsd"));
+
+/// Whether poll reports errors that are pending. Where kqueue is, poll reports such a descriptor as ready or hung up.
+pub(crate) const POLL_ERROR: bool = cfg!(not(any(
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "ios",
+    target_os = "macos",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "tvos",
+    target_os = "visionos",
+    target_os = "watchos",
+)));

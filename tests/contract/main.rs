@@ -26,6 +26,7 @@ mod old_set;
 mod owned;
 mod panics;
 mod pauses;
+mod pipes;
 mod pollable;
 mod rebuilds;
 mod refused;
@@ -135,6 +136,8 @@ macro_rules! pair {
                 results: the_ends_of_a_wait_are_distinguished, pending_events_are_counted, until_a_deadline;
                 hangups: the_end_is_reported_without_reading, with_read_it_is_requested_everywhere,
                     beside_other_events, a_wait_for_one_takes_it;
+                pipes: a_reader_that_leaves_is_reported_as_long_as_it_lasts, a_reader_that_leaves_is_reported_once,
+                    a_rebuild_keeps_it, closed_it_is_not_reported;
             }
         }
     };
@@ -148,6 +151,14 @@ selectors_core::if_epoll! {
     pair! { epoll_growable, selectors_core::backend::Epoll<256>, crate::Growable }
     pair! { emulated_kqueue_fixed, crate::kqueue::Kqueue, crate::Fixed }
     pair! { emulated_kqueue_growable, crate::kqueue::Kqueue<256>, crate::Growable }
+    pair! { emulated_netbsd_fixed, crate::kqueue::On<crate::kqueue::NetBsd>, crate::Fixed }
+    pair! { emulated_netbsd_growable, crate::kqueue::On<crate::kqueue::NetBsd, 256>, crate::Growable }
+    pair! { emulated_freebsd_fixed, crate::kqueue::On<crate::kqueue::FreeBsd>, crate::Fixed }
+    pair! { emulated_freebsd_growable, crate::kqueue::On<crate::kqueue::FreeBsd, 256>, crate::Growable }
+    pair! { emulated_macos_fixed, crate::kqueue::On<crate::kqueue::MacOs>, crate::Fixed }
+    pair! { emulated_macos_growable, crate::kqueue::On<crate::kqueue::MacOs, 256>, crate::Growable }
+    pair! { emulated_no_receipts_fixed, crate::kqueue::On<crate::kqueue::NoReceipts>, crate::Fixed }
+    pair! { emulated_no_receipts_growable, crate::kqueue::On<crate::kqueue::NoReceipts, 256>, crate::Growable }
 }
 selectors_core::if_kqueue! {
     pair! { kqueue_fixed, selectors_core::backend::Kqueue, crate::Fixed }

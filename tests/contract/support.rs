@@ -64,10 +64,22 @@ impl Table for Growable {
 /// What a kernel's set holds: for each descriptor its event bits and the user data.
 pub type KernelSet = BTreeMap<RawFd, Vec<(u32, u64)>>;
 
+selectors_core::if_epoll! {
+    type Best = selectors_core::backend::Epoll;
+}
+selectors_core::if_kqueue! {
+    type Best = selectors_core::backend::Kqueue;
+}
+selectors_core::if_no_queue! {
+    type Best = Poll<Growable>;
+}
+
 /// A backend under test.
 pub trait Kernel: Backend {
     /// The same with room for three events per wait, where that is bounded.
     type Small: Kernel;
+    /// The one to be watched by another selector: the best of the platform, or of the emulated one.
+    type Inner: Kernel;
 
     /// What the kernel says it watches for this selector, where it can be asked.
     ///
@@ -84,17 +96,20 @@ pub trait Kernel: Backend {
 
 impl<M: Storage> Kernel for Poll<M> {
     type Small = Self;
+    type Inner = Best;
 }
 
 selectors_core::if_select! {
     impl<M: Storage> Kernel for selectors_core::backend::Select<M> {
         type Small = Self;
+        type Inner = Best;
     }
 }
 
 selectors_core::if_kqueue! {
     impl<const BATCH: usize> Kernel for selectors_core::backend::Kqueue<BATCH> {
         type Small = selectors_core::backend::Kqueue<3>;
+        type Inner = Best;
 
         fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
             Some(selector.as_fd())
@@ -105,6 +120,7 @@ selectors_core::if_kqueue! {
 selectors_core::if_epoll! {
     impl<const BATCH: usize> Kernel for selectors_core::backend::Epoll<BATCH> {
         type Small = selectors_core::backend::Epoll<3>;
+        type Inner = Best;
 
         fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
             needs::fdinfo().then(|| fdinfo(selector.as_raw_fd()))
@@ -118,6 +134,7 @@ selectors_core::if_epoll! {
 
 impl<M: Table, const BATCH: usize> Kernel for Any<M, BATCH> {
     type Small = Any<M, 3>;
+    type Inner = Best;
 }
 
 /// `/proc/self/fdinfo` of an epoll descriptor: the lines `tfd: events: data:`.

@@ -13,6 +13,10 @@ pub enum Failure {
     Interrupted,
     /// Its changes are refused, each by a receipt.
     Receipt(Errno),
+    /// The change of this number is refused by a receipt, and the others are made.
+    One(usize, Errno),
+    /// Its changes are made, but not acknowledged, as by a kernel that does not know receipts.
+    NoReceipts,
 }
 
 thread_local! {
@@ -27,6 +31,18 @@ pub fn failing<T>(number: u32, failure: Failure, action: impl FnOnce() -> T) -> 
     PLAN.set(Some((number, failure)));
     let answer = action();
     (answer, PLAN.take().is_none())
+}
+
+/// How many calls this thread has made.
+pub fn calls() -> u32 {
+    CALLS.get()
+}
+
+/// Runs `action`, and says how many calls it made.
+pub fn counted<T>(action: impl FnOnce() -> T) -> (T, u32) {
+    CALLS.set(0);
+    let answer = action();
+    (answer, CALLS.get())
 }
 
 /// Counts a call, and says how it is to fail.

@@ -9,9 +9,11 @@
 #![allow(unsafe_code, reason = "the backend's and rustix's interfaces are")]
 #![allow(unreachable_pub, dead_code, reason = "each user has its part")]
 
+mod files;
 pub mod inject;
 pub mod queue;
 pub mod sys;
+pub mod systems;
 
 #[path = "../../selectors-core/src/backend/kqueue.rs"]
 mod backend;

@@ -4,9 +4,10 @@
 //! be on one descriptor, so it takes two instances: the one that reads is the descriptor that the program
 //! sees, and can be nested; the one that writes is inside it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,21 +17,33 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::fs::FileType;
 use rustix::io::{self, DupFlags, Errno};
 
+use super::files::{File, borrow, file, has_queued, is_broken, is_queue};
 use super::sys::{Event, EventFilter, EventFlags};
+use super::systems::System;
 
-const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+pub const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// By the number of the descriptor that the program has. One that was closed stays here until its number
 /// is a kqueue's again.
-static QUEUES: LazyLock<Mutex<HashMap<RawFd, Arc<Mutex<Queue>>>>> = LazyLock::new(Mutex::default);
+static QUEUES: LazyLock<Mutex<HashMap<RawFd, Arc<Shared>>>> = LazyLock::new(Mutex::default);
+
+struct Shared {
+    system: System,
+    queue: Mutex<Queue>,
+}
+
+/// The numbers of the filters that the last wait of their queue has left in the list of those that are ready. Every kernel
+/// keeps a level-triggered filter there until a wait finds that it is not, and takes the queue for readable meanwhile.
+static QUEUED: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
+
+/// Filters are numbered from 1 on, over all queues.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 #[derive(Default)]
 struct Queue {
     /// The instance for writing, once there is something to write to.
     writing: Option<OwnedFd>,
     filters: BTreeMap<Key, Filter>,
-    /// How many filters there have been: each has its number in epoll.
-    serial: u64,
     /// Which instance is asked first, so that none of them starves.
     writing_first: bool,
 }
@@ -46,66 +59,51 @@ struct Filter {
     serial: u64,
     /// The file that was there when it was added: a filter leaves when its descriptor is closed.
     file: File,
+    /// Whether a queue is watched.
+    nested: bool,
 }
 
 /// The number in epoll that is no filter's: the instance for writing is ready.
-const WRITING: u64 = 0;
+pub const WRITING: u64 = 0;
 
 // SAFETY: the pointer is a number that nobody follows.
 unsafe impl Send for Filter {}
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct File {
-    kind: FileType,
-    number: (u64, u64),
-}
-
-#[allow(clippy::unnecessary_cast, reason = "not the same width on every CPU")]
-fn file(fd: BorrowedFd<'_>) -> io::Result<File> {
-    let stat = rustix::fs::fstat(fd)?;
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    Ok(File { kind, number: (stat.st_dev as u64, stat.st_ino as u64) })
-}
-
-/// What is open at a number.
-fn borrow<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
-    if fd < 0 {
-        return Err(Errno::BADF);
-    }
-    // SAFETY: whether it is open is found out before anything else is done with it.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    rustix::io::fcntl_getfd(fd).map(|_| fd)
-}
-
 /// Without close-on-exec, as everywhere.
 pub fn open() -> io::Result<OwnedFd> {
     let visible = epoll::create(CreateFlags::empty())?;
-    let old = QUEUES.lock().unwrap().insert(visible.as_raw_fd(), Arc::default());
+    let shared = Shared { system: System::current(), queue: Mutex::default() };
+    let old = QUEUES.lock().unwrap().insert(visible.as_raw_fd(), Arc::new(shared));
     drop(old);
     Ok(visible)
 }
 
-fn find(number: RawFd) -> Arc<Mutex<Queue>> {
+fn find(number: RawFd) -> Arc<Shared> {
     QUEUES.lock().unwrap()[&number].clone()
 }
 
+pub fn system(visible: BorrowedFd<'_>) -> System {
+    find(visible.as_raw_fd()).system
+}
+
 pub fn change(visible: BorrowedFd<'_>, change: &Event) -> io::Result<()> {
-    let queue = find(visible.as_raw_fd());
-    let mut queue = queue.lock().unwrap();
-    match change.filter() {
-        EventFilter::Read(fd) => queue.change(visible, (fd, false), change),
-        EventFilter::Write(fd) => queue.change(visible, (fd, true), change),
-        EventFilter::Unknown => Err(Errno::INVAL),
-    }
+    let shared = find(visible.as_raw_fd());
+    let key = match change.filter() {
+        EventFilter::Read(fd) => (fd, false),
+        EventFilter::Write(fd) => (fd, true),
+        EventFilter::Unknown => return Err(Errno::INVAL),
+    };
+    shared.queue.lock().unwrap().change(visible, key, change, shared.system)
 }
 
 pub fn wait(visible: BorrowedFd<'_>, room: usize, timeout: Option<&Timespec>) -> io::Result<Vec<Event>> {
-    let queue = find(visible.as_raw_fd());
+    let shared = find(visible.as_raw_fd());
     // Not asked for zero: the clock is a system call where a CPU is emulated.
     let finite = timeout.filter(|time| **time != ZERO).and_then(|time| Duration::try_from(*time).ok());
+    let finite = finite.map(|time| shared.system.rounded(time));
     let deadline = finite.and_then(|time| Instant::now().checked_add(time));
     loop {
-        let told = queue.lock().unwrap().collect(visible, room)?;
+        let told = shared.queue.lock().unwrap().collect(visible, room, shared.system)?;
         if timeout == Some(&ZERO) {
             return Ok(told);
         }
@@ -126,8 +124,8 @@ pub fn end_all() {
 /// Tells every queue that this number is about to be closed. It finds out by itself later, but takes two
 /// eventfds, which are one inode, for the same file.
 pub fn closes(fd: BorrowedFd<'_>) {
-    for (visible, queue) in QUEUES.lock().unwrap().iter() {
-        let mut queue = queue.lock().unwrap();
+    for (visible, shared) in QUEUES.lock().unwrap().iter() {
+        let mut queue = shared.queue.lock().unwrap();
         for key in [(fd.as_raw_fd(), false), (fd.as_raw_fd(), true)] {
             let was_there = queue.filters.remove(&key).is_some();
             // A queue that was closed itself has nothing to end.
@@ -140,8 +138,8 @@ pub fn closes(fd: BorrowedFd<'_>) {
 
 /// What is watched, in the terms of an epoll instance: bits and user data by descriptor.
 pub fn watched(number: RawFd) -> BTreeMap<RawFd, Vec<(u32, u64)>> {
-    let queue = find(number);
-    let queue = queue.lock().unwrap();
+    let shared = find(number);
+    let queue = shared.queue.lock().unwrap();
     let mut set: BTreeMap<RawFd, Vec<_>> = BTreeMap::new();
     for ((fd, write), filter) in queue.filters.iter().filter(|(key, filter)| filter.is_there(**key)) {
         let mut bits = match (filter.enabled, write) {
@@ -167,29 +165,36 @@ impl Filter {
 }
 
 impl Queue {
-    fn change(&mut self, visible: BorrowedFd<'_>, key: Key, change: &Event) -> io::Result<()> {
+    fn change(
+        &mut self,
+        visible: BorrowedFd<'_>,
+        key: Key,
+        change: &Event,
+        system: System,
+    ) -> io::Result<()> {
         let open = borrow(key.0).and_then(|fd| Ok((fd, file(fd)?)));
         // A filter left when its descriptor was closed, though nothing told of it before now.
         self.filters.retain(|(number, _), filter| {
             *number != key.0 || open.is_ok_and(|(_, file)| filter.file == file)
         });
-        let (fd, file) = open?;
         let flags = change.flags();
+        let add = flags.contains(EventFlags::ADD);
+        let (fd, file) = open.map_err(|_| system.closed(add))?;
         if flags.contains(EventFlags::DELETE) {
             self.filters.remove(&key).ok_or(Errno::NOENT)?;
             return self.unwatch(visible, key, fd);
         }
-        let add = flags.contains(EventFlags::ADD);
-        if !self.filters.contains_key(&key) {
+        let known = self.filters.contains_key(&key);
+        if !known {
             if !add {
                 return Err(Errno::NOENT);
             }
             if key.1 && file.kind == FileType::Fifo && is_broken(fd)? {
-                return Err(Errno::PIPE);
+                system.broken_pipe()?;
             }
-            self.serial += 1;
-            let (udata, serial) = (change.udata(), self.serial);
-            self.filters.insert(key, Filter { flags, udata, enabled: true, serial, file });
+            let (udata, serial) = (change.udata(), SERIAL.fetch_add(1, Ordering::Relaxed));
+            let nested = is_queue(key.0);
+            self.filters.insert(key, Filter { flags, udata, enabled: true, serial, file, nested });
         }
         let filter = self.filters.get_mut(&key).unwrap();
         filter.udata = change.udata();
@@ -247,8 +252,9 @@ impl Queue {
     }
 
     /// What is ready now, at most so much.
-    fn collect(&mut self, visible: BorrowedFd<'_>, room: usize) -> io::Result<Vec<Event>> {
+    fn collect(&mut self, visible: BorrowedFd<'_>, room: usize, system: System) -> io::Result<Vec<Event>> {
         let mut told = Vec::new();
+        let mut left = HashSet::new();
         self.writing_first ^= true;
         for write in [self.writing_first, !self.writing_first] {
             let mut found = self.ready_in(visible, write, room - told.len())?;
@@ -257,12 +263,22 @@ impl Queue {
                 let key =
                     self.filters.iter().find(|(_, filter)| filter.serial == serial).map(|(key, _)| *key);
                 match key.filter(|key| self.filters[key].is_there(*key)) {
-                    Some(key) => told.extend(self.event(visible, key, readiness)?),
+                    Some(key) => {
+                        let event = self.event(visible, key, readiness, system)?;
+                        let once = EventFlags::CLEAR | EventFlags::DISPATCH | EventFlags::ONESHOT;
+                        if event.is_some_and(|event| !event.flags().intersects(once)) {
+                            left.insert(serial);
+                        }
+                        told.extend(event);
+                    }
                     // Its descriptor was closed, but the file lives on, and stays in epoll.
                     None => self.renew(visible, write)?,
                 }
             }
         }
+        let mut queued = QUEUED.lock().unwrap();
+        self.filters.values().for_each(|filter| _ = queued.remove(&filter.serial));
+        queued.extend(left);
         Ok(told)
     }
 
@@ -288,6 +304,15 @@ impl Queue {
             key.1 == write && filter.enabled && filter.file.kind == FileType::RegularFile
         });
         found.extend(files.map(|(_, filter)| (filter.serial, Readiness::empty())));
+        let nested = self.filters.iter().filter(|(key, filter)| {
+            key.1 == write && filter.nested && filter.enabled && !filter.flags.contains(EventFlags::CLEAR)
+        });
+        for (key, filter) in nested {
+            let known = found.iter().any(|(serial, _)| *serial == filter.serial);
+            if !known && has_queued(key.0, &QUEUED.lock().unwrap()) {
+                found.push((filter.serial, Readiness::empty()));
+            }
+        }
         Ok(found)
     }
 
@@ -297,6 +322,7 @@ impl Queue {
         visible: BorrowedFd<'_>,
         key: Key,
         readiness: Readiness,
+        system: System,
     ) -> io::Result<Option<Event>> {
         let fd = borrow(key.0)?;
         let filter = self.filters.get_mut(&key).unwrap();
@@ -307,13 +333,16 @@ impl Queue {
         let broken = filter.file.kind == FileType::Fifo && readiness.contains(Readiness::ERR);
         let mut flags = filter.flags;
         flags.set(EventFlags::EOF, broken || readiness.intersects(Readiness::HUP | Readiness::RDHUP));
+        if system == System::FreeBsd && broken && key.1 {
+            flags |= EventFlags::ONESHOT;
+        }
         let what = if key.1 { EventFilter::Write(key.0) } else { EventFilter::Read(key.0) };
         let event = Event::new(what, flags, filter.udata).with(flags, i64::try_from(data).unwrap());
-        if flags.contains(EventFlags::DISPATCH) {
-            filter.enabled = false;
-            self.unwatch(visible, key, fd)?;
-        } else if flags.contains(EventFlags::ONESHOT) {
+        if flags.contains(EventFlags::ONESHOT) {
             self.filters.remove(&key);
+            self.unwatch(visible, key, fd)?;
+        } else if flags.contains(EventFlags::DISPATCH) {
+            filter.enabled = false;
             self.unwatch(visible, key, fd)?;
         }
         Ok(Some(event))
@@ -339,11 +368,4 @@ impl Queue {
         }
         Ok(())
     }
-}
-
-/// Whether nobody has a pipe's other end.
-fn is_broken(pipe: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut asked = [PollFd::from_borrowed_fd(pipe, PollFlags::empty())];
-    rustix::event::poll(&mut asked, Some(&ZERO))?;
-    Ok(!asked[0].revents().is_empty())
 }

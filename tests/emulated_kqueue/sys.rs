@@ -9,6 +9,7 @@ use rustix::io::{self, Errno};
 
 use super::inject::{self, Failure};
 use super::queue;
+use super::systems::System;
 
 /// What is watched, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,15 +82,15 @@ pub fn kqueue() -> io::Result<OwnedFd> {
     }
 }
 
-/// As of rustix, for arrays only.
+/// As of rustix, for slices only.
 ///
 /// # Safety
 ///
 /// None here: the emulation looks whether a descriptor is open, and still the same.
-pub unsafe fn kevent_timespec<'a, const N: usize>(
+pub unsafe fn kevent_timespec<'a>(
     kqueue: impl AsFd,
     changes: &[Event],
-    events: &'a mut [MaybeUninit<Event>; N],
+    events: &'a mut [MaybeUninit<Event>],
     timeout: Option<&Timespec>,
 ) -> io::Result<(&'a mut [Event], &'a mut [MaybeUninit<Event>])> {
     let failure = inject::next();
@@ -97,17 +98,20 @@ pub unsafe fn kevent_timespec<'a, const N: usize>(
         return Err(errno);
     }
     let kqueue = kqueue.as_fd();
+    let room = events.len();
+    let acknowledges = queue::system(kqueue) != System::NoReceipts && failure != Some(Failure::NoReceipts);
     let mut answers = Vec::new();
-    for change in changes {
+    for (index, change) in changes.iter().enumerate() {
         let answer = match failure {
             Some(Failure::Receipt(errno)) => Err(errno),
+            Some(Failure::One(one, errno)) if one == index => Err(errno),
             _ => queue::change(kqueue, change),
         };
-        if answer.is_ok() && !change.flags.contains(EventFlags::RECEIPT) {
+        if answer.is_ok() && !(acknowledges && change.flags.contains(EventFlags::RECEIPT)) {
             continue;
         }
         let errno = answer.err().map_or(0, Errno::raw_os_error);
-        if answers.len() < N {
+        if answers.len() < room {
             answers.push(change.with(change.flags | EventFlags::ERROR, errno.into()));
         } else {
             answer?;
@@ -116,8 +120,8 @@ pub unsafe fn kevent_timespec<'a, const N: usize>(
     if failure == Some(Failure::Interrupted) {
         return Err(Errno::INTR);
     }
-    if answers.is_empty() && N > 0 {
-        answers = queue::wait(kqueue, N, timeout)?;
+    if answers.is_empty() && room > 0 {
+        answers = queue::wait(kqueue, room, timeout)?;
     }
     let (ready, rest) = events.split_at_mut(answers.len());
     for (slot, answer) in ready.iter_mut().zip(answers) {

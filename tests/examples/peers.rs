@@ -1,7 +1,7 @@
 //! Servers and peers that do not behave as the ported clients do.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -232,13 +232,14 @@ fn more_peers_than_select_can_watch() {
 #[test]
 fn clients_without_a_server() {
     for name in ["selectors_echo_client", "select_echo_multiclient", "select_echo_slow_client"] {
-        // Bound, but not listening, so that no other program gets this port.
-        let socket =
-            rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)
-                .unwrap();
-        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = rustix::net::getsockname(&socket).unwrap();
-        let port = SocketAddr::try_from(address).unwrap().port().to_string();
+        // A closed listener's port, which its connection keeps: no other program can get it meanwhile. On some systems
+        // a connection to a port that is only bound is not refused.
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let peer = connect(port);
+        let _kept = listener.accept().unwrap();
+        drop((listener, peer));
+        let port = port.to_string();
         let mut command = Command::new(program(name));
         command.args(["127.0.0.1", &port]).stderr(Stdio::null());
         let (status, lines) = Program::spawn(name, &mut command).finish();

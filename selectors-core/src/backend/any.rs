@@ -8,7 +8,7 @@ use rustix::io::{self, Errno};
 use super::{Backend, Poll, Queue, Rebuilt, Sets};
 use crate::error::Error;
 use crate::events::{Events, Interest};
-use crate::platform::HALF_CLOSE;
+use crate::platform::{HALF_CLOSE, POLL_ERROR, POLL_HANGUP};
 use crate::storage::{Fixed, Storage};
 use crate::table::{Token, Watched};
 
@@ -135,18 +135,26 @@ impl Kind {
 
     /// Returns whether [`Events::HANGUP`] is reported, and not only as readiness.
     ///
+    /// NetBSD's poll reports it of pipes, and not of sockets. This returns false there.
+    ///
     /// # Examples
     ///
     /// ```
     /// use selectors_core::Kind;
-    /// assert!(Kind::Poll.tells_hangup() && !Kind::Select.tells_hangup());
+    /// assert!(Kind::Epoll.tells_hangup() && !Kind::Select.tells_hangup());
     /// ```
     #[must_use]
     pub const fn tells_hangup(self) -> bool {
-        !matches!(self, Self::Select)
+        match self {
+            Self::Epoll | Self::Kqueue => true,
+            Self::Poll => POLL_HANGUP,
+            Self::Select => false,
+        }
     }
 
     /// Returns whether [`Events::ERROR`] is reported, and not only as readiness.
+    ///
+    /// The poll of the BSDs and of Apple's systems reports readiness and hang-ups only.
     ///
     /// # Examples
     ///
@@ -156,7 +164,11 @@ impl Kind {
     /// ```
     #[must_use]
     pub const fn tells_error(self) -> bool {
-        matches!(self, Self::Epoll | Self::Poll)
+        match self {
+            Self::Epoll => true,
+            Self::Poll => POLL_ERROR,
+            Self::Kqueue | Self::Select => false,
+        }
     }
 }
 

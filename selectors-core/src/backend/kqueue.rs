@@ -1,14 +1,23 @@
 use core::fmt;
 use core::mem::MaybeUninit;
 
-use rustix::event::Timespec;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::{self, Errno};
 
-// Everything that is ours comes through the module above, and so do the system calls: the tests
-// compile this file once more, below a module where the calls are an emulation.
-use super::kqueue_sys::{self as sys, Event, EventFilter, EventFlags};
+// The crate's own items come through the module above, and so do the system calls: the tests
+// compile these files once more, below a module where the calls are an emulation.
+use super::kqueue_sys::{self as sys, Event, EventFlags};
 use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watched, os, os_about};
+
+// The paths are written out, because they would be others where the tests include this file.
+#[path = "kqueue/batch.rs"]
+mod batch;
+#[path = "kqueue/changes.rs"]
+mod changes;
+
+use batch::{Places, Ready};
+use changes::{Changes, DISPATCH, between, each, is_broken_pipe, is_hung_up, subject};
 
 /// The kqueue of the BSDs and Apple's systems.
 ///
@@ -19,7 +28,10 @@ use super::{Backend, Error, Events, Interest, Kind, Mode, Rebuilt, Token, Watche
 /// `SelectorKey::take_error` returns the reason.
 ///
 /// A wait returns at most `BATCH` events. One wait is one system call, `kevent`, whose timeout has nanoseconds. A change is
-/// one call for each filter. A kqueue is not inherited across `fork`, so a child opens its own. The page on
+/// one call, too, and one more that undoes it if the kernel refuses a part of it. While the other end of a watched pipe is closed, a wait may be
+/// preceded by one call of `poll`, because some kernels have no filter for such a pipe.
+///
+/// A kqueue is not inherited across `fork`, so a child opens its own. The page on
 /// [portability](crate::portability#platforms) says on which systems this has run.
 ///
 /// # Examples
@@ -39,47 +51,27 @@ pub struct Kqueue<const BATCH: usize = 64> {
     ready: heapless::Vec<Ready, BATCH>,
     next: usize,
     broken: heapless::Vec<Broken, BATCH>,
+    /// Whether the kernel acknowledges changes. It is taken to do so until it does not.
+    receipts: bool,
 }
 
+/// A pipe whose other end is closed, for which the kernel has no filter: it refused to add one, or it has deleted it. The
+/// event is reported from here. Without it, the key would wait indefinitely.
 #[derive(Clone, Copy)]
-struct Ready {
-    token: Token,
-    events: Events,
-    fd: RawFd,
-}
-
-/// A pipe whose other end was gone when it was to be watched, for which some kernels have no filter
-/// but EPIPE. It is reported from here, or its key would wait indefinitely.
 struct Broken {
+    fd: RawFd,
     token: Token,
     event: Events,
     mode: Mode,
 }
 
-/// `EV_DISPATCH`, for which rustix has no name: the filter disables itself when it fires.
-const DISPATCH: EventFlags = EventFlags::from_bits_retain(0x80);
-
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// All that there are filters for.
+/// The events that have a filter.
 const BOTH: Events = Events::READ.union(Events::WRITE);
 
-/// How a filter is armed.
-fn arming(mode: Mode) -> EventFlags {
-    // ADD alone would not enable a filter that fired once, ENABLE alone not look at it anew.
-    let add = EventFlags::ADD | EventFlags::ENABLE;
-    if mode == Mode::Edge {
-        add | EventFlags::CLEAR
-    } else if mode == Mode::OneShot {
-        add | DISPATCH
-    } else {
-        add
-    }
-}
-
-fn filter(fd: RawFd, event: Events) -> EventFilter {
-    if event == Events::READ { EventFilter::Read(fd) } else { EventFilter::Write(fd) }
-}
+/// The interest of a registration without filters.
+const NOTHING: Interest = Events::empty().with_mode(Mode::Level);
 
 /// A pointer's width is all that the kernel carries: on 32-bit platforms each half of the token has
 /// to do with sixteen bits, and the table counts no further there.
@@ -101,111 +93,122 @@ impl<const BATCH: usize> Kqueue<BATCH> {
     /// With an empty buffer kevent would return at once, so such a selector must not compile.
     const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
 
-    /// Makes one change to one filter.
-    #[allow(unsafe_code)]
-    fn change(&self, filter: EventFilter, token: Token, flags: EventFlags) -> Result<(), Errno> {
-        let change = [Event::new(filter, flags | EventFlags::RECEIPT, to_udata(token))];
-        loop {
-            let mut receipt = [MaybeUninit::uninit(); 1];
-            // SAFETY: the descriptor in `change` is open, as the caller of `add` promises, until its filters are deleted. If
-            // it is closed all the same, the kernel deletes them. `receipt` has the length that the kernel is given.
-            let answer = unsafe { sys::kevent_timespec(&self.fd, &change, &mut receipt, Some(&NOW)) };
-            let receipts = match answer {
-                Ok((receipts, _)) => receipts,
-                // Whether it has been made or not, making it again is the same.
-                Err(Errno::INTR) => continue,
-                Err(errno) => return Err(errno),
-            };
-            // A receipt is an event with the error bit set; 0 means that all is well.
-            let receipt = receipts.iter().find(|receipt| receipt.flags().contains(EventFlags::ERROR));
-            return match receipt.map_or(0, Event::data) {
-                0 => Ok(()),
-                errno => Err(Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(0))),
-            };
+    /// Makes all changes by one call, and records for each how it went.
+    fn submit(&mut self, fd: RawFd, token: Token, changes: &mut Changes) {
+        if changes.is_empty() {
+            return;
         }
-    }
-
-    /// Arms the filters of an interest, and stops at the first that is refused.
-    fn arm(&mut self, fd: RawFd, token: Token, interest: Interest) -> Result<(), Errno> {
-        self.broken.retain(|broken| broken.token != token || !interest.events.contains(broken.event));
-        for event in interest.events.intersection(BOTH).iter() {
-            match self.change(filter(fd, event), token, arming(interest.mode)) {
-                Err(Errno::PIPE) => {
-                    let broken = Broken { token, event, mode: interest.mode };
-                    self.broken.push(broken).map_err(|_| Errno::PIPE)?;
-                }
-                answer => answer?,
+        if self.receipts {
+            // Which filters are changed: what was pending of them is evaluated again, or is of no interest any more.
+            let changed = changes.iter().fold(Events::empty(), |events, change| events | change.event);
+            let Self { fd: queue, ready, next, .. } = self;
+            if *next >= ready.len() {
+                ready.clear();
+                *next = 0;
             }
-        }
-        Ok(())
-    }
-
-    /// Deletes or disables the filters of these events, and answers with the first refusal.
-    fn silence(&mut self, fd: RawFd, token: Token, events: Events, how: EventFlags) -> Result<(), Errno> {
-        self.broken.retain(|broken| broken.token != token || !events.contains(broken.event));
-        let mut refusal = Ok(());
-        for event in events.intersection(BOTH).iter() {
-            match self.change(filter(fd, event), token, how) {
-                // Never added, or gone with what was at this number before.
-                Ok(()) | Err(Errno::NOENT) => {}
-                refused => refusal = refusal.and(refused),
-            }
-        }
-        refusal
-    }
-
-    /// All or nothing of it.
-    fn try_modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Errno> {
-        let Watched { token, interest: before, .. } = *old;
-        let fd = old.fd.as_raw_fd();
-        // What is there keeps its mode when it is added again, so that it has to go first.
-        let stays = if before.mode == new.mode { before.events } else { Events::empty() };
-        self.silence(fd, token, before.events.difference(stays), EventFlags::DELETE)
-            .and_then(|()| self.arm(fd, token, new))
-            .and_then(|()| self.silence(fd, token, stays.difference(new.events), EventFlags::DELETE))
-            .inspect_err(|_| {
-                let kept = if old.armed { stays } else { Events::empty() };
-                let _ = self.silence(fd, token, new.events.difference(kept), EventFlags::DELETE);
-                if old.armed {
-                    let _ = self.arm(fd, token, before);
+            // A kernel that returns an event in place of a receipt does so for the first change to the queue, and is not
+            // given the occasion again. Nothing else is pending then, so that there is room.
+            let keep = |event: &Event| {
+                let item = decode(event).filter(|item| item.fd != fd || !changed.intersects(item.events));
+                // A level is reported again by the next wait.
+                let once = event.flags().intersects(EventFlags::CLEAR | DISPATCH);
+                let Some(item) = item.filter(|_| once) else { return };
+                match ready.iter_mut().skip(*next).find(|ready| ready.token == item.token) {
+                    Some(ready) => ready.events |= item.events,
+                    None => _ = ready.push(item),
                 }
-            })
+            };
+            self.receipts = changes::with_receipts(queue, fd, token, changes, keep);
+        }
+        if !self.receipts {
+            changes::without_receipts(&self.fd, fd, token, changes);
+        }
+    }
+
+    /// Leads the filters of a registration from one interest to another, by one call.
+    ///
+    /// Returns the first refusal. The other changes are made nevertheless.
+    fn lead(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        before: Interest,
+        after: Interest,
+    ) -> Result<(), Errno> {
+        let mut changes = between(before, after);
+        let number = fd.as_raw_fd();
+        self.broken.retain(|broken| broken.token != token);
+        self.submit(number, token, &mut changes);
+        let mut verdict = Ok(());
+        for change in &changes {
+            let Some(refusal) = change.refusal() else { continue };
+            let refusal = if change.is_addition() && is_broken_pipe(refusal, fd) {
+                let broken = Broken { fd: number, token, event: change.event, mode: after.mode };
+                self.broken.push(broken).map_err(|_| Errno::PIPE)
+            } else {
+                Err(refusal)
+            };
+            verdict = verdict.and(refusal);
+        }
+        verdict
     }
 
     /// Remembers an event of the kernel.
-    fn collect(&mut self, event: &Event) {
-        let eof = event.flags().contains(EventFlags::EOF);
-        let (fd, events) = match event.filter() {
-            _ if event.flags().contains(EventFlags::ERROR) => return,
-            EventFilter::Read(fd) if eof => (fd, Events::READ | Events::READ_HANGUP),
-            EventFilter::Read(fd) => (fd, Events::READ),
-            EventFilter::Write(fd) if eof => (fd, Events::WRITE | Events::HANGUP),
-            EventFilter::Write(fd) => (fd, Events::WRITE),
-            _ => return,
-        };
-        tell(&mut self.ready, Ready { token: from_udata(event.udata()), events, fd });
+    fn collect(&mut self, places: &mut Places<BATCH>, event: &Event) {
+        let Some(item) = decode(event) else { return };
+        places.add(&mut self.ready, item);
+        // FreeBSD deletes the filter when the reader of a pipe is closed, and reports that as a one-shot, which it was not.
+        // In the other modes there is nothing more to report.
+        let flags = event.flags();
+        if flags.contains(EventFlags::EOF | EventFlags::ONESHOT)
+            && !flags.intersects(EventFlags::CLEAR | DISPATCH)
+        {
+            let Ready { fd, token, events } = item;
+            let event = events.intersection(BOTH);
+            if !self.broken.iter().any(|broken| broken.token == token && broken.event == event) {
+                // Without room it is reported this once.
+                let _ = self.broken.push(Broken { fd, token, event, mode: Mode::Level });
+            }
+        }
     }
 
-    /// Tells of the pipes that have no filter, as long as there is room; a level-triggered one stays.
-    fn collect_broken(&mut self) {
+    /// Reports the pipes that have no filter, as long as there is room. A level-triggered one stays.
+    fn collect_broken(&mut self, places: &mut Places<BATCH>) {
         let Self { broken, ready, .. } = self;
-        broken.retain(|&Broken { token, event, mode }| {
+        broken.retain(|&Broken { fd, token, event, mode }| {
             let events = event | Events::HANGUP;
-            let told = tell(ready, Ready { token, events, fd: -1 });
-            !told || mode == Mode::Level
+            let reported = places.add(ready, Ready { token, events, fd });
+            !reported || mode == Mode::Level
         });
+    }
+
+    /// Drops those among the broken pipes that were closed without the selector's knowledge.
+    #[allow(unsafe_code)]
+    fn drop_closed(&mut self) {
+        if self.broken.is_empty() {
+            return;
+        }
+        let mut asked: heapless::Vec<_, BATCH> = heapless::Vec::new();
+        for broken in &self.broken {
+            // SAFETY: the number is not -1, since it was a descriptor's. It is open, as the caller of `add` promises, until
+            // the registration is removed, which drops it here. If it is closed nevertheless, poll says so.
+            let fd = unsafe { BorrowedFd::borrow_raw(broken.fd) };
+            let _ = asked.push(PollFd::from_borrowed_fd(fd, PollFlags::empty()));
+        }
+        if rustix::event::poll(&mut asked, Some(&NOW)).is_ok() {
+            let mut asked = asked.iter();
+            self.broken.retain(|_| asked.next().is_none_or(is_hung_up));
+        }
     }
 }
 
-/// Both filters of one registration make one item. False if there is no room for it.
-fn tell<const BATCH: usize>(batch: &mut heapless::Vec<Ready, BATCH>, item: Ready) -> bool {
-    match batch.iter_mut().find(|ready| ready.token == item.token) {
-        Some(ready) => {
-            ready.events |= item.events;
-            true
-        }
-        None => batch.push(item).is_ok(),
-    }
+/// Returns what an event of the kernel says. Entries for refused changes are none.
+fn decode(event: &Event) -> Option<Ready> {
+    let (fd, events) = subject(event).filter(|_| !event.flags().contains(EventFlags::ERROR))?;
+    let end = if events == Events::READ { Events::READ_HANGUP } else { Events::HANGUP };
+    let eof = event.flags().contains(EventFlags::EOF);
+    let events = if eof { events | end } else { events };
+    Some(Ready { token: from_udata(event.udata()), events, fd })
 }
 
 #[allow(unsafe_code)]
@@ -221,7 +224,7 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         // Not too late: no child inherits it across a fork that comes between the two.
         io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
             .map_err(|errno| os("fcntl", Some(fd.as_raw_fd()), errno))?;
-        Ok(Self { fd, ready: heapless::Vec::new(), next: 0, broken: heapless::Vec::new() })
+        Ok(Self { fd, ready: heapless::Vec::new(), next: 0, broken: heapless::Vec::new(), receipts: true })
     }
 
     fn kind(&self) -> Kind {
@@ -229,20 +232,28 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     }
 
     unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        let number = fd.as_raw_fd();
-        self.arm(number, token, interest).map_err(|errno| {
-            let _ = self.silence(number, token, interest.events, EventFlags::DELETE);
+        self.lead(fd, token, NOTHING, interest).map_err(|errno| {
+            let _ = self.lead(fd, token, interest, NOTHING);
             os_about("kevent", fd, errno)
         })
     }
 
     unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        self.try_modify(old, new).map_err(|errno| os_about("kevent", old.fd, errno))
+        let Watched { fd, token, interest, armed, .. } = *old;
+        self.lead(fd, token, interest, new).map_err(|errno| {
+            let _ = if armed {
+                self.lead(fd, token, new, interest)
+            } else {
+                // The one-shot that fired stays disarmed.
+                self.lead(fd, token, (interest.events | new.events).with_mode(new.mode), NOTHING)
+            };
+            os_about("kevent", fd, errno)
+        })
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
-        // Should it be refused: see `rebuild`.
-        let _ = self.silence(old.fd.as_raw_fd(), old.token, old.interest.events, EventFlags::DELETE);
+        // If a deletion is refused: see `rebuild`.
+        let _ = self.lead(old.fd, old.token, old.interest, NOTHING);
         for ready in self.ready.iter_mut().skip(self.next) {
             if ready.token == old.token {
                 ready.token = Token::NONE;
@@ -253,8 +264,9 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     fn disarm(&mut self, fired: &Watched<'_>) {
         // The filter that fired has disabled itself, the other has not.
         if fired.interest.events.contains(BOTH) {
-            // Should it be refused, it fires once more, and is told to nobody.
-            let _ = self.silence(fired.fd.as_raw_fd(), fired.token, BOTH, EventFlags::DISABLE);
+            self.broken.retain(|broken| broken.token != fired.token);
+            // If it is refused, the filter fires once more, and the event is dropped.
+            self.submit(fired.fd.as_raw_fd(), fired.token, &mut each(BOTH, EventFlags::DISABLE));
         }
     }
 
@@ -262,15 +274,16 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
     fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         self.ready.clear();
         self.next = 0;
+        self.drop_closed();
         let timeout = if self.broken.is_empty() { timeout } else { Some(&NOW) };
         let mut buffer = [MaybeUninit::uninit(); BATCH];
-        // SAFETY: there are no changes, and what is watched was added under the promise of `add`. `buffer` has the length
-        // that the kernel is given.
-        let (events, _) = unsafe { sys::kevent_timespec(&self.fd, &[], &mut buffer, timeout)? };
+        // SAFETY: there are no changes, and what is watched was added under the promise of `add`.
+        let (events, _) = unsafe { sys::kevent_timespec(&self.fd, &[], &mut buffer[..], timeout)? };
+        let mut places = Places::new();
         for event in events.iter() {
-            self.collect(event);
+            self.collect(&mut places, event);
         }
-        self.collect_broken();
+        self.collect_broken(&mut places);
         Ok(self.ready.len())
     }
 
@@ -291,17 +304,23 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         found.map(|place| self.ready.swap_remove(place)).is_some()
     }
 
-    /// A closed descriptor takes its filters with it. What can be told of a registration that is gone
-    /// is a filter whose deletion was refused: it is among the last batch, and deleted again.
+    /// A closed descriptor takes its filters with it. What can be reported of a registration that does not exist is a filter
+    /// whose deletion was refused, or a broken pipe without a filter. The first is among the last batch, and is deleted
+    /// again.
     unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
         let mut stale: heapless::Vec<_, BATCH> = self.ready.iter().map(|ready| (ready.fd, BOTH)).collect();
-        for Watched { fd, interest, .. } in watched {
+        let mut broken: heapless::Vec<Broken, BATCH> = heapless::Vec::new();
+        for Watched { fd, token, interest, .. } in watched {
             for (_, events) in stale.iter_mut().filter(|(stale, _)| *stale == fd.as_raw_fd()) {
                 events.remove(interest.events);
             }
+            for old in self.broken.iter().filter(|broken| broken.token == token) {
+                let _ = broken.push(*old);
+            }
         }
+        self.broken = broken;
         for (fd, events) in stale {
-            let _ = self.silence(fd, Token::NONE, events, EventFlags::DELETE);
+            self.submit(fd, Token::NONE, &mut each(events, EventFlags::DELETE));
         }
         Rebuilt::Done
     }

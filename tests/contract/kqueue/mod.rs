@@ -1,5 +1,7 @@
 //! The contract over the emulated kqueue. The rows run unchanged where `if_kqueue!` says that there is a real one.
 
+mod broken;
+mod calls;
 mod facts;
 mod tests;
 
@@ -7,14 +9,38 @@ mod tests;
 mod emulated;
 
 pub use emulated::Kqueue;
+pub use emulated::systems::{FreeBsd, MacOs, NetBsd, NoReceipts, On};
+use emulated::systems::{Emulated, System};
 use emulated::{inject, queue, sys as kqueue_sys};
 
 use crate::support::{Kernel, KernelSet, Table};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use selectors_core::Selector;
 
+/// Those with receipts, on which the facts rely.
+fn on_each_kernel(fact: fn()) {
+    for system in System::ALL.into_iter().filter(|system| *system != System::NoReceipts) {
+        println!("{system:?}");
+        system.run(fact);
+    }
+}
+
 impl<const BATCH: usize> Kernel for Kqueue<BATCH> {
     type Small = Kqueue<3>;
+    type Inner = Kqueue;
+
+    fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
+        Some(queue::watched(selector.as_raw_fd()))
+    }
+
+    fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
+        Some(rustix::fd::AsFd::as_fd(selector))
+    }
+}
+
+impl<E: Emulated, const BATCH: usize> Kernel for On<E, BATCH> {
+    type Small = On<E, 3>;
+    type Inner = On<E>;
 
     fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
         Some(queue::watched(selector.as_raw_fd()))

@@ -3,3 +3,7 @@
 mod facts;
 
 use rustix::event::kqueue as kqueue_sys;
+
+fn on_each_kernel(fact: fn()) {
+    fact();
+}
