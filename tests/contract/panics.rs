@@ -169,13 +169,15 @@ pub fn an_interest_that_panics<B: Kernel, M: Table>() {
     all_work(&mut selector, 1);
 }
 
-type Shared<B, M> = RefCell<Selector<B, Entering<B, M>, (), M>>;
+type Entered<B, M> = Selector<B, Entering<B, M>, (), M>;
+
+type Shared<B, M> = RefCell<Entered<B, M>>;
 
 /// A source that uses its own selector when it is dropped.
 struct Entering<B: Kernel, M: Table> {
     fd: OwnedFd,
     selector: Weak<Shared<B, M>>,
-    then: fn(&mut Selector<B, Entering<B, M>, (), M>),
+    then: fn(&mut Entered<B, M>),
 }
 
 impl<B: Kernel, M: Table> AsFd for Entering<B, M> {
