@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 /// A system call that is refused.
 #[derive(Clone, Copy)]
+#[allow(dead_code, reason = "nothing is refused where there is no seccomp")]
 pub struct Refusal {
     pub call: i64,
     /// If only the calls are refused that have this descriptor as this argument, counted from 0.

@@ -193,7 +193,8 @@ impl<const BATCH: usize> Kqueue<BATCH> {
             // SAFETY: the number is not -1, since it was a descriptor's. It is open, as the caller of `add` promises, until
             // the registration is removed, which drops it here. If it is closed nevertheless, poll says so.
             let fd = unsafe { BorrowedFd::borrow_raw(broken.fd) };
-            let _ = asked.push(PollFd::from_borrowed_fd(fd, PollFlags::empty()));
+            // Hang-ups are reported always, except by macOS, which has to be given the flag.
+            let _ = asked.push(PollFd::from_borrowed_fd(fd, PollFlags::HUP));
         }
         if rustix::event::poll(&mut asked, Some(&NOW)).is_ok() {
             let mut asked = asked.iter();
