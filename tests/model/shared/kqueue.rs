@@ -110,9 +110,11 @@ impl Kernel for Kqueue {
         let mut answers = Vec::new();
         for entry in self.entries.iter().filter(|entry| entry.watch.armed != Armed::No) {
             let watch = &entry.watch;
-            let looked = if entry.is_there(world) { look(watch.file) } else { Readiness::default() };
+            let is_there = entry.is_there(world);
+            let looked = if is_there { look(watch.file) } else { Readiness::default() };
             let broken = if entry.broken { WRITE | HANGUP } else { 0 };
-            let mut least = broken | entry.reported(world, looked.least);
+            // The backend looks whether a broken pipe is still one, but takes another one for it.
+            let mut least = if is_there { broken } else { 0 } | entry.reported(world, looked.least);
             let most = broken | entry.reported(world, looked.most);
             let (mut may, must) = watch.due(world, least);
             if watch.asked.mode == Mode::Edge {
