@@ -31,8 +31,8 @@ where
 {
     let mut selector = Watching::<B, M>::new().unwrap();
     let (fired, armed, open) = (pair(), pair(), pair());
-    // Where nothing else is opened.
-    let apart = |stream| -> OwnedFd { fcntl_dupfd_cloexec(&stream, 600).unwrap() };
+    // Where nothing else is opened, and below the lowest limit that is usual.
+    let apart = |stream| -> OwnedFd { fcntl_dupfd_cloexec(&stream, 200).unwrap() };
     let (fired, armed) = (apart(fired.0), apart(armed.0));
     let watched =
         [(fired.as_raw_fd(), OUT.one_shot(), "fired"), (armed.as_raw_fd(), IN.with_mode(LEVEL), "armed")];
