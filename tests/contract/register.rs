@@ -191,8 +191,8 @@ pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     let Some(capacity) = M::CAPACITY else { return };
     let Some(_reserved) = needs::descriptors(capacity + 4) else { return };
     let (one, _two) = pair();
-    let closed = apart(&one).as_raw_fd();
     let held: Vec<OwnedFd> = (0..capacity).map(|_| dup(&one).unwrap()).collect();
+    let closed = apart(&one).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     // SAFETY: `held` lives longer than the selector's use; nobody has anything at the other numbers.
     unsafe {
