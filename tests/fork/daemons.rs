@@ -50,32 +50,39 @@ unsafe extern "C" {
     fn libc_close(number: RawFd) -> i32;
 }
 
-/// A daemon: a child's child, as most have it, so that it is no leader of a
-/// session.
-fn daemon(run: impl FnOnce()) {
-    forked(|| {
-        rustix::process::setsid().unwrap();
-        forked(run).succeeded();
-    })
-    .succeeded();
-}
-
 /// The emulated kqueue has descriptors of its own, which it would close in the
 /// place of other files.
 fn can_close_all<B>() -> bool {
     !std::any::type_name::<B>().contains("emulated")
 }
 
+/// What a daemon does with what it inherits from a parent that was woken. That
+/// has its wake and its selector all the same.
+///
+/// A daemon is a child's child, as most have it, so that it is no leader of a
+/// session.
+fn daemon<B: Backend, M: Table>(run: impl FnOnce(Inherited<B, M>)) {
+    let cell = M::cell();
+    let (selector, waker) = new::<B, M>(&cell);
+    waker.wake().unwrap();
+    let mut inherited = Some((selector, waker, cell));
+    if can_close_all::<B>() {
+        forked(|| {
+            rustix::process::setsid().unwrap();
+            forked(|| run(inherited.take().unwrap())).succeeded();
+        })
+        .succeeded();
+    }
+    let (mut selector, waker, cell) = inherited.unwrap();
+    woken(&mut selector);
+    works(&mut selector, &waker, &cell);
+}
+
 /// With what the parent had attached, and with what it has attached itself. It
 /// needs no reset then.
 pub fn a_daemon_that_drops_its_selectors_first<B: Backend, M: Table>() {
     for attaches_before in [false, true] {
-        let cell = M::cell();
-        let (selector, waker) = new::<B, M>(&cell);
-        waker.wake().unwrap();
-        let mut inherited = Some((selector, waker, cell));
-        let run = |inherited: &mut Option<Inherited<B, M>>| {
-            let (selector, waker, cell) = inherited.take().unwrap();
+        daemon::<B, M>(|(selector, waker, cell)| {
             leave(&mut Some(selector));
             if attaches_before {
                 let (mut own, wakes_it) = new::<B, M>(&cell);
@@ -89,25 +96,14 @@ pub fn a_daemon_that_drops_its_selectors_first<B: Backend, M: Table>() {
             }
             drop((waker, cell));
             strangers.are_untouched();
-        };
-        if can_close_all::<B>() {
-            daemon(|| run(&mut inherited));
-        }
-        let (mut selector, waker, cell) = inherited.unwrap();
-        woken(&mut selector);
-        works(&mut selector, &waker, &cell);
+        });
     }
 }
 
 /// It can't drop them: what they own is closed already.
 pub fn a_daemon_that_resets_its_cell<B: Backend, M: Table>() {
     for (attaches_before, attaches_after) in [(false, true), (true, true), (false, false), (true, false)] {
-        let cell = M::cell();
-        let (selector, waker) = new::<B, M>(&cell);
-        waker.wake().unwrap();
-        let mut inherited = Some((selector, waker, cell));
-        let run = |inherited: &mut Option<Inherited<B, M>>| {
-            let (selector, waker, cell) = inherited.take().unwrap();
+        daemon::<B, M>(|(selector, waker, cell)| {
             std::mem::forget(selector);
             if attaches_before {
                 let (own, wakes_it) = new::<B, M>(&cell);
@@ -127,13 +123,7 @@ pub fn a_daemon_that_resets_its_cell<B: Backend, M: Table>() {
             }
             drop((waker, cell));
             strangers.are_untouched();
-        };
-        if can_close_all::<B>() {
-            daemon(|| run(&mut inherited));
-        }
-        let (mut selector, waker, cell) = inherited.unwrap();
-        woken(&mut selector);
-        works(&mut selector, &waker, &cell);
+        });
     }
 }
 
