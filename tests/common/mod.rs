@@ -1,10 +1,30 @@
-//! What several tests share: every pair of a backend and a key table that this platform has.
-#![allow(dead_code, reason = "each test uses a part of it")]
+//! What several tests share. This file has every pair of a backend and a key table that the platform has.
+#![allow(dead_code, reason = "each binary uses a part of it")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
+pub mod alone;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
+))]
+pub mod filter;
+pub mod growable;
 pub mod needs;
+#[cfg(target_os = "linux")]
+pub mod process;
+#[cfg(unix)]
+pub mod program;
+#[allow(unsafe_code, reason = "signals are handled and sent with what the C library gives")]
+#[path = "../contract/signals.rs"]
+pub mod signals;
 #[path = "../contract/support.rs"]
 pub mod support;
+#[cfg(target_os = "linux")]
+pub mod traced;
+#[cfg(target_os = "linux")]
+pub mod without_std;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_std::Growable;
@@ -12,6 +32,17 @@ use support::Table;
 
 /// Room for all that the tests register.
 pub type Fixed = selectors_core::storage::Fixed<128>;
+
+/// An address of this machine at which nothing listens, and what keeps its port, so that no other program gets it: a
+/// connection that its listener has accepted.
+///
+/// On some systems a connection to a port that is only bound is not refused.
+pub fn closed_port() -> ((TcpStream, TcpStream), SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    ((stream, listener.accept().unwrap().0), address)
+}
 
 /// Something that is done with every pair.
 pub trait Check {

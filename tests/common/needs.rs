@@ -20,12 +20,19 @@ const MOST: u64 = 20_000;
 /// What the harness, the other tests and the libraries may have open.
 const OTHERS: usize = 130;
 
+/// Set to the name of the test in a process that runs this test alone.
+pub const ALONE: &str = "SELECTORS_ALONE";
+
+/// How the line begins that says why a test is skipped.
+pub const SKIPPED: &str = "skipped: ";
+
 /// Prints why a test is skipped, even if it is not run with `--nocapture`. Where `CI=true` a test may not be skipped.
 pub fn skip(reason: &str) {
-    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let thread = || thread::current().name().unwrap_or("a test").to_owned();
+    let test = env::var(ALONE).unwrap_or_else(|_| thread());
     assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{test} can't be skipped in CI: {reason}");
     // The harness would keep what `println` prints.
-    let _ = writeln!(io::stderr(), "skipped: {test}: {reason}");
+    let _ = writeln!(io::stderr(), "{SKIPPED}{test}: {reason}");
 }
 
 /// Raises the soft limit on open descriptors up to the hard one. Returns the limit, which no number of a descriptor reaches.

@@ -301,7 +301,7 @@ pub fn select_interrupt_noraise<B: Kernel, M: Table>() {
     assert!(start.elapsed() < LATE);
 }
 
-/// As many descriptors as the limit allows: in `tests/many.rs`, which has a process to itself.
+/// As many descriptors as the limit allows: in `tests/stress/many_descriptors.rs`, where a test has a process of its own.
 pub fn above_fd_setsize<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let mut writers = BTreeSet::new();

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
+use crate::common::needs::installed;
+use crate::common::program::{Program, assert_at_rest, connect, limited, program, reset};
 use crate::counterparts::{listening, serve};
-use crate::needs::installed;
-use crate::program::{Program, assert_at_rest, connect, limited, program, reset};
 
 /// A peer that has joined.
 struct Peer(BufReader<TcpStream>);

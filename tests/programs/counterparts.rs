@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::needs;
-use crate::program::Program;
+use crate::common::needs;
+use crate::common::program::Program;
 
 /// A directory for a test, removed when dropped.
 pub struct Directory(PathBuf);

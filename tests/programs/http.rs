@@ -6,9 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use crate::common::needs::{self, installed};
+use crate::common::program::{Program, assert_at_rest, connect, reset};
 use crate::counterparts::{run, serve, wrk};
-use crate::needs::{self, installed};
-use crate::program::{Program, assert_at_rest, connect, reset};
 
 const GREETING: &str = "Hello, world!\n";
 const GET: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use crate::common::program::{Program, limited, program};
 use crate::counterparts::run;
-use crate::program::{Program, limited, program};
 
 /// An address of this machine where no other test listens.
 const ADDRESS: [u8; 4] = [127, 77, 1, 1];

@@ -5,9 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use crate::common::needs;
+use crate::common::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
 use crate::counterparts::{listening, serve};
-use crate::needs;
-use crate::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
 
 /// Starts a proxy to a listener of the test.
 fn proxy() -> (Program, SocketAddr, TcpListener) {
@@ -102,9 +102,7 @@ fn fill(mut sender: &TcpStream) -> usize {
 
 #[cfg(target_os = "linux")]
 fn assert_is_small(proxy: &Program) {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let kilobytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    let kilobytes = crate::common::process::resident(proxy.pid());
     assert!(kilobytes < 16 << 10, "{kilobytes} kB");
 }
 

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::needs::{self, installed};
+use crate::common::program::{Program, connect, pattern};
 use crate::counterparts::{Directory, run, serve, start_on_free_port, wrk};
-use crate::needs::{self, installed};
-use crate::program::{Program, connect, pattern};
 
 const ROUNDS: usize = 3;
 

@@ -6,9 +6,9 @@ use std::thread;
 
 use rustix::process::{Signal, kill_process};
 
+use crate::common::needs::{self, installed};
+use crate::common::program::{assert_at_rest, connect, echo, pattern, reset};
 use crate::counterparts::{run, serve};
-use crate::needs::{self, installed};
-use crate::program::{assert_at_rest, connect, echo, pattern, reset};
 
 #[test]
 fn all_threads_serve_and_end() {

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
+use crate::common::needs;
+use crate::common::program::{Program, assert_at_rest, connect, limited, program};
 use crate::counterparts::listening;
-use crate::needs;
-use crate::program::{Program, assert_at_rest, connect, limited, program};
 
 /// A server, its arguments, and whether it serves a connection.
 struct Server(&'static str, &'static str, fn(&TcpStream) -> bool);

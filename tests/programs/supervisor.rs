@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process, test_kill_process};
 
+use crate::common::program::{Program, assert_at_rest, limited, program};
 use crate::counterparts::Directory;
-use crate::program::{Program, assert_at_rest, limited, program};
 
 #[test]
 fn children_print_and_are_started_again() {

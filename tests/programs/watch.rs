@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use crate::common::needs::installed;
+use crate::common::program::{Program, program};
 use crate::counterparts::{Directory, run};
-use crate::needs::installed;
-use crate::program::{Program, program};
 
 /// What it prints whatever its input is.
 const ALWAYS: [&str; 8] = [

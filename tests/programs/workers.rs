@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 
+use crate::common::needs::{self, installed};
+use crate::common::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
 use crate::counterparts::{listening, run, serve};
-use crate::needs::{self, installed};
-use crate::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
 
 fn start(workers: &str, most: &str) -> (Program, SocketAddr) {
     serve("workers", &["127.0.0.1:0", workers, most])

@@ -1,8 +1,8 @@
 //! The two words by which a selector and its wakers agree on who makes a system
 //! call, and on who may still write.
 //!
-//! A file of its own, and with the parent's atomics, so that `tests/loom.rs`
-//! can run it with those of a model checker.
+//! A file of its own, and with the parent's atomics, so that
+//! `tests/stress/memory_orderings.rs` can run it with those of a model checker.
 
 use super::atomic::{AtomicU32, Ordering};
 

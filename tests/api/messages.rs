@@ -1,0 +1,250 @@
+//! What people are shown: the messages of errors, and `Debug` of everything.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use rustix::io::Errno;
+use selectors_core::backend::{Any, Backend, Poll, Token};
+use selectors_core::storage::Fixed;
+use selectors_core::{
+    DefaultSelector, Error, Events, FileKind, Mode, PollSelector, SelectorCell, WakeCell, if_epoll,
+    if_kqueue, if_no_queue, if_select,
+};
+
+use crate::common::support::{NOW, pair};
+
+const READ: Events = Events::READ;
+
+#[test]
+fn errors_say_what_and_what_to_do() {
+    let events = READ | Events::ERROR;
+    use std::io::ErrorKind::{
+        AlreadyExists, BrokenPipe, InvalidInput, NotFound, OutOfMemory, ResourceBusy, Unsupported,
+    };
+    let shown = [
+        (
+            Error::InvalidEvents { events: Events::empty() },
+            InvalidInput,
+            "no events to watch for; request READ, WRITE, PRIORITY or READ_HANGUP, or pause the key",
+        ),
+        (
+            Error::InvalidEvents { events },
+            InvalidInput,
+            "only READ, WRITE, PRIORITY and READ_HANGUP can be requested, not READ | ERROR",
+        ),
+        (Error::InvalidFd { fd: -1 }, InvalidInput, "-1 is no file descriptor"),
+        (
+            Error::AlreadyRegistered { fd: 7 },
+            AlreadyExists,
+            "descriptor 7 is registered already: modify or unregister it",
+        ),
+        (Error::NotRegistered { key: 7.into() }, NotFound, "descriptor 7 is not registered"),
+        (Error::Full { capacity: 4 }, OutOfMemory, "the key table is full: it holds 4, a waker included"),
+        (
+            Error::FdOutOfRange { fd: 1024, limit: 1024 },
+            Unsupported,
+            "select can't watch descriptor 1024, only those below 1024: use poll or epoll",
+        ),
+        (
+            Error::Unsupported { backend: "poll", events: READ, mode: Mode::Edge },
+            Unsupported,
+            "poll does not support READ when edge-triggered",
+        ),
+        (Error::UnknownBackend, NotFound, "no such selector backend on this platform"),
+        (Error::WakerInUse, ResourceBusy, "the waker belongs to another selector"),
+        (Error::WakerClosed, BrokenPipe, "the selector of this waker was dropped"),
+        (Error::CellInUse, ResourceBusy, "the cell holds a selector already"),
+    ];
+    for (error, kind, message) in shown {
+        assert_eq!((error.to_string().as_str(), error.errno()), (message, None));
+        let error = std::io::Error::from(error);
+        assert_eq!((error.to_string().as_str(), error.kind()), (message, kind));
+    }
+}
+
+#[test]
+fn refusals_of_the_kernel_come_with_advice() {
+    let kinds = "a regular file, a directory or a device that can't be polled, or a sandbox forbids the call";
+    let shown = [
+        ("fcntl", Errno::BADF, None, "the descriptor is closed"),
+        (
+            "poll",
+            Errno::BADF,
+            Some(FileKind::Regular),
+            "the descriptor is open but can't be polled, as one opened with O_PATH",
+        ),
+        ("epoll_ctl", Errno::PERM, None, kinds),
+        ("epoll_ctl", Errno::PERM, Some(FileKind::Regular), "a regular file is always ready: just read it"),
+        ("epoll_ctl", Errno::PERM, Some(FileKind::Directory), "a directory can't be polled"),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            Some(FileKind::Device),
+            "this device can't be polled: just read it, or use poll",
+        ),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            Some(FileKind::Other),
+            "a sandbox forbids the call, or the file can't be polled",
+        ),
+        ("poll", Errno::PERM, None, ""),
+        ("epoll_ctl", Errno::LOOP, None, "selectors are nested too deep, or in a circle"),
+        ("epoll_create1", Errno::MFILE, None, "too many open descriptors: see RLIMIT_NOFILE"),
+        ("epoll_ctl", Errno::NOSPC, None, "see /proc/sys/fs/epoll/max_user_watches"),
+        ("epoll_ctl", Errno::NOENT, None, "another file has taken this number: unregister it"),
+        ("open", Errno::NOENT, None, ""),
+        ("poll", Errno::INVAL, None, "more descriptors than RLIMIT_NOFILE?"),
+        ("epoll_ctl", Errno::INVAL, None, ""),
+        ("epoll_ctl", Errno::NOMEM, None, ""),
+    ];
+    for (call, errno, file, advice) in shown {
+        let advice = if advice.is_empty() { String::new() } else { format!(" ({advice})") };
+        let with = Error::Os { call, fd: Some(7), errno, file };
+        assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
+        let without = Error::Os { call, fd: None, errno, file };
+        assert_eq!(without.to_string(), format!("{call}: {errno}{advice}"));
+        assert_eq!((without.errno(), std::io::Error::from(without).kind()), (Some(errno), errno.kind()));
+    }
+}
+
+/// The kind of the file makes the advice precise.
+#[test]
+fn the_kind_of_the_file_is_in_the_advice() {
+    let shown = [
+        (Errno::PERM, FileKind::Regular, "a regular file is always ready: just read it"),
+        (Errno::PERM, FileKind::Directory, "a directory can't be polled"),
+        (Errno::PERM, FileKind::Device, "this device can't be polled: just read it, or use poll"),
+        (Errno::PERM, FileKind::Other, "a sandbox forbids the call, or the file can't be polled"),
+        (
+            Errno::BADF,
+            FileKind::Other,
+            "the descriptor is open but can't be polled, as one opened with O_PATH",
+        ),
+    ];
+    for (errno, kind, advice) in shown {
+        let error = Error::Os { call: "epoll_ctl", fd: Some(7), errno, file: Some(kind) };
+        assert_eq!(error.to_string(), format!("epoll_ctl of descriptor 7: {errno} ({advice})"));
+    }
+}
+
+#[test]
+fn a_key_that_is_gone_is_said_without_its_number() {
+    let (ours, _theirs) = pair();
+    let mut selector = PollSelector::<_, _, 4>::new().unwrap();
+    let id = selector.register(ours, READ, ()).unwrap().id();
+    drop(selector.unregister(id).unwrap());
+    let missing = selector.unregister(id).unwrap_err();
+    assert_eq!(missing, Error::NotRegistered { key: id.into() });
+    assert_eq!(missing.to_string(), "the key is not registered any more");
+}
+
+#[test]
+fn keys_and_tables() {
+    let (ours, _theirs) = pair();
+    let fd = ours.as_raw_fd();
+    let mut selector = PollSelector::<_, _, 4>::new().unwrap();
+    let refused = selector.try_register(ours.as_fd(), Events::empty(), "data").unwrap_err();
+    assert_eq!(format!("{refused:?}"), "RegisterError { error: InvalidEvents { events: Events(0x0) }, .. }");
+    assert_eq!(std::io::Error::from(refused).kind(), std::io::ErrorKind::InvalidInput);
+    selector.register(ours.as_fd(), Events::WRITE, "data").unwrap();
+    let id = selector.get_key(fd).unwrap().id();
+    let key = format!("events: Events(WRITE), mode: Level, paused: false, id: {id:?}, data: \"data\" }}");
+    let fileobj = format!("{{ fileobj: {:?}, fd: {fd}, {key}", ours.as_fd());
+    assert_eq!(format!("{:?}", selector.get_key(fd).unwrap()), format!("SelectorKey {fileobj}"));
+    selector.select(NOW).unwrap();
+    assert_eq!(format!("{:?}", selector.next_ready().unwrap().0), format!("KeyMut(SelectorKey {fileobj})"));
+    let keys = format!("{{{fd}: Interest {{ events: Events(WRITE), mode: Level }}}}");
+    assert_eq!(format!("{:?}", selector.get_map()), keys);
+    assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
+    let stats = "Stats { waits: 1, interrupted: 0, wakes: 0, events: 1, stale: 0, rebuilds: 0, \
+                 failed_rebuilds: 0 }";
+    assert_eq!(
+        format!("{selector:?}"),
+        format!("Selector {{ kind: Poll, keys: {keys}, waker: false, stats: {stats} }}")
+    );
+    assert_eq!(format!("{:?}", selector.walk()), keys.replace(&format!("{{{fd}"), &format!("{{{id:?}")));
+    selector.pause(id).unwrap();
+    let paused = "{fd}: Paused(Interest { events: Events(WRITE), mode: Level })";
+    let keys = format!("{{{}}}", paused.replace("{fd}", &fd.to_string()));
+    assert_eq!(format!("{:?}", selector.get_map()), keys);
+    assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
+    assert!(format!("{selector:?}").starts_with(&format!("Selector {{ kind: Poll, keys: {keys}, waker")));
+    assert_eq!(
+        format!("{:?}", selector.walk()),
+        format!("{{{}}}", paused.replace("{fd}", &format!("{id:?}")))
+    );
+}
+
+#[test]
+fn cells() {
+    static SELECTOR: SelectorCell<DefaultSelector<File, (), 4>> = SelectorCell::new();
+    assert_eq!(format!("{SELECTOR:?}"), "SelectorCell { taken: false }");
+    let cell = WakeCell::new();
+    assert_eq!(format!("{cell:?}"), "WakeCell { open: false, pending: false, .. }");
+    // Leaked, as it lends itself for as long as the program runs.
+    let cell: &'static WakeCell = Box::leak(Box::new(cell));
+    let mut selector = DefaultSelector::<File, (), 4>::new().unwrap();
+    let waker = selector.waker_in(cell).unwrap();
+    assert_eq!(format!("{cell:?}"), "WakeCell { open: true, pending: false, .. }");
+    waker.wake().unwrap();
+    assert_eq!(format!("{cell:?}"), "WakeCell { open: true, pending: true, .. }");
+}
+
+/// How a backend is shown that watches this descriptor.
+fn shown<B: Backend + Debug>(fd: BorrowedFd<'_>) -> String {
+    // SAFETY: what is added stays open as long as the backend.
+    let mut backend = unsafe { B::new() }.unwrap();
+    // SAFETY: as above.
+    unsafe { backend.add(fd, Token::from_u64(1 << 32), Events::WRITE.into()) }.unwrap();
+    format!("{backend:?}")
+}
+
+/// Shown is a number of their own, which nobody knows.
+#[allow(dead_code, reason = "not every system has one")]
+fn queues<B: Backend + Debug>(name: &str) {
+    let (ours, _theirs) = pair();
+    for shown in [shown::<B>(ours.as_fd()), shown::<Any<Fixed<4>>>(ours.as_fd())] {
+        let rest = shown.strip_prefix(name).and_then(|rest| rest.strip_prefix(" { fd: "));
+        let rest = rest.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        assert_eq!(rest, Some(", pending: 0 }"), "{shown}");
+    }
+}
+
+#[test]
+fn backends() {
+    let (ours, _theirs) = pair();
+    assert_eq!(shown::<Poll<Fixed<4>>>(ours.as_fd()), format!("Poll {{{}}}", ours.as_raw_fd()));
+}
+
+if_select! {
+    #[test]
+    fn select() {
+        use selectors_core::backend::Select;
+        let (ours, _theirs) = pair();
+        assert_eq!(shown::<Select<Fixed<4>>>(ours.as_fd()), format!("Select {{{}}}", ours.as_raw_fd()));
+    }
+}
+
+if_epoll! {
+    #[test]
+    fn epoll() {
+        queues::<selectors_core::backend::Epoll>("Epoll");
+    }
+}
+
+if_kqueue! {
+    #[test]
+    fn kqueue() {
+        queues::<selectors_core::backend::Kqueue>("Kqueue");
+    }
+}
+
+if_no_queue! {
+    #[test]
+    fn the_best_of_two() {
+        let (ours, _theirs) = pair();
+        assert_eq!(shown::<Any<Fixed<4>>>(ours.as_fd()), format!("Poll {{{}}}", ours.as_raw_fd()));
+    }
+}

@@ -1,0 +1,38 @@
+//! System calls that fail, by a seccomp filter: it holds for the thread that installs it and for no other.
+
+use std::env::consts::ARCH;
+use std::thread;
+
+use rustix::io::Errno;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
+};
+
+/// A system call, and its second argument where only some of them are to fail.
+#[derive(Clone, Copy)]
+pub struct Call(pub i64, pub Option<u64>);
+
+/// Runs `work` in a thread in which these calls fail with this error.
+///
+/// Fails if the kernel refuses the filter: emulators and some containers do not have filters.
+pub fn without<T: Send>(calls: &[Call], errno: Errno, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let rules = |argument| {
+        let same = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, argument).unwrap();
+        SeccompRule::new(vec![same]).unwrap()
+    };
+    let filter = SeccompFilter::new(
+        calls.iter().map(|call| (call.0, call.1.map(rules).into_iter().collect())).collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno.raw_os_error().unsigned_abs()),
+        ARCH.try_into().unwrap(),
+    );
+    let program: BpfProgram = filter.unwrap().try_into().unwrap();
+    thread::scope(|scope| {
+        let filtered = scope.spawn(|| {
+            apply_filter(&program).map_err(|error| format!("the kernel refuses a filter: {error}"))?;
+            Ok(work())
+        });
+        filtered.join().unwrap()
+    })
+}

@@ -1,0 +1,138 @@
+//! The servers on the first pages of both crates survive peers that reset and
+//! peers that do not read, and wait without spinning while no descriptor is free.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::common::alone::alone;
+use crate::common::support::SOON;
+
+mod std_page {
+    include!("../../selectors-std/src/front_page.rs");
+
+    pub(crate) fn start(listener: TcpListener) -> std::thread::JoinHandle<()> {
+        std::thread::spawn(|| panic!("{:?}", serve(listener)))
+    }
+}
+
+mod core_page {
+    include!("../../selectors-core/src/front_page.rs");
+
+    pub(crate) fn start(listener: std::net::TcpListener) -> std::thread::JoinHandle<()> {
+        listener.set_nonblocking(true).unwrap();
+        std::thread::spawn(|| panic!("{:?}", serve(listener.into())))
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(SOON).unwrap();
+    client.set_write_timeout(SOON).unwrap();
+    client
+}
+
+fn echoes(client: &mut TcpStream) {
+    let mut echo = [0; 5];
+    client.write_all(b"hello").unwrap();
+    client.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"hello");
+}
+
+/// Closing it sends a reset.
+fn resets(client: &TcpStream) {
+    sockopt::set_socket_linger(client, Some(Duration::ZERO)).unwrap();
+}
+
+/// How long this process has run on a CPU.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+fn does_not_spin() {
+    let (wait, used) = (Duration::from_secs(1), cpu_time());
+    thread::sleep(wait);
+    let used = cpu_time() - used;
+    assert!(used < wait / 5, "{used:?} of CPU in {wait:?}: the server spins");
+}
+
+/// Runs `work` while this process can open no further descriptor.
+fn without_descriptors(work: impl FnOnce()) {
+    let before = getrlimit(Resource::Nofile);
+    let next = rustix::io::dup(rustix::stdio::stdin()).unwrap().as_raw_fd();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(next.unsigned_abs().into()), ..before }).unwrap();
+    work();
+    setrlimit(Resource::Nofile, before).unwrap();
+}
+
+fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = start(listener);
+    let mut healthy = connect(address);
+    echoes(&mut healthy);
+
+    // Twelve peers that reset: before they are accepted, and with an echo that they have not read.
+    for number in 0..12 {
+        let mut client = connect(address);
+        if number % 2 == 0 {
+            client.write_all(b"never read").unwrap();
+            assert!(client.peek(&mut [0]).unwrap() > 0);
+        }
+        resets(&client);
+        drop(client);
+        echoes(&mut healthy);
+    }
+
+    // One that only writes. The server closes it, or reads no more from it, however much the kernel takes.
+    let mut deaf = connect(address);
+    deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut taken = 0;
+    let refused = loop {
+        match deaf.write(&[0; 65536]) {
+            Ok(count) => taken += count,
+            Err(error) => break error,
+        }
+        assert!(taken < 256 << 20, "the server reads on, and keeps it all");
+    };
+    let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::WouldBlock];
+    assert!(kinds.contains(&refused.kind()), "{refused}");
+    echoes(&mut healthy);
+    does_not_spin();
+    // What it reads late is all there.
+    if refused.kind() == ErrorKind::WouldBlock {
+        deaf.read_exact(&mut vec![1; taken]).unwrap();
+    }
+    echoes(&mut healthy);
+
+    let waiting: OwnedFd = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    without_descriptors(|| {
+        net::connect(&waiting, &address).unwrap();
+        echoes(&mut healthy);
+        does_not_spin();
+        echoes(&mut healthy);
+    });
+    let mut waiting = TcpStream::from(waiting);
+    waiting.set_read_timeout(SOON).unwrap();
+    echoes(&mut waiting);
+    echoes(&mut healthy);
+    assert!(!server.is_finished());
+}
+
+// Each in a process of its own, as the limit of descriptors and the processor time are those of all threads.
+
+#[test]
+fn the_first_server_of_std_survives_its_peers() {
+    alone(the_first_server_of_std_survives_its_peers, || survives(std_page::start));
+}
+
+#[test]
+fn the_first_server_of_core_survives_its_peers() {
+    alone(the_first_server_of_core_survives_its_peers, || survives(core_page::start));
+}
