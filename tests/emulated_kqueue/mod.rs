@@ -11,6 +11,8 @@
 
 mod files;
 pub mod inject;
+#[path = "../common/layer.rs"]
+pub mod layer;
 pub mod queue;
 pub mod sys;
 pub mod systems;

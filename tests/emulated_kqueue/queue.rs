@@ -82,8 +82,9 @@ fn find(number: RawFd) -> Arc<Shared> {
     QUEUES.lock().unwrap()[&number].clone()
 }
 
-pub fn system(visible: BorrowedFd<'_>) -> System {
-    find(visible.as_raw_fd()).system
+/// The kernel that the queue of this number belongs to.
+pub fn system(number: RawFd) -> System {
+    find(number).system
 }
 
 pub fn change(visible: BorrowedFd<'_>, change: &Event) -> io::Result<()> {
@@ -156,6 +157,14 @@ pub fn watched(number: RawFd) -> BTreeMap<RawFd, Vec<(u32, u64)>> {
         }
     }
     set
+}
+
+/// Whether a queue has a filter for writing to this descriptor, enabled or not.
+pub fn can_report_writing(number: RawFd, fd: RawFd) -> bool {
+    let shared = find(number);
+    let queue = shared.queue.lock().unwrap();
+    let key = (fd, true);
+    queue.filters.get(&key).is_some_and(|filter| filter.is_there(key))
 }
 
 impl Filter {

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
 use rustix::event::Timespec;
-use rustix::fd::{AsFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::io::{self, Errno};
 
 use super::inject::{self, Failure};
@@ -99,7 +99,8 @@ pub unsafe fn kevent_timespec<'a>(
     }
     let kqueue = kqueue.as_fd();
     let room = events.len();
-    let acknowledges = queue::system(kqueue) != System::NoReceipts && failure != Some(Failure::NoReceipts);
+    let acknowledges =
+        queue::system(kqueue.as_raw_fd()) != System::NoReceipts && failure != Some(Failure::NoReceipts);
     let mut answers = Vec::new();
     for (index, change) in changes.iter().enumerate() {
         let answer = match failure {

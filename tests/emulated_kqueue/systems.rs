@@ -1,16 +1,13 @@
 //! What differs between the kernels, each with its name as a type, so that it can be a backend's parameter.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::time::Duration;
 
-use rustix::event::Timespec;
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::{self, Errno};
-use selectors_core::backend::{Backend, Rebuilt, Token, Watched};
-use selectors_core::{Error, Events, Interest, Kind};
+use rustix::io::Errno;
+use selectors_core::Error;
 
 use super::Kqueue;
+use super::layer::{Layer, Layered};
 
 /// A kernel, as its source has it or as it behaved when its code was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +69,7 @@ impl System {
 }
 
 /// A kernel as a type.
-pub trait Emulated: Send + Sync + 'static {
+pub trait Emulated: Layer + Send + Sync + 'static {
     const SYSTEM: System;
 }
 
@@ -82,83 +79,16 @@ macro_rules! systems {
 
         impl Emulated for $name {
             const SYSTEM: System = System::$name;
+        }
+
+        impl Layer for $name {
+            fn open<B>(open: impl FnOnce() -> Result<B, Error>) -> Result<B, Error> {
+                System::$name.run(open)
+            }
         })*
     };
 }
 systems! { NetBsd FreeBsd MacOs NoReceipts }
 
 /// The backend on the kernel `E`.
-pub struct On<E, const BATCH: usize = 64>(Kqueue<BATCH>, PhantomData<E>);
-
-// SAFETY: each method is that of the backend inside.
-unsafe impl<E: Emulated, const BATCH: usize> Backend for On<E, BATCH> {
-    const KIND: Option<Kind> = Some(Kind::Kqueue);
-
-    unsafe fn new() -> Result<Self, Error> {
-        // SAFETY: the caller keeps the promises.
-        E::SYSTEM.run(|| unsafe { Kqueue::new() }).map(|queue| Self(queue, PhantomData))
-    }
-
-    fn kind(&self) -> Kind {
-        self.0.kind()
-    }
-
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        // SAFETY: the caller keeps the promise.
-        unsafe { self.0.add(fd, token, interest) }
-    }
-
-    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        // SAFETY: the caller keeps the promise.
-        unsafe { self.0.modify(old, new) }
-    }
-
-    fn is_watched(&self, registration: &Watched<'_>) -> bool {
-        self.0.is_watched(registration)
-    }
-
-    fn remove(&mut self, old: &Watched<'_>) {
-        self.0.remove(old);
-    }
-
-    fn disarm(&mut self, fired: &Watched<'_>) {
-        self.0.disarm(fired);
-    }
-
-    fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
-        self.0.wait(timeout)
-    }
-
-    fn peek(&mut self) -> Option<(Token, Events)> {
-        self.0.peek()
-    }
-
-    fn advance(&mut self) {
-        self.0.advance();
-    }
-
-    fn pending(&self) -> usize {
-        self.0.pending()
-    }
-
-    fn take_wake(&mut self, token: Token) -> bool {
-        self.0.take_wake(token)
-    }
-
-    unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
-        // SAFETY: the caller keeps the promise.
-        unsafe { self.0.rebuild(watched) }
-    }
-}
-
-impl<E, const BATCH: usize> AsFd for On<E, BATCH> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl<E, const BATCH: usize> std::fmt::Debug for On<E, BATCH> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+pub type On<E, const BATCH: usize = 64> = Layered<Kqueue<BATCH>, E>;

@@ -5,6 +5,8 @@
 
 mod closed;
 mod kernel;
+#[path = "../../common/layer.rs"]
+mod layer;
 mod seam;
 mod without_a_selector;
 

@@ -1,18 +1,17 @@
 //! A backend between selector and kernel refuses.
-#![allow(unsafe_code, reason = "a backend of its own")]
 
 use std::cell::Cell;
 use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 
-use rustix::event::Timespec;
 use rustix::io::Errno;
-use selectors_core::backend::{Backend, Epoll, Poll, Rebuilt, Select, Token, Watched};
+use selectors_core::backend::{Backend, Epoll, Poll, Select};
 use selectors_core::storage::Fixed;
-use selectors_core::{Error, Events, Interest, Kind, Mode};
+use selectors_core::{Error, Events, Mode};
 use selectors_std::Growable;
 
 use super::kernel::{names, os};
+use super::layer::{Layer, Layered};
 use super::{Cells, ERRNOS, NOW, Table, Watching, agree, found, opened, pair, ready};
 
 thread_local! {
@@ -20,84 +19,21 @@ thread_local! {
     static NEXT: Cell<Option<(&'static str, Errno)>> = const { Cell::new(None) };
 }
 
-fn refuse(call: &'static str) -> Result<(), Error> {
-    match NEXT.get() {
-        Some((one, errno)) if one == call => {
-            NEXT.set(None);
-            Err(Error::Os { call, fd: None, errno, file: None })
+struct Refuses;
+
+impl Layer for Refuses {
+    fn before(call: &'static str) -> Result<(), Error> {
+        match NEXT.get() {
+            Some((one, errno)) if one == call => {
+                NEXT.set(None);
+                Err(Error::Os { call, fd: None, errno, file: None })
+            }
+            _ => Ok(()),
         }
-        _ => Ok(()),
     }
 }
 
-struct Refusing<B>(B);
-
-// SAFETY: each method that does not refuse is that of the backend inside.
-unsafe impl<B: Backend> Backend for Refusing<B> {
-    const KIND: Option<Kind> = B::KIND;
-
-    unsafe fn new() -> Result<Self, Error> {
-        refuse("new")?;
-        // SAFETY: the caller's promise.
-        unsafe { B::new() }.map(Self)
-    }
-
-    fn kind(&self) -> Kind {
-        self.0.kind()
-    }
-
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
-        refuse("add")?;
-        // SAFETY: the caller's promise.
-        unsafe { self.0.add(fd, token, interest) }
-    }
-
-    unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
-        refuse("modify")?;
-        // SAFETY: the caller's promise.
-        unsafe { self.0.modify(old, new) }
-    }
-
-    fn remove(&mut self, old: &Watched<'_>) {
-        self.0.remove(old);
-    }
-
-    fn disarm(&mut self, fired: &Watched<'_>) {
-        self.0.disarm(fired);
-    }
-
-    fn is_watched(&self, registration: &Watched<'_>) -> bool {
-        self.0.is_watched(registration)
-    }
-
-    fn wait(&mut self, timeout: Option<&Timespec>) -> rustix::io::Result<usize> {
-        if let Err(error) = refuse("wait") {
-            return Err(error.errno().unwrap());
-        }
-        self.0.wait(timeout)
-    }
-
-    fn peek(&mut self) -> Option<(Token, Events)> {
-        self.0.peek()
-    }
-
-    fn advance(&mut self) {
-        self.0.advance();
-    }
-
-    fn pending(&self) -> usize {
-        self.0.pending()
-    }
-
-    fn take_wake(&mut self, token: Token) -> bool {
-        self.0.take_wake(token)
-    }
-
-    unsafe fn rebuild<'a>(&mut self, watched: impl Iterator<Item = Watched<'a>>) -> Rebuilt {
-        // SAFETY: the caller's promise.
-        unsafe { self.0.rebuild(watched) }
-    }
-}
+type Refusing<B> = Layered<B, Refuses>;
 
 fn one<B: Backend, M: Table>(errno: Errno) {
     let error = |call| Error::Os { call, fd: None, errno, file: None };
