@@ -173,6 +173,34 @@ mod found {
         ]);
     }
 
+    /// FreeBSD deletes the filter of such a pipe when it reports the end, and refuses the next one.
+    #[test]
+    fn a_reader_that_leaves_while_the_pipe_is_watched() {
+        let _alone = super::alone();
+        use Step::{Hang, Modify, Open, Register, Select, Settle, Unregister};
+        for mode in [Mode::Level, Mode::Edge, Mode::OneShot] {
+            for events in [Events::WRITE, Events::READ.union(Events::WRITE)] {
+                let asked = Asked::new(events, mode);
+                let read = Asked::new(Events::READ, mode);
+                run_all(&[
+                    Open(0, Sort::PipeWrite),
+                    Register(0, asked),
+                    Hang(0, false),
+                    Select(Most(3)),
+                    Settle,
+                    Modify(0, asked),
+                    Select(Most(3)),
+                    Modify(0, read),
+                    Select(Most(3)),
+                    Modify(0, asked),
+                    Settle,
+                    Unregister(0),
+                    Settle,
+                ]);
+            }
+        }
+    }
+
     /// poll counts a closed number beside what is ready, and tells nobody of it.
     #[test]
     fn a_closed_number_beside_a_wake() {

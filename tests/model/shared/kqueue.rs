@@ -1,4 +1,7 @@
-//! What a kqueue watches, as the manuals have it: a filter for each direction, by number, until that is closed.
+//! What a kqueue watches: a filter for each direction, by number, until that is closed.
+//!
+//! The kernels differ in what becomes of a pipe that has lost its other end. macOS has a filter for it. The others refuse to
+//! add one, and FreeBSD also deletes the filter for writing when it reports the end. The selector then reports the pipe.
 
 use std::os::fd::RawFd;
 
@@ -7,6 +10,7 @@ use selectors_core::{Events, Interest, Mode};
 
 use super::batch::{Answer, Token};
 use super::emulated_kqueue::queue;
+use super::emulated_kqueue::systems::System;
 use super::kernel::{Armed, Kernel, Watch};
 use super::world::{FileId, Readiness, World};
 
@@ -22,14 +26,33 @@ struct Entry {
     /// What its filters were added to; they leave when that is closed.
     opening: Option<u64>,
     watch: Watch,
-    /// A pipe that nobody reads gets no filter for writing, and is told by the selector itself.
-    broken: bool,
+    write: Writing,
+}
+
+/// What there is for writing, if that is requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    /// A filter.
+    Filter,
+    /// A broken pipe has no filter, and the selector reports it.
+    Broken,
+    /// The kernel has deleted the filter of a broken pipe, and there is nothing more to report.
+    Deleted,
 }
 
 impl Entry {
-    fn new(world: &World, number: RawFd, file: FileId, asked: Interest, token: Token) -> Self {
-        let broken = world.is_broken(file) && asked.events.contains(Events::WRITE);
-        Self { number, opening: world.opening(number), watch: Watch::new(world, file, asked, token), broken }
+    fn new(
+        world: &World,
+        system: System,
+        number: RawFd,
+        file: FileId,
+        asked: Interest,
+        token: Token,
+    ) -> Self {
+        let refused = world.is_broken(file) && system.broken_pipe().is_err();
+        let broken = refused && asked.events.contains(Events::WRITE);
+        let write = if broken { Writing::Broken } else { Writing::Filter };
+        Self { number, opening: world.opening(number), watch: Watch::new(world, file, asked, token), write }
     }
 
     fn is_there(&self, world: &World) -> bool {
@@ -47,7 +70,7 @@ impl Entry {
         if self.asks(READ) && raw & (READ | HALF | HANGUP | ERROR) != 0 {
             bits |= READ | if raw & (eof | HALF) != 0 { HALF } else { 0 };
         }
-        if self.asks(WRITE) && !self.broken && raw & (WRITE | HANGUP | ERROR) != 0 {
+        if self.asks(WRITE) && self.write == Writing::Filter && raw & (WRITE | HANGUP | ERROR) != 0 {
             bits |= WRITE | if raw & eof != 0 { HANGUP } else { 0 };
         }
         bits
@@ -58,11 +81,12 @@ impl Entry {
 pub struct Kqueue {
     entries: Vec<Entry>,
     own: RawFd,
+    system: System,
 }
 
 impl Kqueue {
     pub fn new(own: RawFd) -> Self {
-        Self { entries: Vec::new(), own }
+        Self { entries: Vec::new(), own, system: queue::system(own) }
     }
 }
 
@@ -73,23 +97,25 @@ impl Kernel for Kqueue {
 
     fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let file = world.file_of(number).ok_or(Errno::BADF)?;
-        self.entries.push(Entry::new(world, number, file, asked, token));
+        self.entries.push(Entry::new(world, self.system, number, file, asked, token));
         Ok(())
     }
 
     fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
         let entry = self.entries.iter_mut().find(|entry| entry.number == number).ok_or(Errno::NOENT)?;
         let Some(file) = world.file_of(number) else {
-            entry.broken = false;
+            entry.write = Writing::Filter;
             return Err(Errno::BADF);
         };
         // A filter that stays is not refused.
         let stays = entry.is_there(world)
             && entry.asks(WRITE)
-            && !entry.broken
+            && entry.write == Writing::Filter
             && entry.watch.asked.mode == asked.mode;
-        *entry = Entry::new(world, number, file, asked, token);
-        entry.broken &= !stays;
+        *entry = Entry::new(world, self.system, number, file, asked, token);
+        if stays {
+            entry.write = Writing::Filter;
+        }
         Ok(())
     }
 
@@ -112,7 +138,7 @@ impl Kernel for Kqueue {
             let watch = &entry.watch;
             let is_there = entry.is_there(world);
             let looked = if is_there { look(watch.file) } else { Readiness::default() };
-            let broken = if entry.broken { WRITE | HANGUP } else { 0 };
+            let broken = if entry.write == Writing::Broken { WRITE | HANGUP } else { 0 };
             // The backend looks whether a broken pipe is still one, but takes another one for it.
             let mut least = if is_there { broken } else { 0 } | entry.reported(world, looked.least);
             let most = broken | entry.reported(world, looked.most);
@@ -134,11 +160,28 @@ impl Kernel for Kqueue {
 
     fn assert_agrees(&mut self, world: &World, wakers: usize) {
         let mut watched = queue::watched(self.own);
-        for entry in self.entries.iter().filter(|entry| entry.is_there(world)) {
-            let filters = [(READ, 0x2001), (if entry.broken { 0 } else { WRITE }, 0x4)];
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_there(world)) {
+            let Entry { number, watch, .. } = *entry;
+            if self.system == System::FreeBsd
+                && entry.asks(WRITE)
+                && entry.write == Writing::Filter
+                && world.has_no_reader(watch.file)
+            {
+                // The check follows each step, and no step waits before the reader leaves.
+                let deleted = !queue::can_report_writing(self.own, number);
+                let reported = [watch.told, watch.perhaps_told].contains(&world.now);
+                assert!(reported || !deleted, "{entry:?}: it was deleted without a report");
+                assert!(deleted || watch.told != world.now, "{entry:?}: it was reported and is still there");
+                if deleted {
+                    let level = watch.asked.mode == Mode::Level;
+                    entry.write = if level { Writing::Broken } else { Writing::Deleted };
+                }
+            }
+            let writing = if entry.write == Writing::Filter { WRITE } else { 0 };
+            let filters = [(READ, 0x2001), (writing, 0x4)];
             let all: u32 = filters.iter().filter(|(event, _)| entry.asks(*event)).map(|(_, bits)| bits).sum();
-            let found = watched.remove(&entry.number).map(|entries| entries[0].0);
-            let agrees = match (found, entry.watch.asked.mode) {
+            let found = watched.remove(&number).map(|entries| entries[0].0);
+            let agrees = match (found, watch.asked.mode) {
                 (found, _) if all == 0 => found.is_none(),
                 (Some(bits), Mode::Level) => bits == all,
                 (Some(bits), Mode::Edge) => bits == all | 1 << 31,
@@ -148,6 +191,6 @@ impl Kernel for Kqueue {
             };
             assert!(agrees, "{entry:?} is watched as {found:x?}");
         }
-        assert_eq!(watched.len(), wakers, "watched for nobody: {watched:x?}");
+        assert_eq!(watched.len(), wakers, "watched without a key: {watched:x?}");
     }
 }

@@ -8,7 +8,7 @@ use selectors_core::storage::Fixed;
 use selectors_core::{Events, Kind, Selector};
 use selectors_std::Growable;
 
-use super::emulated_kqueue::systems::{NetBsd, NoReceipts, On};
+use super::emulated_kqueue::systems::{FreeBsd, MacOs, NetBsd, NoReceipts, On};
 use super::emulated_kqueue::{Kqueue, queue};
 use super::language::{LONGEST, Step};
 use super::subject::{Beside, Subject, Table};
@@ -18,7 +18,7 @@ use super::world::{World, open_descriptors};
 type Few = Fixed<5>;
 
 /// How many kinds of selectors `make` knows.
-pub const KINDS: usize = 12;
+pub const KINDS: usize = 14;
 
 /// Batches of one, three and more than enough; each backend with both tables.
 fn make(kind: usize) -> Box<dyn Subject> {
@@ -34,10 +34,11 @@ fn make(kind: usize) -> Box<dyn Subject> {
         // Room for both filters of all: a wait that brings a part of a key's events is the contract's business.
         8 => Box::new(Beside::<Kqueue<32>, Few>::new(8, 32)),
         9 => Box::new(Beside::<Kqueue<32>, Growable>::new(9, 32)),
-        // These kernels differ in what they refuse and acknowledge, which the backend makes up for. The model does not know
-        // FreeBSD and macOS, whose filters of a broken pipe are others: the contract runs over them.
+        // The other kernels differ in what they refuse and acknowledge, and in what becomes of a broken pipe.
         10 => Box::new(Beside::<On<NetBsd, 32>, Growable>::new(10, 32)),
-        _ => Box::new(Beside::<On<NoReceipts, 32>, Few>::new(11, 32)),
+        11 => Box::new(Beside::<On<NoReceipts, 32>, Few>::new(11, 32)),
+        12 => Box::new(Beside::<On<FreeBsd, 32>, Growable>::new(12, 32)),
+        _ => Box::new(Beside::<On<MacOs, 32>, Few>::new(13, 32)),
     }
 }
 

@@ -186,6 +186,11 @@ impl World {
         self.is_pipe(file) && self.files[file].peer.is_none()
     }
 
+    /// The end of a pipe to write to, without a reader.
+    pub fn has_no_reader(&self, file: FileId) -> bool {
+        self.is_broken(file) && self.files[file].sort == Sort::PipeWrite
+    }
+
     pub fn is_tcp(&self, file: FileId) -> bool {
         self.files[file].sort == Sort::Tcp
     }
