@@ -6,16 +6,23 @@ use rustix::io::Errno;
 use crate::events::{Events, Mode};
 use crate::key::Lookup;
 
-/// An error of a selector.
+mod message;
+
+/// An error of a selector or a waker.
 ///
-/// On error the selector is unchanged. Its table and the kernel's set agree. The message names the descriptor and the system
-/// call, and says what to do where that is known. The error holds no source, so `?` works with `std::io::Error`,
-/// `Box<dyn Error>` and anyhow's error, whatever the sources and the data are.
+/// **On error the selector is unchanged.** Its keys and the kernel's set agree
+/// as before the call.
+///
+/// The message names the descriptor and the system call. Where a remedy is
+/// known, the message ends with it. The error holds no source, so `?` works
+/// with `std::io::Error`, `Box<dyn Error>` and anyhow's error, whatever the
+/// types of the sources and the data are.
 ///
 /// # In an `io::Error`
 ///
-/// With the feature `std` it converts into `std::io::Error`, which keeps it inside. `raw_os_error()` of that is `None`,
-/// because the message is this error's. The error number is one step further:
+/// With the feature `std` it converts into `std::io::Error`, which keeps it
+/// inside. **`raw_os_error()` of that is `None`**, because the message is this
+/// error's. The error number is one step further:
 ///
 /// ```
 /// # #[cfg(all(feature = "std", target_os = "linux"))] {
@@ -48,7 +55,7 @@ use crate::key::Lookup;
 /// selector.register(&ours, Events::READ, ())?;
 /// let refused = selector.register(&ours, Events::WRITE, ()).unwrap_err();
 /// assert!(matches!(refused, Error::AlreadyRegistered { .. }));
-/// assert!(refused.to_string().contains("modify or unregister it"));
+/// assert!(refused.to_string().ends_with("; modify or unregister it"));
 ///
 /// let error = io::Error::from(refused);
 /// assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
@@ -59,81 +66,103 @@ use crate::key::Lookup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The events are empty or have an output-only flag. [Python: `ValueError`]
+    /// The events are empty or have an output-only flag.
+    ///
+    /// Python raises `ValueError`.
     #[doc(alias = "ValueError")]
     InvalidEvents {
-        /// The events.
+        /// The events that were passed.
         events: Events,
     },
-    /// A negative number is no descriptor. [Python: `ValueError`]
+    /// The file descriptor is negative.
+    ///
+    /// Such numbers come from a call that failed, or from a constant such as
+    /// `rustix::fs::CWD`. Python raises `ValueError`.
     InvalidFd {
-        /// The number.
+        /// The number that was passed.
         fd: RawFd,
     },
-    /// The descriptor is registered already; modify or unregister it. [Python: `KeyError`]
+    /// The file descriptor is registered already.
+    ///
+    /// Modify its key, or unregister it first. It may have been registered
+    /// through another object with the same number. Python raises `KeyError`.
     #[doc(alias = "KeyError")]
     #[doc(alias = "EEXIST")]
     AlreadyRegistered {
-        /// The descriptor.
+        /// The file descriptor.
         fd: RawFd,
     },
-    /// There is no such key. [Python: `KeyError`]
+    /// There is no such key.
+    ///
+    /// Another handler may have unregistered it. Python raises `KeyError`.
     #[doc(alias = "KeyError")]
     NotRegistered {
-        /// What was looked up.
+        /// The id or the number that was looked up.
         key: Lookup,
     },
-    /// The key table is full, or a growing one finds no memory. A waker uses a slot of it, too.
+    /// The key table is full.
+    ///
+    /// A table of fixed capacity has no free slot, or a growing one finds no
+    /// memory. A waker uses a slot too.
     Full {
-        /// How many keys the table holds.
+        /// The number of slots that the table has.
         capacity: usize,
     },
-    /// The `select` call can't watch a descriptor this large; poll and epoll can.
+    /// The file descriptor is too large for the `select` call.
+    ///
+    /// The other backends have no such limit.
     #[doc(alias = "FD_SETSIZE")]
     FdOutOfRange {
-        /// The descriptor.
+        /// The file descriptor.
         fd: RawFd,
         /// The first number that is too large.
         limit: RawFd,
     },
     /// The backend does not support these events, or not in this mode.
+    ///
+    /// [`Kind`](crate::Kind) says in advance what a backend supports.
     Unsupported {
         /// The backend's name.
         backend: &'static str,
-        /// The events.
+        /// The events that were requested.
         events: Events,
-        /// The mode.
+        /// The mode that was requested.
         mode: Mode,
     },
-    /// There is no such backend on this platform.
+    /// The platform has no backend of this name or kind.
     UnknownBackend,
-    /// The selector has a waker of another cell already, or the cell is in use by another selector.
+    /// The [`WakeCell`](crate::WakeCell) belongs to another selector.
+    ///
+    /// Or this selector has another cell already.
     WakerInUse,
     /// The selector of this waker was dropped.
     WakerClosed,
-    /// The cell holds a selector already.
+    /// The [`SelectorCell`](crate::SelectorCell) holds a selector already.
     CellInUse,
-    /// The kernel refused. [Python: `OSError`]
+    /// The kernel refused a system call.
+    ///
+    /// Python raises `OSError`.
     #[doc(alias = "OSError")]
     #[doc(alias = "POLLNVAL")]
     #[doc(alias = "EV_ERROR")]
     #[doc(alias = "KQ_EV_ERROR")]
     #[doc(alias = "errno")]
     Os {
-        /// The system call.
+        /// The name of the system call.
         call: &'static str,
-        /// The descriptor, if the call has one.
+        /// The file descriptor, if the call has one.
         fd: Option<RawFd>,
         /// The error number.
         errno: Errno,
-        /// What the descriptor refers to, if `register`, `modify` or `wait` was refused because of that.
+        /// The kind of the open file, if the refusal is due to that.
         ///
-        /// Only known with the feature `std`, and if the descriptor is open.
+        /// It is only known with the feature `std`, for `register`, `modify`
+        /// and `wait`, and if the descriptor is open.
         file: Option<FileKind>,
     },
 }
 
-/// The kind of an open file, as far as it explains a refusal.
+/// The kind of an open file that the kernel refused to watch.
 ///
 /// # Examples
 ///
@@ -160,12 +189,12 @@ pub enum FileKind {
     Other,
 }
 
-/// Shorthand for the one variant that is built in many places.
+/// Returns an `Error::Os`, the one variant that is built in many places.
 pub(crate) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
     Error::Os { call, fd, errno, file: None }
 }
 
-/// As `os`, for a refusal that may be due to the kind of the file.
+/// Returns an `Error::Os` that may be due to the kind of the file.
 #[cold]
 pub(crate) fn os_about(call: &'static str, fd: BorrowedFd<'_>, errno: Errno) -> Error {
     let file = matches!(errno, Errno::PERM | Errno::BADF).then(|| file_kind(fd)).flatten();
@@ -184,7 +213,7 @@ fn file_kind(fd: BorrowedFd<'_>) -> Option<FileKind> {
     })
 }
 
-/// Without std the message lists what the reason may be.
+/// Returns `None`: without std the message lists the possible reasons.
 #[cfg(not(feature = "std"))]
 fn file_kind(_fd: BorrowedFd<'_>) -> Option<FileKind> {
     None
@@ -194,7 +223,9 @@ fn file_kind(_fd: BorrowedFd<'_>) -> Option<FileKind> {
 const _: () = assert!(size_of::<Error>() <= 32);
 
 impl Error {
-    /// Returns the error number, if the kernel returned one.
+    /// Returns the error number of the kernel, or `None` if it returned none.
+    ///
+    /// This is the `errno` of C and of Python's `OSError`.
     ///
     /// # Examples
     ///
@@ -205,7 +236,7 @@ impl Error {
     /// let file = std::fs::File::open("/proc/self/exe")?;
     /// # let mut selector = EpollSelector::<_, _, 4>::new()?;
     /// let refused = selector.register(file, Events::READ, ()).unwrap_err();
-    /// assert_eq!(refused.errno(), Some(Errno::PERM)); // always ready: just read it
+    /// assert_eq!(refused.errno(), Some(Errno::PERM)); // it is always ready
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -218,84 +249,12 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::InvalidEvents { events } if events.is_empty() => f.write_str(
-                "no events to watch for; request READ, WRITE, PRIORITY or READ_HANGUP, or pause the key",
-            ),
-            Self::InvalidEvents { events } => {
-                f.write_str("only READ, WRITE, PRIORITY and READ_HANGUP can be requested, not ")?;
-                bitflags::parser::to_writer(&events, &mut *f)
-            }
-            Self::InvalidFd { fd } => write!(f, "{fd} is no file descriptor"),
-            Self::AlreadyRegistered { fd } => {
-                write!(f, "descriptor {fd} is registered already: modify or unregister it")
-            }
-            Self::NotRegistered { key: Lookup::Fd(fd) } => write!(f, "descriptor {fd} is not registered"),
-            Self::NotRegistered { key: Lookup::Id(_) } => f.write_str("the key is not registered any more"),
-            Self::Full { capacity } => {
-                write!(f, "the key table is full: it holds {capacity}, a waker included")
-            }
-            Self::FdOutOfRange { fd, limit } => {
-                write!(f, "select can't watch descriptor {fd}, only those below {limit}: use poll or epoll")
-            }
-            Self::Unsupported { backend, events, mode } => {
-                write!(f, "{backend} does not support ")?;
-                bitflags::parser::to_writer(&events, &mut *f)?;
-                f.write_str(match mode {
-                    Mode::Level => "",
-                    Mode::Edge => " when edge-triggered",
-                    Mode::OneShot => " as a one-shot",
-                })
-            }
-            Self::UnknownBackend => f.write_str("no such selector backend on this platform"),
-            Self::WakerInUse => f.write_str("the waker belongs to another selector"),
-            Self::WakerClosed => f.write_str("the selector of this waker was dropped"),
-            Self::CellInUse => f.write_str("the cell holds a selector already"),
-            Self::Os { call, fd, errno, file } => {
-                f.write_str(call)?;
-                if let Some(fd) = fd {
-                    write!(f, " of descriptor {fd}")?;
-                }
-                write!(f, ": {errno}")?;
-                match advice(call, errno, file) {
-                    Some(advice) => write!(f, " ({advice})"),
-                    None => Ok(()),
-                }
-            }
-        }
-    }
-}
-
-/// Returns what to do about the refusals that occur in practice.
-fn advice(call: &str, errno: Errno, file: Option<FileKind>) -> Option<&'static str> {
-    Some(match (errno, file) {
-        // An open descriptor is known with std only.
-        (Errno::BADF, Some(_)) => "the descriptor is open but can't be polled, as one opened with O_PATH",
-        (Errno::BADF, None) if cfg!(feature = "std") => "the descriptor is closed",
-        (Errno::BADF, None) => "the descriptor is closed, or was opened with O_PATH",
-        (Errno::PERM, Some(FileKind::Regular)) => "a regular file is always ready: just read it",
-        (Errno::PERM, Some(FileKind::Directory)) => "a directory can't be polled",
-        (Errno::PERM, Some(FileKind::Device)) => "this device can't be polled: just read it, or use poll",
-        (Errno::PERM, Some(FileKind::Other)) => "a sandbox forbids the call, or the file can't be polled",
-        (Errno::PERM, None) if call == "epoll_ctl" => {
-            "a regular file, a directory or a device that can't be polled, or a sandbox forbids the call"
-        }
-        (Errno::LOOP, _) => "selectors are nested too deep, or in a circle",
-        (Errno::MFILE, _) => "too many open descriptors: see RLIMIT_NOFILE",
-        (Errno::NOSPC, _) => "see /proc/sys/fs/epoll/max_user_watches",
-        (Errno::NOENT, _) if call == "epoll_ctl" => "another file has taken this number: unregister it",
-        (Errno::INVAL, _) if call == "poll" => "more descriptors than RLIMIT_NOFILE?",
-        _ => return None,
-    })
-}
-
 impl core::error::Error for Error {}
 
 /// An error of [`try_register`], with the source and the data.
 ///
-/// It converts into [`Error`], and with the feature `std` into `std::io::Error`, and drops both then.
+/// It converts into [`Error`], and with the feature `std` into
+/// `std::io::Error`. Both conversions drop the source and the data.
 ///
 /// # Examples
 ///
@@ -318,11 +277,11 @@ impl core::error::Error for Error {}
 /// [`try_register`]: crate::Selector::try_register
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RegisterError<S, D> {
-    /// The reason.
+    /// The reason for the refusal.
     pub error: Error,
-    /// The source.
+    /// The source that was not registered.
     pub fileobj: S,
-    /// The data.
+    /// The data that belongs to it.
     pub data: D,
 }
 
@@ -354,7 +313,9 @@ mod std_io {
     use super::{Error, RegisterError};
 
     impl From<Error> for io::Error {
-        /// Keeps the [`Error`] inside. Its `kind()` is that of the error number, if there is one.
+        /// Converts the error, and keeps it inside.
+        ///
+        /// `kind()` is that of the error number, if there is one.
         fn from(error: Error) -> Self {
             let kind = match error {
                 Error::Os { errno, .. } => errno.kind(),

@@ -107,7 +107,8 @@ bitflags! {
 
 impl Events {
     /// Everything that can be requested.
-    const REQUESTABLE: Self = Self::READ.union(Self::WRITE).union(Self::PRIORITY).union(Self::READ_HANGUP);
+    pub(crate) const REQUESTABLE: Self =
+        Self::READ.union(Self::WRITE).union(Self::PRIORITY).union(Self::READ_HANGUP);
 
     /// Reports these events once, then disarms the key.
     ///

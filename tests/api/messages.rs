@@ -15,6 +15,7 @@ use selectors_core::{
 use crate::common::support::{NOW, pair};
 
 const READ: Events = Events::READ;
+const PRIORITY: Events = Events::PRIORITY;
 
 #[test]
 fn errors_say_what_and_what_to_do() {
@@ -31,30 +32,59 @@ fn errors_say_what_and_what_to_do() {
         (
             Error::InvalidEvents { events },
             InvalidInput,
-            "only READ, WRITE, PRIORITY and READ_HANGUP can be requested, not READ | ERROR",
+            "ERROR can't be requested; request READ, WRITE, PRIORITY or READ_HANGUP",
         ),
-        (Error::InvalidFd { fd: -1 }, InvalidInput, "-1 is no file descriptor"),
+        (Error::InvalidFd { fd: -1 }, InvalidInput, "descriptor -1 is negative; pass one that is open"),
         (
             Error::AlreadyRegistered { fd: 7 },
             AlreadyExists,
-            "descriptor 7 is registered already: modify or unregister it",
+            "descriptor 7 is registered already; modify or unregister it",
         ),
-        (Error::NotRegistered { key: 7.into() }, NotFound, "descriptor 7 is not registered"),
-        (Error::Full { capacity: 4 }, OutOfMemory, "the key table is full: it holds 4, a waker included"),
+        (
+            Error::NotRegistered { key: 7.into() },
+            NotFound,
+            "descriptor 7 is not registered; register it first",
+        ),
+        (
+            Error::Full { capacity: 4 },
+            OutOfMemory,
+            "the key table is full with 4 keys, a waker included; \
+             unregister one, or choose a larger capacity",
+        ),
         (
             Error::FdOutOfRange { fd: 1024, limit: 1024 },
             Unsupported,
-            "select can't watch descriptor 1024, only those below 1024: use poll or epoll",
+            "select can't watch descriptor 1024, only those below 1024; use poll, epoll or kqueue",
         ),
         (
             Error::Unsupported { backend: "poll", events: READ, mode: Mode::Edge },
             Unsupported,
-            "poll does not support READ when edge-triggered",
+            "poll does not support edge-triggered mode; \
+             use level-triggered or one-shot mode, or epoll or kqueue",
         ),
-        (Error::UnknownBackend, NotFound, "no such selector backend on this platform"),
-        (Error::WakerInUse, ResourceBusy, "the waker belongs to another selector"),
-        (Error::WakerClosed, BrokenPipe, "the selector of this waker was dropped"),
-        (Error::CellInUse, ResourceBusy, "the cell holds a selector already"),
+        (
+            Error::Unsupported { backend: "kqueue", events: READ | PRIORITY, mode: Mode::Edge },
+            Unsupported,
+            "kqueue does not support PRIORITY; use poll or select",
+        ),
+        (
+            Error::Unsupported { backend: "select", events: Events::READ_HANGUP, mode: Mode::Level },
+            Unsupported,
+            "select does not support READ_HANGUP without READ; request READ too",
+        ),
+        (
+            Error::UnknownBackend,
+            NotFound,
+            "no such backend on this platform; choose among epoll, kqueue, poll and select",
+        ),
+        (
+            Error::WakerInUse,
+            ResourceBusy,
+            "the wake cell belongs to another selector, or the selector has another cell; \
+             use one cell for each selector",
+        ),
+        (Error::WakerClosed, BrokenPipe, "the selector of this waker was dropped; drop the waker too"),
+        (Error::CellInUse, ResourceBusy, "the cell holds a selector already; use one cell for each selector"),
     ];
     for (error, kind, message) in shown {
         assert_eq!((error.to_string().as_str(), error.errno()), (message, None));
@@ -65,42 +95,79 @@ fn errors_say_what_and_what_to_do() {
 
 #[test]
 fn refusals_of_the_kernel_come_with_advice() {
-    let kinds = "a regular file, a directory or a device that can't be polled, or a sandbox forbids the call";
+    let (regular, directory, device, other) =
+        (Some(FileKind::Regular), Some(FileKind::Directory), Some(FileKind::Device), Some(FileKind::Other));
     let shown = [
-        ("fcntl", Errno::BADF, None, "the descriptor is closed"),
-        (
-            "poll",
-            Errno::BADF,
-            Some(FileKind::Regular),
-            "the descriptor is open but can't be polled, as one opened with O_PATH",
-        ),
-        ("epoll_ctl", Errno::PERM, None, kinds),
-        ("epoll_ctl", Errno::PERM, Some(FileKind::Regular), "a regular file is always ready: just read it"),
-        ("epoll_ctl", Errno::PERM, Some(FileKind::Directory), "a directory can't be polled"),
+        ("fcntl", Errno::BADF, None, "the descriptor is closed; keep it open while it is watched"),
+        ("poll", Errno::BADF, regular, "the descriptor is open but can't be polled; open it without O_PATH"),
         (
             "epoll_ctl",
             Errno::PERM,
-            Some(FileKind::Device),
-            "this device can't be polled: just read it, or use poll",
+            None,
+            "the file can't be polled, as regular files and directories, or a sandbox forbids the call; use poll",
         ),
         (
             "epoll_ctl",
             Errno::PERM,
-            Some(FileKind::Other),
-            "a sandbox forbids the call, or the file can't be polled",
+            regular,
+            "a regular file is always ready; read it without a selector, or use poll",
+        ),
+        ("epoll_ctl", Errno::PERM, directory, "a directory can't be polled; read it without a selector"),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            device,
+            "this device can't be polled; read it without a selector, or use poll",
+        ),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            other,
+            "a sandbox forbids the call, or the file can't be polled; use AnySelector, or poll",
         ),
         ("poll", Errno::PERM, None, ""),
-        ("epoll_ctl", Errno::LOOP, None, "selectors are nested too deep, or in a circle"),
-        ("epoll_create1", Errno::MFILE, None, "too many open descriptors: see RLIMIT_NOFILE"),
-        ("epoll_ctl", Errno::NOSPC, None, "see /proc/sys/fs/epoll/max_user_watches"),
-        ("epoll_ctl", Errno::NOENT, None, "another file has taken this number: unregister it"),
+        (
+            "epoll_create1",
+            Errno::NOSYS,
+            None,
+            "the kernel or a sandbox forbids the call; use AnySelector, or poll",
+        ),
+        (
+            "epoll_ctl",
+            Errno::LOOP,
+            None,
+            "selectors are nested too deeply or form a cycle; unregister one of them",
+        ),
+        (
+            "epoll_create1",
+            Errno::MFILE,
+            None,
+            "the process has no descriptor left; close some, or raise RLIMIT_NOFILE",
+        ),
+        (
+            "epoll_ctl",
+            Errno::NOSPC,
+            None,
+            "the user watches too many descriptors; raise /proc/sys/fs/epoll/max_user_watches",
+        ),
+        (
+            "epoll_ctl",
+            Errno::NOENT,
+            None,
+            "the descriptor was closed, and another file has its number; unregister it",
+        ),
         ("open", Errno::NOENT, None, ""),
-        ("poll", Errno::INVAL, None, "more descriptors than RLIMIT_NOFILE?"),
+        (
+            "poll",
+            Errno::INVAL,
+            None,
+            "perhaps there are more descriptors than RLIMIT_NOFILE; watch fewer, or raise it",
+        ),
         ("epoll_ctl", Errno::INVAL, None, ""),
         ("epoll_ctl", Errno::NOMEM, None, ""),
     ];
     for (call, errno, file, advice) in shown {
-        let advice = if advice.is_empty() { String::new() } else { format!(" ({advice})") };
+        let advice = if advice.is_empty() { String::new() } else { format!(": {advice}") };
         let with = Error::Os { call, fd: Some(7), errno, file };
         assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
         let without = Error::Os { call, fd: None, errno, file };
@@ -109,35 +176,18 @@ fn refusals_of_the_kernel_come_with_advice() {
     }
 }
 
-/// The kind of the file makes the advice precise.
 #[test]
-fn the_kind_of_the_file_is_in_the_advice() {
-    let shown = [
-        (Errno::PERM, FileKind::Regular, "a regular file is always ready: just read it"),
-        (Errno::PERM, FileKind::Directory, "a directory can't be polled"),
-        (Errno::PERM, FileKind::Device, "this device can't be polled: just read it, or use poll"),
-        (Errno::PERM, FileKind::Other, "a sandbox forbids the call, or the file can't be polled"),
-        (
-            Errno::BADF,
-            FileKind::Other,
-            "the descriptor is open but can't be polled, as one opened with O_PATH",
-        ),
-    ];
-    for (errno, kind, advice) in shown {
-        let error = Error::Os { call: "epoll_ctl", fd: Some(7), errno, file: Some(kind) };
-        assert_eq!(error.to_string(), format!("epoll_ctl of descriptor 7: {errno} ({advice})"));
-    }
-}
-
-#[test]
-fn a_key_that_is_gone_is_said_without_its_number() {
+fn an_unregistered_key_is_named_by_its_id() {
     let (ours, _theirs) = pair();
     let mut selector = PollSelector::<_, _, 4>::new().unwrap();
     let id = selector.register(ours, READ, ()).unwrap().id();
     drop(selector.unregister(id).unwrap());
     let missing = selector.unregister(id).unwrap_err();
     assert_eq!(missing, Error::NotRegistered { key: id.into() });
-    assert_eq!(missing.to_string(), "the key is not registered any more");
+    assert_eq!(
+        missing.to_string(),
+        format!("{id:?} is not registered; it was unregistered, or is another selector's")
+    );
 }
 
 #[test]
