@@ -1,5 +1,26 @@
 #![doc = include_str!("guide.md")]
 
+#[doc = include_str!("connections.md")]
+pub mod connections {}
+
+#[doc = include_str!("modes.md")]
+pub mod modes {}
+
+#[doc = include_str!("sources.md")]
+pub mod sources {}
+
+#[doc = include_str!("processes.md")]
+pub mod processes {}
+
+#[doc = include_str!("threads.md")]
+pub mod threads {}
+
+#[doc = include_str!("errors.md")]
+pub mod errors {}
+
+#[doc = include_str!("backends.md")]
+pub mod backends {}
+
 // Names that have no item here. The page says why, so a search for them leads to it.
 #[doc(alias = "DevpollSelector")]
 #[doc(alias = "devpoll")]
