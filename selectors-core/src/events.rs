@@ -1,46 +1,84 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// A set of readiness flags, for an interest and for what is reported.
+    /// A set of readiness flags, for interest and for what is reported.
     ///
-    /// [`READ`](Self::READ), [`WRITE`](Self::WRITE), [`PRIORITY`](Self::PRIORITY) and
-    /// [`READ_HANGUP`](Self::READ_HANGUP) can be requested. [`ERROR`](Self::ERROR) and
-    /// [`HANGUP`](Self::HANGUP) are output-only. They are reported where the backend
-    /// detects them, whatever the interest is.
+    /// [`READ`](Self::READ), [`WRITE`](Self::WRITE),
+    /// [`PRIORITY`](Self::PRIORITY) and [`READ_HANGUP`](Self::READ_HANGUP) can
+    /// be requested. [`ERROR`](Self::ERROR) and [`HANGUP`](Self::HANGUP) are
+    /// output-only: they are reported where the backend detects them, whatever
+    /// the interest is.
     ///
-    /// A hang-up or an error also counts as `READ` and as `WRITE`, as far as the key is
-    /// registered for these. So a program that looks at nothing else is woken up, and its
-    /// next `read` or `write` returns the end or the error.
+    /// A hang-up or an error is also reported as `READ` and as `WRITE`, as far
+    /// as the key is registered for these. So a program that looks at nothing
+    /// else is woken up, and its next `read` or `write` returns the end or the
+    /// error.
     ///
-    /// What is requested of each system call:
+    /// In the tables the flags of `poll` stand for those of epoll, too: the
+    /// flag `POLLIN` of `poll` is `EPOLLIN` of epoll.
     ///
-    /// | interest | epoll | poll | select | kqueue |
-    /// |---|---|---|---|---|
-    /// | `READ` | `EPOLLIN`, `EPOLLRDHUP` | `POLLIN`, `POLLRDHUP` | read set | `EVFILT_READ` |
-    /// | `WRITE` | `EPOLLOUT` | `POLLOUT` | write set | `EVFILT_WRITE` |
-    /// | `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | `Unsupported` |
-    /// | `READ_HANGUP` alone | `EPOLLRDHUP` | `POLLRDHUP` | `Unsupported` | `Unsupported` |
-    /// | [`edge`](Self::edge) | `EPOLLET` | `Unsupported` | `Unsupported` | `EV_CLEAR` |
-    /// | [`one_shot`](Self::one_shot) | `EPOLLONESHOT` | the entry leaves the array | the bit leaves the set | `EV_DISPATCH` |
+    /// # Interest
     ///
-    /// What it reports:
+    /// This is what is requested of each system call:
     ///
-    /// | event | epoll | poll | select | kqueue |
-    /// |---|---|---|---|---|
-    /// | `READ` | `EPOLLIN`, or any hang-up or error | `POLLIN`, or any hang-up or error | read set | `EVFILT_READ` |
-    /// | `WRITE` | `EPOLLOUT`, `EPOLLHUP`, `EPOLLERR` | `POLLOUT`, `POLLHUP`, `POLLERR` | write set | `EVFILT_WRITE` |
-    /// | `PRIORITY` | `EPOLLPRI` | `POLLPRI` | exceptional set | never |
-    /// | `ERROR` | `EPOLLERR` | `POLLERR` | never | never |
-    /// | `HANGUP` | `EPOLLHUP` | `POLLHUP` | never | `EV_EOF` on `EVFILT_WRITE` |
-    /// | `READ_HANGUP` | `EPOLLRDHUP` | `POLLRDHUP` | never | `EV_EOF` on `EVFILT_READ` |
-    /// | none, a closed descriptor | leaves the set | `POLLNVAL`: the key is no longer watched | `EBADF`: the key is no longer watched | leaves the set |
+    /// | interest | epoll, poll | select | kqueue |
+    /// |---|---|---|---|
+    /// | `READ` | `POLLIN` and `POLLRDHUP` | read set | read filter |
+    /// | `WRITE` | `POLLOUT` | write set | write filter |
+    /// | `PRIORITY` | `POLLPRI` | exception set | - |
+    /// | `READ_HANGUP` alone | `POLLRDHUP` | - | - |
     ///
-    /// The `select` call reports a hang-up as readable, and an error as readable and writable.
-    /// `read`, `write` or [`SelectorKey::take_error`] return which of them it was. `POLLRDHUP`
-    /// exists on Linux, Android, FreeBSD and illumos. Elsewhere poll reports a half-close as
-    /// `READ` only, and `READ_HANGUP` alone is `Unsupported`. `POLLRDNORM`, `POLLRDBAND`,
-    /// `POLLWRNORM` and `POLLWRBAND` are not used, because they repeat the bits above on every
-    /// platform here.
+    /// Where a dash stands, `register` returns
+    /// [`Error::Unsupported`](crate::Error::Unsupported). The filters of kqueue
+    /// are `EVFILT_READ` and `EVFILT_WRITE`.
+    ///
+    /// `POLLRDHUP` exists on Linux, Android, FreeBSD and illumos. On other
+    /// platforms poll does not support `READ_HANGUP` alone. `POLLRDNORM`,
+    /// `POLLRDBAND`, `POLLWRNORM` and `POLLWRBAND` are not used, because they
+    /// repeat the flags above.
+    ///
+    /// # Reported events
+    ///
+    /// This is what is reported for a key with that interest:
+    ///
+    /// | event | epoll, poll | select | kqueue |
+    /// |---|---|---|---|
+    /// | `READ` | `POLLIN`, or any hang-up or error | read set | read filter |
+    /// | `WRITE` | `POLLOUT`, `POLLHUP`, `POLLERR` | write set | write filter |
+    /// | `PRIORITY` | `POLLPRI` | exception set | never |
+    /// | `ERROR` | `POLLERR` | never | never |
+    /// | `HANGUP` | `POLLHUP` | never | end, writing |
+    /// | `READ_HANGUP` | `POLLRDHUP` | never | end, reading |
+    ///
+    /// The end on kqueue is `EV_EOF` on that filter. The `select` call reports
+    /// a hang-up as readable, and an error as readable and writable. `read`,
+    /// `write` or [`SelectorKey::take_error`] return which of them it was. Where
+    /// `POLLRDHUP` does not exist, poll reports a half-close as `READ` only.
+    ///
+    /// # Modes
+    ///
+    /// This is how each backend implements a [`Mode`]:
+    ///
+    /// | backend | [`edge`](Self::edge) | [`one_shot`](Self::one_shot) |
+    /// |---|---|---|
+    /// | epoll | `EPOLLET` | `EPOLLONESHOT` |
+    /// | kqueue | `EV_CLEAR` | `EV_DISPATCH` |
+    /// | poll | - | the entry leaves the array |
+    /// | select | - | the bit leaves the set |
+    ///
+    /// # Closed descriptors
+    ///
+    /// This is what happens to a key whose descriptor was closed without the
+    /// selector's knowledge. It is never reported:
+    ///
+    /// | backend | what happens |
+    /// |---|---|
+    /// | epoll, kqueue | The descriptor leaves the kernel's set. |
+    /// | poll | The kernel reports `POLLNVAL`, and the key is no longer watched. |
+    /// | select | The call fails with `EBADF`, and the key is no longer watched. |
+    ///
+    /// See [`Selector::select`](crate::Selector::select#closed-descriptors) for
+    /// duplicates of a closed descriptor on epoll.
     ///
     /// # Examples
     ///
@@ -52,11 +90,14 @@ bitflags! {
     /// ```
     ///
     /// [`SelectorKey::take_error`]: crate::SelectorKey::take_error
-    // The values are those of Linux's poll(2), so that there the translation of what the
-    // kernel reports is a mask and no table.
+    // The values are those of Linux's poll(2), so that there the translation of
+    // what the kernel reports is a mask and no table.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Events: u16 {
-        /// Data can be read, a connection accepted, or the end of the stream was reached.
+        /// A read or an `accept` will not block.
+        ///
+        /// There is data, or a connection to accept, or the stream has ended.
+        /// Python's `EVENT_READ`.
         #[doc(alias = "EVENT_READ")]
         #[doc(alias = "POLLIN")]
         #[doc(alias = "POLLRDNORM")]
@@ -66,14 +107,19 @@ bitflags! {
         #[doc(alias = "KQ_FILTER_READ")]
         #[doc(alias = "READABLE")]
         const READ = 0x1;
-        /// Urgent data: out-of-band bytes of a TCP stream, a GPIO edge, a pressure (PSI) trigger.
+        /// Urgent data can be read.
+        ///
+        /// This is out-of-band data of a TCP stream, an edge of a GPIO line, or
+        /// a trigger of Linux's pressure stall information (PSI).
         #[doc(alias = "POLLPRI")]
         #[doc(alias = "POLLRDBAND")]
         #[doc(alias = "EPOLLPRI")]
         #[doc(alias = "EPOLLRDBAND")]
         #[doc(alias = "exceptfds")]
         const PRIORITY = 0x2;
-        /// Data can be written, or a connection attempt has ended.
+        /// A write will not block, or an attempt to connect has ended.
+        ///
+        /// Python's `EVENT_WRITE`.
         #[doc(alias = "EVENT_WRITE")]
         #[doc(alias = "POLLOUT")]
         #[doc(alias = "POLLWRNORM")]
@@ -85,18 +131,25 @@ bitflags! {
         #[doc(alias = "KQ_FILTER_WRITE")]
         #[doc(alias = "WRITABLE")]
         const WRITE = 0x4;
-        /// An error is pending, or the reading end of a pipe was closed. Output-only.
+        /// An error is pending, or the reading end of a pipe was closed.
+        ///
+        /// Output-only. [`take_error`](crate::SelectorKey::take_error) returns
+        /// the error of a socket.
         #[doc(alias = "POLLERR")]
         #[doc(alias = "EPOLLERR")]
         const ERROR = 0x8;
-        /// Both directions are closed, or the other end of a pipe or terminal. Output-only.
+        /// Both directions are closed, or the other end of a pipe or terminal.
+        ///
+        /// Output-only.
         #[doc(alias = "POLLHUP")]
         #[doc(alias = "EPOLLHUP")]
         const HANGUP = 0x10;
-        /// The peer will send no more. What it has sent can still be read.
+        /// The peer will send no more.
         ///
-        /// `READ` includes it. Alone it reports the end without the data before it, where
-        /// [`Kind::supports_read_hangup`](crate::Kind::supports_read_hangup) returns true.
+        /// What it has sent can still be read. `READ` includes this flag. Alone
+        /// it reports the end without the data before it, where
+        /// [`Kind::supports_read_hangup`](crate::Kind::supports_read_hangup)
+        /// returns true.
         #[doc(alias = "POLLRDHUP")]
         #[doc(alias = "EPOLLRDHUP")]
         #[doc(alias = "EV_EOF")]
@@ -106,13 +159,18 @@ bitflags! {
 }
 
 impl Events {
-    /// Everything that can be requested.
+    /// The flags that can be requested.
     pub(crate) const REQUESTABLE: Self =
         Self::READ.union(Self::WRITE).union(Self::PRIORITY).union(Self::READ_HANGUP);
 
-    /// Reports these events once, then disarms the key.
+    /// Returns an interest that reports these events once.
     ///
-    /// The key stays registered. [`modify`](crate::Selector::modify) arms it again.
+    /// The key then stays registered but disarmed.
+    /// [`modify`](crate::Selector::modify) arms it again.
+    ///
+    /// **Every `modify` of a disarmed key arms it**, also one with the same
+    /// interest. To keep a key from being reported,
+    /// [`pause`](crate::Selector::pause) it.
     ///
     /// # Examples
     ///
@@ -127,7 +185,7 @@ impl Events {
     /// theirs.write_all(b"!")?;
     /// selector.select(None)?;
     /// assert!(selector.next_ready().is_some());
-    /// assert!(selector.select(Some(Duration::ZERO))?.timed_out()); // though nothing was read
+    /// assert!(selector.select(Some(Duration::ZERO))?.timed_out()); // disarmed
     /// selector.modify(&ours, Events::READ.one_shot())?; // armed again
     /// assert_eq!(selector.select(None)?.events(), 1);
     /// # }
@@ -142,14 +200,17 @@ impl Events {
         self.with_mode(Mode::OneShot)
     }
 
-    /// Reports these events when the descriptor becomes ready, not as long as it is.
+    /// Returns an edge-triggered interest in these events.
     ///
-    /// This is edge-triggered interest, which epoll and kqueue support.
+    /// They are reported when the descriptor becomes ready or more data
+    /// arrives, and not for as long as it stays ready. epoll and kqueue support
+    /// this mode.
     ///
-    /// **Note:** read, write or accept until `WouldBlock` before the next wait. Otherwise the
-    /// remaining data is not reported again, and the connection stalls. If a handler has to stop
-    /// before that, [`modify`](crate::Selector::modify) to the same interest reports what is
-    /// still ready once more.
+    /// **Read, write or accept until `WouldBlock` before the next wait.**
+    /// Otherwise the remaining data is not reported again, and the connection
+    /// stalls. A handler that stops earlier calls
+    /// [`modify`](crate::Selector::modify) with the same interest, which
+    /// reports again what is still ready.
     ///
     /// # Examples
     ///
@@ -169,7 +230,7 @@ impl Events {
     ///     theirs.write_all(b"!")?;
     ///     assert_eq!(selector.select(None)?.events(), 1);
     ///     assert!(selector.next_ready().is_some());
-    ///     selector.modify(&ours, Events::READ.edge())?; // report it again: nothing was read
+    ///     selector.modify(&ours, Events::READ.edge())?; // report it again
     ///     assert_eq!(selector.select(None)?.events(), 1);
     /// }
     /// # }
@@ -243,7 +304,7 @@ impl Events {
         if self.contains(Self::READ) { mask.union(Self::READ_HANGUP) } else { mask }
     }
 
-    /// Returns what is reported through a mask when the kernel reports `self`.
+    /// Returns the events to report under a mask if the kernel reports `self`.
     #[inline]
     pub(crate) const fn reported(self, mask: Self) -> Self {
         // The common case costs one branch and one `and`.
@@ -277,12 +338,18 @@ impl Events {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// By every wait, as long as the descriptor is ready. This is the mode of plain [`Events`].
+    /// Every wait reports it for as long as the descriptor is ready.
+    ///
+    /// This is the mode of plain [`Events`].
     #[default]
     Level,
-    /// When the descriptor becomes ready, or more data arrives. See [`Events::edge`].
+    /// It is reported when it becomes ready, or more data arrives.
+    ///
+    /// See [`Events::edge`].
     Edge,
-    /// Once, then not before [`Selector::modify`](crate::Selector::modify). See [`Events::one_shot`].
+    /// It is reported once, then disarmed until it is modified.
+    ///
+    /// See [`Events::one_shot`].
     OneShot,
 }
 
@@ -301,7 +368,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Interest {
-    /// The events, at least one of them.
+    /// The events to watch for. At least one is needed.
     pub events: Events,
     /// When they are reported.
     pub mode: Mode,
@@ -314,33 +381,4 @@ impl From<Events> for Interest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Events, Interest, Mode};
-
-    #[test]
-    fn four_bits_can_be_requested() {
-        for bits in 0..=u16::MAX {
-            let events = Events::from_bits_retain(bits);
-            assert_eq!(events.can_be_requested(), bits != 0 && bits & !0x2007 == 0, "{bits:#x}");
-        }
-    }
-
-    #[test]
-    fn hang_up_and_error_count_as_readiness() {
-        let (read, write) = (Events::READ, Events::WRITE);
-        for gone in [Events::HANGUP, Events::ERROR, Events::HANGUP | Events::ERROR] {
-            assert_eq!(gone.reported(read.mask()), gone | read);
-            assert_eq!(gone.reported(write.mask()), gone | write);
-            assert_eq!(gone.reported((read | write).mask()), gone | read | write);
-            assert_eq!(gone.reported(Events::PRIORITY.mask()), gone);
-        }
-        assert_eq!(Events::READ_HANGUP.reported(read.mask()), Events::READ_HANGUP | read);
-        assert_eq!(Events::READ_HANGUP.reported(write.mask()), Events::empty());
-        assert_eq!(read.reported(write.mask()), Events::empty());
-    }
-
-    #[test]
-    fn events_alone_are_level() {
-        assert_eq!(Interest::from(Events::READ), Events::READ.with_mode(Mode::Level));
-    }
-}
+mod tests;
