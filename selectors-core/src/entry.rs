@@ -1,4 +1,4 @@
-//! A key that acts: what a program gets from `next_ready`, `get_key_mut` and `walk`.
+//! The key that `next_ready`, `get_key_mut` and `walk` return, which acts.
 
 use core::fmt;
 use core::ops::Deref;
@@ -15,9 +15,10 @@ use crate::table::Keys;
 
 /// The parts of a selector's type.
 ///
-/// Only [`Selector`](crate::Selector) implements it, so that the type of a key is [`KeyMut<'_, MySelector>`](KeyMut). A function for any
-/// key of these sources and data is generic over it. A function that calls methods of the selector is written for one alias,
-/// or for `Selector<B, S, D, M>`.
+/// Only [`Selector`](crate::Selector) implements it, so that the type of a key
+/// is [`KeyMut<'_, MySelector>`](KeyMut). A function for any key with these
+/// sources and data is generic over it. A function that calls methods of the
+/// selector is written for one alias, or for `Selector<B, S, D, M>`.
 ///
 /// # Examples
 ///
@@ -28,17 +29,20 @@ use crate::table::Keys;
 /// use selectors_core::{Events, KeyMut, SelectorType};
 /// use std::net::TcpStream;
 ///
-/// fn count<Sel: SelectorType<Source = TcpStream, Data = u32>>(mut key: KeyMut<'_, Sel>) {
+/// fn count<Sel>(mut key: KeyMut<'_, Sel>)
+/// where
+///     Sel: SelectorType<Source = TcpStream, Data = u32>,
+/// {
 ///     *key.data_mut() += 1;
 /// }
 /// # }
 /// ```
 pub trait SelectorType: sealed::Sealed {
-    /// The system call.
+    /// The backend, which is a system call.
     type Backend: Backend;
-    /// The registered source.
+    /// The type of the sources.
     type Source;
-    /// The program's data.
+    /// The type of the data.
     type Data;
     /// The containers of the key table.
     type Storage: Storage;
@@ -53,18 +57,24 @@ type Source<Sel> = <Sel as SelectorType>::Source;
 type Data<Sel> = <Sel as SelectorType>::Data;
 type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 
-/// A key of a selector that can act: read, write, modify, pause, unregister.
+/// A key that reads, writes, modifies, pauses and unregisters.
 ///
-/// [`next_ready`](crate::Selector::next_ready), [`get_key_mut`](crate::Selector::get_key_mut) and [`walk`](crate::Selector::walk) return it. It
-/// dereferences to [`SelectorKey`], so `key.fileobj`, `key.fd`, `key.events`, `key.data` and `key.id()` can be read. It
-/// borrows the selector. To use the selector itself, copy the [id](SelectorKey::id) out of the key first.
+/// [`next_ready`](crate::Selector::next_ready),
+/// [`get_key_mut`](crate::Selector::get_key_mut) and
+/// [`walk`](crate::Selector::walk) return it. It dereferences to
+/// [`SelectorKey`], so `key.fileobj`, `key.fd`, `key.events`, `key.data` and
+/// `key.id()` can be read.
 ///
-/// With the feature `std` (always in selectors-std) it implements `Read` and `Write` of `std::io` if the source does.
+/// **A key borrows the selector.** To use the selector itself, copy the
+/// [id](SelectorKey::id) out of the key first.
+///
+/// With the feature `std` it implements `Read` and `Write` of `std::io` if the
+/// source does. selectors-std always has that feature.
 ///
 /// # Examples
 ///
-/// A function that handles a key needs two names, that of the selector's type and this one. In selectors-std, write
-/// `selectors_std` and leave out the capacity, `4`:
+/// A function that handles a key names the selector's type and this one. In
+/// selectors-std, write `selectors_std` and leave out the capacity, `4`:
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -77,7 +87,7 @@ type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 /// fn receive(mut key: KeyMut<'_, Peers>) -> io::Result<()> {
 ///     let mut buffer = [0; 64];
 ///     match key.read(&mut buffer) {
-///         Ok(0) => drop(key.unregister()), // the peer has closed; so do we
+///         Ok(0) => drop(key.unregister()), // the peer has closed
 ///         Ok(n) => key.data_mut().extend_from_slice(&buffer[..n]),
 ///         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
 ///         Err(_) => drop(key.unregister()),
@@ -100,14 +110,15 @@ type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 pub struct KeyMut<'a, Sel: SelectorType> {
     engine: &'a mut Engine<Sel::Backend>,
     keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
-    /// The number of a slot that exists and has a key.
+    /// The number of a slot, which exists and has a key.
     place: usize,
 }
 
 impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// # Safety
     ///
-    /// The caller must ensure that the slot of this number exists and has a key.
+    /// The caller must ensure that the slot of this number exists and has a
+    /// key.
     #[inline]
     #[allow(unsafe_code)]
     pub(crate) unsafe fn new(
@@ -121,18 +132,19 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     #[inline]
     #[allow(unsafe_code)]
     fn key_mut(&mut self) -> &mut SelectorKey<Source<Sel>, Data<Sel>> {
-        // SAFETY: the slot exists, as none is ever removed, and has a key, which is taken out by `unregister` only.
+        // SAFETY: the slot exists, as none is ever removed. It has a key, which
+        // only `unregister` takes out.
         unsafe { self.keys.slots.get_unchecked_mut(self.place).key.as_mut().unwrap_unchecked() }
     }
 
-    /// Returns the number of the slot, as tokens have it.
+    /// Returns the number of the slot, in the type that tokens use.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
     fn number(&self) -> u32 {
         self.place as u32
     }
 
-    /// Returns your data.
+    /// Returns a mutable reference to your data.
     ///
     /// # Examples
     ///
@@ -154,7 +166,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         &mut self.key_mut().data
     }
 
-    /// Returns the source and your data at once.
+    /// Returns the source and a mutable reference to your data.
+    ///
+    /// The two can be used at the same time, as the key itself can't.
     ///
     /// # Examples
     ///
@@ -166,9 +180,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// let id = selector.register(ours, Events::WRITE, b"to be sent".to_vec())?.id();
     /// if let Some(mut key) = selector.get_key_mut(id) {
-    ///     let (mut stream, pending) = key.parts(); // &UnixStream writes
-    ///     let sent = stream.write(pending)?;
-    ///     pending.drain(..sent);
+    ///     let (mut stream, unsent) = key.parts(); // &UnixStream writes
+    ///     let sent = stream.write(unsent)?;
+    ///     unsent.drain(..sent);
     /// }
     /// # }
     /// # Ok::<(), std::io::Error>(())
@@ -179,13 +193,15 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         (&key.fileobj, &mut key.data)
     }
 
-    /// Changes the interest, re-arms a one-shot that has fired, and resumes a paused key.
+    /// Changes the interest of the key.
     ///
-    /// See [`Selector::modify`](crate::Selector::modify).
+    /// This also arms a one-shot again and resumes a paused key. See
+    /// [`Selector::modify`](crate::Selector::modify).
     ///
     /// # Errors
     ///
-    /// As [`Selector::modify`](crate::Selector::modify), without [`Error::NotRegistered`].
+    /// Returns the errors of [`Selector::modify`](crate::Selector::modify),
+    /// except [`Error::NotRegistered`].
     ///
     /// # Examples
     ///
@@ -210,9 +226,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         self.engine.modify(self.keys.reborrow(), number, interest)
     }
 
-    /// Stops watching the key, until it is resumed or modified.
+    /// Stops watching the key until it is resumed or modified.
     ///
-    /// See [`Selector::pause`](crate::Selector::pause).
+    /// This can't fail. See [`Selector::pause`](crate::Selector::pause).
     ///
     /// # Examples
     ///
@@ -241,13 +257,31 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     ///
     /// # Errors
     ///
-    /// As [`Selector::resume`](crate::Selector::resume), without [`Error::NotRegistered`].
+    /// Returns the errors of [`Selector::resume`](crate::Selector::resume),
+    /// except [`Error::NotRegistered`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// # use selectors_core::{DefaultSelector, Events};
+    /// # let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
+    /// # let id = selector.register(ours, Events::WRITE, ())?.id();
+    /// # selector.pause(id)?;
+    /// if let Some(mut key) = selector.get_key_mut(id) {
+    ///     key.resume()?;
+    ///     assert!(!key.is_paused());
+    /// }
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn resume(&mut self) -> Result<(), Error> {
         let number = self.number();
         self.engine.resume(self.keys.reborrow(), number)
     }
 
-    /// Ends the registration, and returns the owned key.
+    /// Stops watching the source, and returns the owned key.
     ///
     /// This can't fail. Pending events of the key are dropped.
     ///
@@ -262,7 +296,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// selector.select(None)?;
     /// while let Some((key, _events)) = selector.next_ready() {
     ///     let key = key.unregister();
-    ///     let (_stream, data) = (key.fileobj, key.data); // for use elsewhere; a dropped key closes the stream
+    ///     // For use elsewhere. A dropped key closes the stream.
+    ///     let (_stream, data) = (key.fileobj, key.data);
     ///     assert_eq!(data, "data");
     /// }
     /// # }
@@ -279,12 +314,16 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
 
     /// Calls a function with exclusive access to the source and your data.
     ///
-    /// This is for sources whose I/O needs `&mut self`, and to exchange a source, as for an upgrade to TLS. If the
-    /// source's descriptor has another number afterwards, the selector stops watching the old one and watches the new one,
-    /// under the same key. If that fails, the key is [paused](crate::Selector::pause), and [`resume`](Self::resume) tries again
-    /// and returns the error. If the function panics, the key is paused.
+    /// This is for sources whose I/O needs `&mut self`, and for exchanging a
+    /// source, as in an upgrade to TLS. If the source has another file
+    /// descriptor afterwards, the selector watches that one under the same key.
     ///
-    /// **Note:** a new source with the number of the old one can't be noticed. Pause and resume the key in this case.
+    /// If watching it fails, the key is [paused](crate::Selector::pause).
+    /// [`resume`](Self::resume) tries again and returns the error. If the
+    /// function panics, the key is paused too.
+    ///
+    /// **A new source with the old file descriptor is not noticed.** Pause and
+    /// resume the key then.
     ///
     /// # Examples
     ///
@@ -294,7 +333,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// use std::io::Read;
     /// use std::process::{Command, Stdio};
     ///
-    /// let mut child = Command::new("echo").arg("hello").stdout(Stdio::piped()).spawn()?;
+    /// let mut command = Command::new("echo");
+    /// let mut child = command.arg("hello").stdout(Stdio::piped()).spawn()?;
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// selector.register(child.stdout.take().unwrap(), Events::READ, String::new())?;
     /// selector.select(None)?;
@@ -311,7 +351,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     where
         Source<Sel>: AsFd,
     {
-        /// Runs if `work` or `as_fd` panics. The number may be wrong then, and to ask for it would call them again.
+        /// Runs if `work` or `as_fd` panics. The number may be wrong then, and
+        /// `as_fd`, which would return it, may panic again.
         struct OnPanic<'k, 'a, Sel: SelectorType<Source: AsFd>>(&'k mut KeyMut<'a, Sel>);
 
         impl<Sel: SelectorType<Source: AsFd>> Drop for OnPanic<'_, '_, Sel> {
@@ -347,7 +388,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
         }
     }
 
-    /// Pauses the key and forgets its number, which the source may not own any more.
+    /// Pauses the key and forgets its number.
+    ///
+    /// The source may not own that number any more.
     fn lose_number(&mut self)
     where
         Source<Sel>: AsFd,
@@ -381,7 +424,7 @@ impl<Sel: SelectorType<Source: fmt::Debug, Data: fmt::Debug>> fmt::Debug for Key
     }
 }
 
-/// Reads from the source. See [`KeyMut::with_source`].
+/// Reads from the source, as [`KeyMut::with_source`] does.
 #[cfg(feature = "std")]
 impl<Sel: SelectorType<Source: AsFd + std::io::Read>> std::io::Read for KeyMut<'_, Sel> {
     #[inline]
@@ -394,7 +437,7 @@ impl<Sel: SelectorType<Source: AsFd + std::io::Read>> std::io::Read for KeyMut<'
     }
 }
 
-/// Writes to the source. See [`KeyMut::with_source`].
+/// Writes to the source, as [`KeyMut::with_source`] does.
 #[cfg(feature = "std")]
 impl<Sel: SelectorType<Source: AsFd + std::io::Write>> std::io::Write for KeyMut<'_, Sel> {
     #[inline]

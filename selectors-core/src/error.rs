@@ -35,8 +35,9 @@ mod message;
 /// }
 ///
 /// # let mut selector = EpollSelector::<_, _, 4>::new()?;
-/// let refused = selector.register(File::open("/proc/self/exe")?, Events::READ, ());
-/// let error = io::Error::from(refused.unwrap_err());
+/// let file = File::open("/proc/self/exe")?;
+/// let refused = selector.register(file, Events::READ, ()).unwrap_err();
+/// let error = io::Error::from(refused);
 /// assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
 /// assert_eq!(errno(&error), Some(Errno::PERM));
 /// # }
@@ -263,12 +264,14 @@ impl core::error::Error for Error {}
 /// # use selectors_core::{DefaultSelector, Error, Events};
 /// use std::{io::Write, os::unix::net::UnixStream};
 ///
-/// let ((first, _), (second, mut theirs)) = (UnixStream::pair()?, UnixStream::pair()?);
-/// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with a capacity of one
+/// let (first, second) = UnixStream::pair()?;
+/// // Of selectors-core, with a capacity of one:
+/// let mut selector = DefaultSelector::<_, _, 1>::new()?;
 /// selector.register(first, Events::READ, ())?;
 /// if let Err(mut refused) = selector.try_register(second, Events::READ, ()) {
 ///     assert_eq!(refused.error, Error::Full { capacity: 1 });
-///     refused.fileobj.write_all(b"too many connections")?; // then it is dropped: closed
+///     refused.fileobj.write_all(b"too many connections")?;
+///     // It is dropped here, which closes it.
 /// }
 /// # }
 /// # Ok::<(), std::io::Error>(())

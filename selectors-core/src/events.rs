@@ -52,8 +52,9 @@ bitflags! {
     ///
     /// The end on kqueue is `EV_EOF` on that filter. The `select` call reports
     /// a hang-up as readable, and an error as readable and writable. `read`,
-    /// `write` or [`SelectorKey::take_error`] return which of them it was. Where
-    /// `POLLRDHUP` does not exist, poll reports a half-close as `READ` only.
+    /// `write` or [`SelectorKey::take_error`] return which of them it was.
+    /// Where `POLLRDHUP` does not exist, poll reports a half-close as `READ`
+    /// only.
     ///
     /// # Modes
     ///
@@ -77,8 +78,8 @@ bitflags! {
     /// | poll | The kernel reports `POLLNVAL`, and the key is no longer watched. |
     /// | select | The call fails with `EBADF`, and the key is no longer watched. |
     ///
-    /// See [`Selector::select`](crate::Selector::select#closed-descriptors) for
-    /// duplicates of a closed descriptor on epoll.
+    /// See [`Selector::select`](crate::Selector::select) for duplicates of a
+    /// closed descriptor on epoll.
     ///
     /// # Examples
     ///

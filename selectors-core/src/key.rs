@@ -6,10 +6,12 @@ use rustix::io::Errno;
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
 
-/// One registration: the source, its descriptor, the interest and your data.
+/// A source that is registered with a selector, and its interest and data.
 ///
-/// A selector owns its keys. [`register`], [`get_key`] and the map borrow one. [`next_ready`], [`get_key_mut`] and [`walk`]
-/// give a [`KeyMut`](crate::KeyMut), which can act. `unregister` gives the key itself. Python's `SelectorKey`.
+/// A selector owns its keys. [`register`], [`get_key`] and the map return a
+/// reference. [`next_ready`], [`get_key_mut`] and [`walk`] return a
+/// [`KeyMut`](crate::KeyMut), which can act. `unregister` returns the key
+/// itself. This is Python's `SelectorKey`.
 ///
 /// # Examples
 ///
@@ -38,12 +40,14 @@ use crate::events::{Events, Interest, Mode};
 pub struct SelectorKey<S, D> {
     /// The registered source.
     pub fileobj: S,
-    /// The file descriptor of the source, or −1.
+    /// The file descriptor of the source, or -1.
     ///
-    /// It is −1 after a call of [`KeyMut::with_source`](crate::KeyMut::with_source) that panicked, or that left a source
-    /// whose number is another key's or negative. The key is paused then.
+    /// It is -1 after a call of
+    /// [`KeyMut::with_source`](crate::KeyMut::with_source) that panicked, or
+    /// that left a source whose number is another key's or negative. The key is
+    /// paused then.
     pub fd: RawFd,
-    /// The events of interest.
+    /// The events to watch for.
     pub events: Events,
     /// When the events are reported.
     pub mode: Mode,
@@ -53,16 +57,16 @@ pub struct SelectorKey<S, D> {
     pub data: D,
 }
 
-/// Whether a registration is in the kernel's set.
+/// What the kernel's set has of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It is, though a one-shot that has fired may be disarmed.
+    /// It is in the set. A one-shot that was reported is disarmed.
     Watched,
-    /// It is paused.
+    /// It is paused: not in the set.
     Paused,
-    /// It is paused, and its one-shot had fired.
+    /// It is paused, and its one-shot had been reported before.
     PausedDisarmed,
-    /// It was resumed after that. `modify` arms it again.
+    /// It was resumed after that, and is still disarmed.
     Disarmed,
 }
 
@@ -72,7 +76,7 @@ impl<S, D> SelectorKey<S, D> {
         Self { fileobj, fd, events, mode, state: State::Watched, id: KeyId::NONE, data }
     }
 
-    /// Returns the id of the registration.
+    /// Returns the id of the key, which names this registration only.
     ///
     /// # Examples
     ///
@@ -91,7 +95,7 @@ impl<S, D> SelectorKey<S, D> {
         self.id
     }
 
-    /// Returns the interest: the events and the mode.
+    /// Returns the interest, which is the events and the mode.
     ///
     /// # Examples
     ///
@@ -135,31 +139,37 @@ impl<S, D> SelectorKey<S, D> {
         self.mode = interest.mode;
     }
 
-    /// Returns the descriptor, for the kernel calls about this registration.
+    /// Returns the descriptor, for the system calls about this registration.
     ///
-    /// To be called only on a key that has a number.
+    /// The key must have a number.
     #[inline]
     #[allow(unsafe_code)]
     pub(crate) fn borrow(&self) -> BorrowedFd<'_> {
-        // SAFETY: `assert_unchecked`: a key that is watched, or about to be, has a number that is not negative:
-        // registration refuses others, and a key that has lost its number is paused. The hint spares a check for -1, which
-        // would bring all of the panic machinery into a small program. `borrow_raw`: the number is that of the source,
-        // which the key owns and nothing can change but `with_source`, which looks at the number afterwards. So it is open
-        // while `self` is borrowed; or, in a raw registration, the caller has promised as much.
+        // SAFETY: `assert_unchecked`: the number of a key that is watched, or
+        // about to be, is not negative. Registration refuses others, and a key
+        // that has lost its number is paused. The hint spares a check for -1,
+        // which would bring all of the panic machinery into a small program.
+        // `borrow_raw`: the number is that of the source, which the key owns.
+        // Only `with_source` can change it, and looks at the number afterwards.
+        // So it is open while `self` is borrowed. In a raw registration, the
+        // caller has promised that.
         unsafe {
             core::hint::assert_unchecked(self.fd >= 0);
             BorrowedFd::borrow_raw(self.fd)
         }
     }
 
-    /// Returns the socket's pending error, and clears it.
+    /// Returns the pending error of a socket, and clears it.
     ///
-    /// This is the reason of [`Events::ERROR`]. It returns `None` if no error is pending. For a socket that was
-    /// connecting and is ready now, that means connected. One system call, `getsockopt(SO_ERROR)`.
+    /// [`Events::ERROR`] reports that there is one. `None` means that no error
+    /// is pending. For a socket that was connecting and is ready now, it means
+    /// connected.
+    ///
+    /// This makes one system call, `getsockopt` with `SO_ERROR`.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Os`] with `ENOTSOCK` if the source is no socket.
+    /// Returns [`Error::Os`] with `ENOTSOCK` if the source is not a socket.
     ///
     /// # Examples
     ///
@@ -204,14 +214,18 @@ impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for SelectorKey<S, D> {
     }
 }
 
-/// Names one registration of a selector.
+/// The id of one registration of one selector.
 ///
-/// A look-up by id finds that registration or nothing. It never finds a later one, even if its file descriptor has the same
-/// number. The id stays the same when the key is modified, paused or resumed, and when its source is replaced.
+/// A look-up by id finds that registration or nothing. It never finds a later
+/// one, even if its file descriptor has the same number. The id stays the same
+/// when the key is modified, paused or resumed, and when its source is
+/// replaced.
 ///
-/// Ids can be keys of maps and items of heaps, such as a heap of deadlines. Their order has no meaning.
+/// Ids can be keys of maps and items of heaps, such as a heap of deadlines.
+/// Their order has no meaning.
 ///
-/// **Note:** an id means nothing to another selector. After 2³² registrations an id may be used again.
+/// **An id must not be used with another selector**, where it may name any key.
+/// After 2³² registrations of one selector, an id may be used again.
 ///
 /// # Examples
 ///
@@ -222,7 +236,7 @@ impl<S: fmt::Debug, D: fmt::Debug> fmt::Debug for SelectorKey<S, D> {
 /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// let id = selector.register(&ours, Events::READ, ())?.id();
 /// let _ = selector.unregister(id)?;
-/// selector.register(&ours, Events::READ, ())?; // the same number
+/// selector.register(&ours, Events::READ, ())?; // the same file descriptor
 /// assert!(selector.get_key(id).is_none());
 /// # }
 /// # Ok::<(), std::io::Error>(())
@@ -244,11 +258,14 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Names a key in look-ups: by id, by descriptor number or by a reference to its source.
+/// What a key is looked up by.
 ///
-/// Methods that look up a key take `impl Into<Lookup>`. A look-up by id needs no search. A look-up by number searches the
-/// table, so a number that was never registered, or is not open, is harmless. A reference to anything with a
-/// descriptor stands for its number.
+/// Methods that look up a key take `impl Into<Lookup>`. That is an id, a file
+/// descriptor, or a reference to a source.
+///
+/// A look-up by id needs no search. A look-up by file descriptor searches the
+/// table. A number that was never registered, or is not open, finds nothing. A
+/// reference to anything with a descriptor stands for its number.
 ///
 /// # Examples
 ///
@@ -264,7 +281,9 @@ impl fmt::Debug for KeyId {
 /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
 /// let id = selector.register(shared.clone(), Events::READ, ())?.id();
 /// let fd: RawFd = shared.as_raw_fd();
-/// assert!(selector.get_key(id).is_some() && selector.get_key(fd).is_some() && selector.get_key(&shared).is_some());
+/// assert!(selector.get_key(id).is_some());
+/// assert!(selector.get_key(fd).is_some());
+/// assert!(selector.get_key(&shared).is_some());
 /// assert!(selector.get_key(-1).is_none());
 /// # }
 /// # Ok::<(), std::io::Error>(())
@@ -272,9 +291,9 @@ impl fmt::Debug for KeyId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lookup {
-    /// By id.
+    /// The id of the key.
     Id(KeyId),
-    /// By descriptor number.
+    /// The file descriptor of its source.
     Fd(RawFd),
 }
 

@@ -1,7 +1,8 @@
 /// How a wait of [`Selector::select`](crate::Selector::select) has ended.
 ///
-/// A program that only handles ready keys can ignore it: [`next_ready`](crate::Selector::next_ready) returns none if there
-/// are none.
+/// A program that only handles ready keys can ignore it:
+/// [`next_ready`](crate::Selector::next_ready) returns `None` if no key is
+/// ready.
 ///
 /// # Examples
 ///
@@ -43,10 +44,11 @@ impl SelectResult {
         Self { events, woken: true, ..Self::TIMED_OUT }
     }
 
-    /// Returns how many ready keys there are for [`next_ready`](crate::Selector::next_ready), at most.
+    /// Returns the number of pending events, an upper bound for the ready keys.
     ///
-    /// It may return fewer of them, since events of keys that are unregistered, paused or modified are dropped later. A wake
-    /// does not count.
+    /// [`next_ready`](crate::Selector::next_ready) may return fewer keys, since
+    /// events of keys that are unregistered, paused or modified are dropped
+    /// later. A wake does not count.
     #[must_use]
     pub const fn events(&self) -> usize {
         self.events
@@ -54,7 +56,8 @@ impl SelectResult {
 
     /// Returns whether a [`Waker`](crate::Waker) has ended the wait.
     ///
-    /// **Note:** after the kernel's set was recreated, the last wake may be reported once more.
+    /// After the kernel's set was recreated, the last wake may be reported once
+    /// more.
     #[must_use]
     pub const fn woken(&self) -> bool {
         self.woken
@@ -66,17 +69,23 @@ impl SelectResult {
         self.interrupted
     }
 
-    /// Returns whether the timeout has passed, and nothing else has happened.
+    /// Returns whether the timeout has passed and nothing else has happened.
+    ///
+    /// This is never true before the timeout.
     #[must_use]
     pub const fn timed_out(&self) -> bool {
         self.events == 0 && !self.woken && !self.interrupted && !self.replaced
     }
 
-    /// Returns whether the selector has replaced its epoll instance, whose descriptor had been handed out.
+    /// Returns whether the selector has replaced its epoll instance.
     ///
-    /// The selector works on under the same descriptor number, with every key. But an epoll or kqueue that watches this
-    /// selector from outside still watches the old instance. Unregister the selector there and register it again. This
-    /// is reported once for each replacement. See [`Selector::select`](crate::Selector::select), "Closed descriptors".
+    /// This is only reported if the selector's descriptor had been handed out,
+    /// and once for each replacement. The selector keeps its descriptor number
+    /// and every key.
+    ///
+    /// **An outer selector still watches the old instance.** Unregister the
+    /// inner selector there, and register it again.
+    /// [`Selector::select`](crate::Selector::select) says when that happens.
     #[must_use]
     pub const fn replaced(&self) -> bool {
         self.replaced

@@ -18,11 +18,12 @@ use crate::table::Table;
 use crate::waker::{Attached, Waker};
 use crate::walk::Walk;
 
-/// Waits until some of many descriptors are ready.
+/// A set of sources to wait for.
 ///
-/// A selector owns what it watches. [`register`](Self::register) moves a source in, with your data, and
-/// [`unregister`](Self::unregister) gives both back. So the source stays open while it is watched, and a program needs no
-/// second map. A program runs this loop:
+/// A selector owns what it watches. [`register`](Self::register) moves a source
+/// in, with your data, and [`unregister`](Self::unregister) returns both. So
+/// the source stays open while it is watched, and a program needs no second
+/// map. A program runs this loop:
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -39,7 +40,7 @@ use crate::walk::Walk;
 ///     selector.select(None)?;
 ///     while let Some((mut key, _events)) = selector.next_ready() {
 ///         match key.read(&mut buffer) {
-///             Ok(0) => drop(key.unregister()), // closed here: the key owns the stream
+///             Ok(0) => drop(key.unregister()), // closes the stream
 ///             Ok(n) => *key.data_mut() += n,
 ///             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
 ///             Err(_) => drop(key.unregister()),
@@ -50,17 +51,24 @@ use crate::walk::Walk;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// You name this type by one of its aliases, not with its four parameters. [`DefaultSelector`](crate::DefaultSelector) is
-/// the best one of the platform. `EpollSelector`, `KqueueSelector`, [`PollSelector`](crate::PollSelector) and
-/// `SelectSelector` name their system call, and [`AnySelector`](crate::AnySelector) is chosen when the program runs. All have
-/// the same methods and keep the same contract. `S` is the source, often an enum of your own, and `D` is your data. `B` is
-/// the system call, and `M` says how keys are stored.
+/// You rarely name this type with its four parameters. Use one of its aliases:
 ///
-/// The examples leave out how the selector is made. It is `DefaultSelector::new()?` with selectors-std, and
-/// `DefaultSelector::<_, _, 64>::new()?` with selectors-core, where 64 is the capacity. With selectors-std, leave out the
-/// capacity wherever an example has one.
+/// - [`DefaultSelector`](crate::DefaultSelector) is the best one of the
+///   platform.
+/// - `EpollSelector`, `KqueueSelector`, [`PollSelector`](crate::PollSelector)
+///   and `SelectSelector` name their system call.
+/// - [`AnySelector`](crate::AnySelector) is chosen when the program runs.
 ///
-/// A dropped selector closes the kernel object first, then the sources.
+/// All have the same methods and keep the same contract. `S` is the source,
+/// often an enum of your own, and `D` is your data. `B` is the backend, and `M`
+/// is the storage of the keys.
+///
+/// The examples do not show how the selector is made. That is
+/// `DefaultSelector::new()?` with selectors-std. With selectors-core it is
+/// `DefaultSelector::<_, _, 64>::new()?`, where 64 is the capacity. With
+/// selectors-std, leave out the capacity wherever an example has one.
+///
+/// Dropping a selector closes the kernel object first, then the sources.
 ///
 /// # Examples
 ///
@@ -86,7 +94,8 @@ use crate::walk::Walk;
 /// # use selectors_core::DefaultSelector;
 /// # use std::{fs::File, rc::Rc, sync::Arc};
 /// # fn goes<T: Send>() {}
-/// goes::<DefaultSelector<Rc<File>, Arc<str>, 4>>(); // `Rc<File>` cannot be sent between threads safely
+/// // `Rc<File>` cannot be sent between threads safely:
+/// goes::<DefaultSelector<Rc<File>, Arc<str>, 4>>();
 /// ```
 /// ```compile_fail,E0277
 /// # use selectors_core::DefaultSelector;
@@ -113,23 +122,28 @@ impl<B: Backend, S, D, M: Storage> SelectorType for Selector<B, S, D, M> {
 impl<B: Backend, S, D, M: Storage> sealed::Sealed for Selector<B, S, D, M> {}
 
 impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
-    /// Opens a selector that watches nothing.
+    /// Creates a selector that watches nothing yet.
     ///
-    /// One system call, `epoll_create1` or `kqueue`. The descriptor is close-on-exec. poll and select need no kernel object.
+    /// This makes one system call, `epoll_create1` or `kqueue`. The descriptor
+    /// is close-on-exec. poll and select need no kernel object.
     ///
     /// # Errors
     ///
-    /// - Returns [`Error::Os`] with `EMFILE` or `ENFILE` if no descriptor is free.
-    /// - Returns [`Error::Os`] with `EPERM` or `ENOSYS` if the call is forbidden or unknown.
-    ///   [`AnySelector`](crate::AnySelector) uses another call then.
+    /// - Returns [`Error::Os`] with `EMFILE` or `ENFILE` if no descriptor is
+    ///   free.
+    /// - Returns [`Error::Os`] with `EPERM` or `ENOSYS` if a sandbox forbids
+    ///   the call or the kernel lacks it. [`AnySelector`](crate::AnySelector)
+    ///   uses another call then.
+    /// - Returns [`Error::Os`] with `ENOMEM` if the kernel has no memory.
     ///
     /// # Examples
     ///
     /// ```
     /// # use rustix::fd::OwnedFd;
     /// # use selectors_core::DefaultSelector;
-    /// // In selectors-core: 64 sources, which are OwnedFds, without data.
-    /// // In selectors-std: DefaultSelector::<OwnedFd>::new(), or DefaultSelector::new(), where `register` says the rest.
+    /// // With selectors-core: 64 sources, which are OwnedFds, without data.
+    /// // With selectors-std: DefaultSelector::<OwnedFd>::new(), or
+    /// // DefaultSelector::new() if the compiler infers the types.
     /// let selector = DefaultSelector::<OwnedFd, (), 64>::new()?;
     /// assert!(selector.get_map().is_empty());
     /// # Ok::<(), selectors_core::Error>(())
@@ -142,12 +156,15 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         Ok(Self { engine: Engine::new()?, waker: None, table: Table::new() })
     }
 
-    /// Does what `new` does, in the memory where the selector is going to stay: no part is made elsewhere and moved.
+    /// Creates a selector in the memory where it is going to stay.
+    ///
+    /// No part is made elsewhere and moved.
     #[allow(unsafe_code)]
     pub(crate) fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
         let selector = memory.as_mut_ptr();
-        // SAFETY: the fields are in memory that is borrowed for writing. `&mut *selector`: all of them are written. If there is
-        // no engine, the other two are not written yet, and nothing needs to be dropped.
+        // SAFETY: the fields are in memory that is borrowed for writing.
+        // `&mut *selector`: all of them are written. If there is no engine, the
+        // other two are not written yet, and nothing needs to be dropped.
         unsafe {
             Engine::<B>::new_in(&mut *(&raw mut (*selector).engine).cast())?;
             (&raw mut (*selector).waker).write(None);
@@ -157,6 +174,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     }
 
     /// Returns the kind of the backend, which says what it supports.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::{Kind, PollSelector};
@@ -170,24 +189,41 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.backend.kind()
     }
 
-    /// Watches a source.
+    /// Registers a source to be watched for events.
     ///
-    /// `events` is [`Events::READ`], [`Events::WRITE`], [`Events::PRIORITY`] or [`Events::READ_HANGUP`], or several of them.
-    /// They are level-triggered, unless [`edge`](Events::edge) or [`one_shot`](Events::one_shot) is called on them. A source is
-    /// anything with a descriptor: owned, borrowed, shared (`&T`, `Rc`, `Arc`) or boxed. A descriptor can be registered
-    /// only once. One system call on epoll, and one for each event on kqueue.
+    /// `events` is [`Events::READ`], [`Events::WRITE`], [`Events::PRIORITY`] or
+    /// [`Events::READ_HANGUP`], or several of them. They are level-triggered,
+    /// unless [`edge`](Events::edge) or [`one_shot`](Events::one_shot) is
+    /// called on them. A source is anything with a descriptor: owned, borrowed,
+    /// shared (`&T`, `Rc`, `Arc`) or boxed. A descriptor can be registered only
+    /// once.
     ///
-    /// If it fails, the source and the data are dropped. [`try_register`](Self::try_register) returns them.
+    /// This makes one system call: `epoll_ctl` on epoll, `kevent` on kqueue,
+    /// and a `poll` that does not wait on poll and select.
+    ///
+    /// **If this fails, the source and the data are dropped.**
+    /// [`try_register`](Self::try_register) returns them.
     ///
     /// # Errors
     ///
-    /// - Returns [`Error::InvalidEvents`] if `events` is empty or has an output-only flag.
-    /// - Returns [`Error::Unsupported`] if the backend does not support these events, or not in this mode.
-    /// - Returns [`Error::InvalidFd`] if the number of the descriptor is negative.
-    /// - Returns [`Error::AlreadyRegistered`] if the descriptor is registered, perhaps through another object.
-    /// - Returns [`Error::Full`] if a fixed table is full, or a growing one finds no memory.
-    /// - Returns [`Error::FdOutOfRange`] if the descriptor is too large for `select`.
-    /// - Returns [`Error::Os`] if the kernel refuses, for instance a regular file on epoll (`EPERM`).
+    /// - Returns [`Error::InvalidEvents`] if `events` is empty or has an
+    ///   output-only flag.
+    /// - Returns [`Error::Unsupported`] if the backend does not support these
+    ///   events, or not in this mode.
+    /// - Returns [`Error::InvalidFd`] if the file descriptor is negative.
+    /// - Returns [`Error::AlreadyRegistered`] if the file descriptor is
+    ///   registered, perhaps through another object.
+    /// - Returns [`Error::Full`] if a fixed table is full, or a growing one
+    ///   finds no memory.
+    /// - Returns [`Error::FdOutOfRange`] if the file descriptor is too large
+    ///   for `select`.
+    /// - Returns [`Error::Os`] with `EPERM` for a regular file, a directory and
+    ///   some devices on epoll, or if a sandbox forbids the call.
+    /// - Returns [`Error::Os`] with `EBADF` if the descriptor can't be polled,
+    ///   as one opened with `O_PATH`.
+    /// - Returns [`Error::Os`] with `ENOSPC` or `ENOMEM` if a limit of the
+    ///   kernel is reached, and with `ELOOP` or `EINVAL` for selectors in a
+    ///   circle.
     ///
     /// # Examples
     ///
@@ -218,13 +254,15 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         S: AsFd,
     {
         let fd = fileobj.as_fd().as_raw_fd();
-        // The key that was not registered is dropped last, as its `Drop` may panic.
+        // The key that was not registered is dropped last, as its `Drop` may
+        // panic.
         self.insert(SelectorKey::new(fileobj, fd, events.into(), data)).map_err(|(error, _key)| error)
     }
 
-    /// Watches a source, or gives it back.
+    /// Registers a source, or returns it inside the error.
     ///
-    /// This does what [`register`](Self::register) does. If it fails, the source and the data are inside the error.
+    /// This does what [`register`](Self::register) does, except that a failure
+    /// does not drop the source and the data.
     ///
     /// # Errors
     ///
@@ -236,7 +274,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # #[cfg(feature = "std")] {
     /// # use selectors_core::{DefaultSelector, Error, Events};
     /// let (one, two) = std::os::unix::net::UnixStream::pair()?;
-    /// let mut selector = DefaultSelector::<_, _, 1>::new()?; // of selectors-core, with a capacity of one
+    /// // Of selectors-core, with a capacity of one:
+    /// let mut selector = DefaultSelector::<_, _, 1>::new()?;
     /// selector.register(one, Events::READ, "first")?;
     /// let refused = selector.try_register(two, Events::READ, "second").unwrap_err();
     /// assert_eq!(refused.error, Error::Full { capacity: 1 });
@@ -259,21 +298,25 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
             .map_err(|(error, key)| RegisterError { error, fileobj: key.fileobj, data: key.data })
     }
 
-    /// Watches a file descriptor that the source does not own.
+    /// Registers a file descriptor that the source does not own.
     ///
-    /// This does what [`register`](Self::register) does, for a `RawFd` or another source that only names a descriptor.
+    /// This does what [`register`](Self::register) does, for sources that
+    /// implement only `AsRawFd`, such as `RawFd`.
     ///
     /// # Errors
     ///
-    /// As `register`. Returns [`Error::Os`] with `EBADF` if the descriptor is closed, on every backend.
+    /// Returns the errors of `register`. Also returns [`Error::Os`] with
+    /// `EBADF` if the descriptor is closed, on every backend.
     ///
     /// # Safety
     ///
-    /// The caller must ensure that the descriptor stays open, and its number belongs to the same file, until it is
-    /// unregistered or the selector dropped.
+    /// The caller must ensure that the descriptor stays open until the key is
+    /// unregistered or the selector is dropped. Until then its number must
+    /// belong to the same file.
     ///
-    /// (If it is closed all the same, [`select`](Self::select) says what happens. But code elsewhere that owns the number's
-    /// next file could find it being watched.)
+    /// If the descriptor is closed before, the selector may watch the next file
+    /// that gets its number, which other code owns. See "Closed descriptors" at
+    /// [`select`](Self::select).
     ///
     /// # Examples
     ///
@@ -316,21 +359,30 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.register(self.table.keys(), key, wakers)
     }
 
-    /// Changes the interest of a key, re-arms a one-shot that has fired, and resumes a paused key.
+    /// Changes the interest of a key.
     ///
-    /// If the interest is level-triggered or one-shot and the same as before, this makes no system call. In edge mode
-    /// it always arms the key again, so that what is still ready is reported again. Pending events are reported as far as
-    /// they are part of the new interest. The data is not touched: [`get_key_mut`](Self::get_key_mut) changes it.
+    /// This also arms a one-shot again and resumes a paused key. Pending events
+    /// are masked by the new interest. The data does not change;
+    /// [`get_key_mut`](Self::get_key_mut) gives access to it.
     ///
-    /// **Note:** a one-shot that has been delivered is armed again by every `modify`, and by nothing else.
+    /// This makes one system call, or none if the interest is the same. Two
+    /// kinds of keys are armed again by a call with the same interest:
+    ///
+    /// - In edge mode, what is still ready is reported again.
+    /// - A one-shot that was delivered is armed again. **Every `modify` does
+    ///   that**, and nothing else does.
     ///
     /// # Errors
     ///
-    /// - Returns [`Error::InvalidEvents`] or [`Error::Unsupported`] as [`register`](Self::register) does.
+    /// - Returns [`Error::InvalidEvents`] or [`Error::Unsupported`] as
+    ///   [`register`](Self::register) does.
     /// - Returns [`Error::NotRegistered`] if there is no such key.
-    /// - Returns [`Error::Os`] if the kernel refuses: `EBADF` or `ENOENT` if the descriptor was closed without the
-    ///   selector's knowledge. On epoll and kqueue an unchanged interest makes no system call, and can't notice that.
-    /// - If the key is paused, returns what [`resume`](Self::resume) returns. The key stays paused then.
+    /// - Returns [`Error::Os`] with `EBADF` or `ENOENT` if the descriptor was
+    ///   closed without the selector's knowledge. On epoll and kqueue, a call
+    ///   with the same interest can't notice that.
+    /// - Returns [`Error::Os`] with another number if the kernel refuses.
+    /// - Returns the errors of [`resume`](Self::resume) if the key is paused.
+    ///   It stays paused then.
     ///
     /// # Examples
     ///
@@ -341,7 +393,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # let (ours, mut theirs) = UnixStream::pair()?;
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// let id = selector.register(ours, Events::READ, b"to be sent".to_vec())?.id();
-    /// selector.modify(id, Events::READ | Events::WRITE)?; // there is something to write
+    /// selector.modify(id, Events::READ | Events::WRITE)?;
     /// selector.select(None)?;
     /// while let Some((mut key, events)) = selector.next_ready() {
     ///     if events.is_writable() {
@@ -368,16 +420,22 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.modify_key(self.table.keys(), key.into(), interest)
     }
 
-    /// Stops watching a key, until it is resumed or modified.
+    /// Stops watching a key until it is resumed or modified.
     ///
-    /// The key stays registered, and look-ups find it, but nothing is reported, not even hang-ups or errors. So only the
-    /// handler of another key, or of a timer, can resume it. To stop only reading, [`modify`](Self::modify) to
-    /// [`Events::WRITE`]. Pending events of the key are dropped. To pause a paused key does nothing. One system call on
-    /// epoll, one for each event on kqueue, and none on poll and select.
+    /// The key stays registered, and look-ups find it. Pending events of the
+    /// key are dropped. Pausing a paused key does nothing.
+    ///
+    /// **Nothing is reported for a paused key**, not even hang-ups or errors.
+    /// So only the handler of another key, or of a timer, can resume it. To
+    /// stop only reading, [`modify`](Self::modify) it to [`Events::WRITE`].
+    ///
+    /// This makes one system call on epoll and kqueue, and none on poll and
+    /// select.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::NotRegistered`] if there is no such key. [`KeyMut::pause`] can't fail.
+    /// Returns [`Error::NotRegistered`] if there is no such key.
+    /// [`KeyMut::pause`] can't fail.
     ///
     /// # Examples
     ///
@@ -402,19 +460,28 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 
     /// Watches a paused key again, with the interest that it had.
     ///
-    /// To resume a key that is not paused does nothing. In edge mode, what is ready is reported again.
+    /// Resuming a key that is not paused does nothing. In edge mode, what is
+    /// ready is reported again. This makes one system call, as
+    /// [`register`](Self::register) does.
     ///
-    /// **Note:** a one-shot that was delivered before the pause stays disarmed. `modify` arms it again.
+    /// **A one-shot that was delivered before the pause stays disarmed.**
+    /// [`modify`](Self::modify) arms it again.
     ///
     /// # Errors
     ///
     /// The key stays paused.
     ///
     /// - Returns [`Error::NotRegistered`] if there is no such key.
-    /// - Returns [`Error::Os`] or [`Error::FdOutOfRange`] if the kernel or the backend refuses the descriptor.
-    /// - If the key has no number, because its source was [exchanged](KeyMut::with_source), returns
-    ///   [`Error::AlreadyRegistered`] if the new descriptor is another key's, [`Error::InvalidFd`] if it is negative, and
-    ///   [`Error::Full`] if there is no memory.
+    /// - Returns [`Error::Os`] if the kernel refuses the descriptor.
+    /// - Returns [`Error::FdOutOfRange`] if `select` can't watch it.
+    ///
+    /// These are only returned if the source was
+    /// [exchanged](KeyMut::with_source):
+    ///
+    /// - Returns [`Error::AlreadyRegistered`] if the new descriptor is another
+    ///   key's.
+    /// - Returns [`Error::InvalidFd`] if the new descriptor is negative.
+    /// - Returns [`Error::Full`] if there is no memory.
     ///
     /// # Examples
     ///
@@ -423,13 +490,18 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.resume_key(self.table.keys(), key.into())
     }
 
-    /// Ends a registration, and returns its source and data.
+    /// Stops watching a source, and returns it with its data.
     ///
-    /// This also works if the descriptor was closed without the selector's knowledge. Pending events of the key are dropped.
+    /// Pending events of the key are dropped. This also works if the descriptor
+    /// was closed without the selector's knowledge.
+    ///
+    /// This makes one system call on epoll and kqueue, and none on poll and
+    /// select.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::NotRegistered`] if there is no such key. [`KeyMut::unregister`] can't fail.
+    /// Returns [`Error::NotRegistered`] if there is no such key.
+    /// [`KeyMut::unregister`] can't fail.
     ///
     /// # Examples
     ///
@@ -441,7 +513,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// let id = selector.register(ours, Events::READ, "data")?.id();
     /// let key = selector.unregister(id)?;
-    /// let (_stream, data) = (key.fileobj, key.data); // for use elsewhere; a dropped key closes the stream
+    /// // For use elsewhere. A dropped key closes the stream.
+    /// let (_stream, data) = (key.fileobj, key.data);
     /// assert_eq!(data, "data");
     /// assert!(selector.unregister(id).is_err());
     /// # }
@@ -457,28 +530,38 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.unregister_key(self.table.keys(), key.into())
     }
 
-    /// Waits until a registered descriptor is ready, a waker wakes, the timeout has passed or a signal arrives.
+    /// Waits for ready keys, a wake, a signal or the timeout.
     ///
-    /// Then call [`next_ready`](Self::next_ready) until it returns `None`. `None` as the timeout waits indefinitely, zero
-    /// does not wait. The wait never ends before its timeout. On Linux and FreeBSD it is as exact as the kernel's timers.
-    /// Elsewhere it may be rounded up to the kernel's ticks.
+    /// Then call [`next_ready`](Self::next_ready) until it returns `None`.
     ///
-    /// **Pending events come first.** If `next_ready` was not called until it returned `None`, this returns immediately and
-    /// makes no system call. Otherwise it makes one: `epoll_wait`, `poll`, `select` or `kevent`. On epoll, a timeout with
-    /// a fraction of a millisecond may take two or three.
+    /// The timeout `None` waits indefinitely, and zero does not wait. The
+    /// timeout is a lower bound. On Linux and FreeBSD it is as exact as the
+    /// kernel's timers. Elsewhere it may be rounded up to the kernel's ticks.
+    ///
+    /// **Pending events make this return immediately.** It makes no system call
+    /// if `next_ready` was not called until it returned `None`. Otherwise it
+    /// makes one: `epoll_wait`, `poll`, `select` or `kevent`. On epoll, a
+    /// timeout with a fraction of a millisecond may take two or three.
     ///
     /// # Closed descriptors
     ///
-    /// A [raw registration](Self::register_raw) can be closed without the selector's knowledge. So can a descriptor below 3
-    /// by `rustix::stdio::dup2_stdin` and its like, which are safe. poll and select then stop watching the key. On epoll,
-    /// a duplicate of the descriptor may live on, and the kernel goes on to report its events, even after the key was
-    /// unregistered. The selector drops them, and recreates its epoll instance at the next wait. If the kernel refuses that, the
-    /// selector works on with the old instance and tries again later. In this time a wait asks the kernel once in a
-    /// millisecond.
+    /// The descriptor of a [raw registration](Self::register_raw) can be closed
+    /// without the selector's knowledge. Safe functions such as
+    /// `rustix::stdio::dup2_stdin` can do that with descriptors 0 to 2.
+    ///
+    /// poll and select then stop watching the key. On epoll, a duplicate of the
+    /// descriptor may be open. The kernel then keeps reporting its events, even
+    /// after the key was unregistered. The selector drops these events, and
+    /// recreates its epoll instance at the next wait. If the kernel refuses
+    /// that, the selector keeps the old instance and tries again later. Until
+    /// then a wait makes a system call every millisecond.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Os`] if the kernel refuses.
+    /// - Returns [`Error::Os`] with `EINVAL` if poll has more descriptors than
+    ///   `RLIMIT_NOFILE` allows.
+    /// - Returns [`Error::Os`] with `ENOMEM` if the kernel has no memory, or
+    ///   with another number if a sandbox forbids the call.
     ///
     /// # Examples
     ///
@@ -506,9 +589,12 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "EVFILT_TIMER")]
     #[doc(alias = "KQ_FILTER_TIMER")]
     #[doc(alias = "wait")]
-    // A program has one call of this, in its loop. Inlined there, most of the work on the timeout and on the result goes
-    // away, and what is rare stays outside. And no `ret` follows the system call: on kernels that guard their returns
-    // against speculation one costs more than all the rest of this, 40 ns if nothing was ready and 140 ns if something was.
+    // A program has one call of this, in its loop. Inlined there, most of the
+    // work on the timeout and on the result disappears, and rare work stays
+    // outside. Also, no `ret` follows the system call. On kernels that guard
+    // their returns against speculation, one `ret` costs more than all the
+    // remaining work. It costs 40 ns if nothing was ready, and 140 ns
+    // otherwise.
     #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> Result<SelectResult, Error> {
         let mut left = timeout;
@@ -543,11 +629,12 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 
     /// Waits as [`select`](Self::select) does, until a point in time.
     ///
-    /// If the deadline has passed, this does not wait. A signal, a wake or an event ends the wait early.
+    /// If the deadline has passed, this does not wait. An event, a wake or a
+    /// signal ends the wait early.
     ///
     /// # Errors
     ///
-    /// As [`select`](Self::select).
+    /// Returns the errors of [`select`](Self::select).
     ///
     /// # Examples
     ///
@@ -574,18 +661,25 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         loop {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
             let result = self.select(Some(left))?;
-            // The clock of the wait may be a little ahead of that of the deadline.
+            // The clock of the wait may be a little ahead of that of the
+            // deadline.
             if left.is_zero() || !result.timed_out() {
                 return Ok(result);
             }
         }
     }
 
-    /// Returns the next ready key, and what it is ready for.
+    /// Returns the next ready key, and the events it is ready for.
     ///
-    /// Returns `None` if there is no pending event. Each event is checked when it is returned: one for a key that was
-    /// unregistered or paused since the wait is dropped, and one for a key that was modified is cut down to its interest.
-    /// So anything may be registered, modified and unregistered between two calls. This does not make a system call.
+    /// Returns `None` if there is no pending event. You may register, modify
+    /// and unregister keys between two calls, because each event is checked
+    /// when it is returned:
+    ///
+    /// - An event of a key that was unregistered or paused is dropped.
+    /// - An event of a key that was modified is masked by the new interest.
+    ///
+    /// This does not make a system call. On kqueue it makes one for a one-shot
+    /// in both directions.
     ///
     /// # Examples
     ///
@@ -610,15 +704,19 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     pub fn next_ready(&mut self) -> Option<(KeyMut<'_, Self>, Events)> {
         let keys = self.table.keys();
         let (place, events) = self.engine.next_ready(keys.slots)?;
-        // SAFETY: `Engine::next_ready` returns a slot that exists and has a key.
+        // SAFETY: `Engine::next_ready` returns a slot that exists and has a
+        // key.
         Some((unsafe { KeyMut::new(&mut self.engine, keys, place) }, events))
     }
 
-    /// Returns how many events are pending, at most.
+    /// Returns the number of pending events, as an upper bound.
     ///
-    /// The next [`select`](Self::select) does not wait if any of them has a key. A selector that is registered in another event
-    /// loop must be drained, until this is zero or [`next_ready`](Self::next_ready) returns `None`: the outer loop can't see
-    /// pending events.
+    /// The next [`select`](Self::select) does not wait if any of them has a
+    /// key.
+    ///
+    /// **An outer event loop can't see pending events.** Drain a selector that
+    /// is registered in another one, until this is zero or
+    /// [`next_ready`](Self::next_ready) returns `None`.
     ///
     /// # Examples
     ///
@@ -641,9 +739,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.backend.pending()
     }
 
-    /// Returns a key, or `None` if there is no such key. Python raises `KeyError`.
+    /// Returns a key, or `None` if there is no such key.
     ///
-    /// This does not make a system call.
+    /// This does not make a system call. Python raises `KeyError` if there is
+    /// no such key.
     ///
     /// # Examples
     ///
@@ -695,9 +794,14 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         Some(unsafe { KeyMut::new(&mut self.engine, keys, place) })
     }
 
-    /// Visits all keys, which may be changed, paused and unregistered.
+    /// Returns a cursor over all keys, which can act.
     ///
-    /// See [`Walk`] for an example. This does not make a system call.
+    /// Each key can be changed, paused and unregistered. This does not make a
+    /// system call.
+    ///
+    /// # Examples
+    ///
+    /// See [`Walk`].
     pub fn walk(&mut self) -> Walk<'_, Self> {
         Walk::new(&mut self.engine, self.table.keys())
     }
@@ -772,15 +876,21 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         self.engine.stats
     }
 
-    /// Returns a waker, which ends this selector's wait from other threads and from signal handlers.
+    /// Returns a waker, which ends a wait of this selector.
     ///
-    /// The first call opens a descriptor and uses a slot of the key table. Further calls return another handle of
-    /// the same. This is for storages that allocate, as those of selectors-std do. For others there is
-    /// [`waker_in`](Self::waker_in).
+    /// It can be used by other threads and by signal handlers. The first call
+    /// opens a descriptor and uses a slot of the key table. Further calls
+    /// return another handle of the same waker.
+    ///
+    /// This is for selectors that allocate, as those of selectors-std do. For
+    /// others there is [`waker_in`](Self::waker_in).
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
+    /// - Returns [`Error::Os`] with `EMFILE` or `ENFILE` if no descriptor is
+    ///   free.
+    /// - Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as
+    ///   [`register`](Self::register) does.
     ///
     /// # Examples
     ///
@@ -797,7 +907,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # let mut selector = Selector::<Poll<Growable>, std::net::TcpStream, (), Growable>::new()?;
     /// let waker = selector.waker()?;
     /// std::thread::spawn(move || waker.wake());
-    /// assert!(selector.select(None)?.woken()); // returned when the thread had woken it
+    /// assert!(selector.select(None)?.woken());
     /// # }
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
@@ -818,19 +928,24 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 
     /// Returns a waker for this selector, with its state in the given cell.
     ///
-    /// A cell serves one selector at a time. It is free again when that selector is dropped. The first call opens the
-    /// descriptor of the waker, and further ones return another handle of the same waker.
+    /// A cell serves one selector at a time. It is free again when that
+    /// selector is dropped. The first call opens a descriptor and uses a slot
+    /// of the key table. Further calls return another handle of the same waker.
     ///
-    /// In a forked child, a cell that the parent's selector holds is free for a selector of the child: see
+    /// A forked child may use a cell that the parent's selector holds. See
     /// [`WakeCell`](crate::WakeCell#fork).
     ///
     /// # Errors
     ///
-    /// - Returns [`Error::WakerInUse`] if another selector of this process holds the cell, or if this selector has another
-    ///   cell.
-    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the number of a raw registration that was
-    ///   closed without the selector's knowledge. Unregister that one, and call this again.
-    /// - Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as [`register`](Self::register) does.
+    /// - Returns [`Error::WakerInUse`] if another selector of this process
+    ///   holds the cell, or if this selector has another cell.
+    /// - Returns [`Error::AlreadyRegistered`] if the waker's descriptor got the
+    ///   number of a raw registration that was closed without the selector's
+    ///   knowledge. Unregister that one, and call this again.
+    /// - Returns [`Error::Os`] with `EMFILE` or `ENFILE` if no descriptor is
+    ///   free.
+    /// - Returns [`Error::Full`], [`Error::FdOutOfRange`] or [`Error::Os`] as
+    ///   [`register`](Self::register) does.
     ///
     /// # Examples
     ///
@@ -850,22 +965,29 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         if let Some(Wake { cell: held, .. }) = &self.waker {
             return if held.holds(&cell) { Ok(held.waker()) } else { Err(Error::WakerInUse) };
         }
-        // From here on dropping it sets the cell free.
+        // From here on, dropping `held` frees the cell.
         let held = Attached::new(cell)?;
         let fd = held.hold().watched().ok_or(Error::WakerClosed)?;
         if self.table.get(fd.as_raw_fd().into()).is_some() {
-            // To unregister the closed one would take the waker out of the kernel's set.
+            // Unregistering the closed one would remove the waker from the
+            // kernel's set.
             return Err(Error::AlreadyRegistered { fd: fd.as_raw_fd() });
         }
         self.table.grow();
-        // Before the kernel knows the descriptor, as this calls code of the storage.
+        // This calls code of the storage. So do it before the kernel knows the
+        // descriptor.
         let waker = held.waker();
         let token = self.engine.register_waker(self.table.keys(), fd)?;
         self.waker = Some(Wake { cell: held, token });
         Ok(waker)
     }
 
-    /// Closes the kernel object, then the sources, as dropping the selector does.
+    /// Closes the kernel object, then the sources.
+    ///
+    /// Dropping the selector does the same. No key has to be unregistered
+    /// before.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # #[cfg(feature = "std")] {
@@ -875,7 +997,7 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// # let mut selector = DefaultSelector::<_, _, 4>::new()?;
     /// selector.register(ours, Events::READ, ())?;
     /// selector.close();
-    /// assert_eq!(theirs.read(&mut [0])?, 0); // the other end was closed
+    /// assert_eq!(theirs.read(&mut [0])?, 0); // the source was closed
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -885,11 +1007,13 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
 
 /// Methods of a selector whose backend is chosen at run time.
 impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
-    /// Opens a selector with the backend that is named.
+    /// Creates a selector with a backend of the given kind.
     ///
     /// # Errors
     ///
-    /// Returns [`Error::UnknownBackend`] if the platform has none of that kind, and [`Error::Os`] as [`new`](Self::new) does.
+    /// - Returns [`Error::UnknownBackend`] if the platform has no backend of
+    ///   that kind.
+    /// - Returns [`Error::Os`] as [`new`](Self::new) does.
     ///
     /// # Examples
     ///
@@ -904,14 +1028,18 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     /// ```
     #[allow(unsafe_code)]
     pub fn of_kind(kind: Kind) -> Result<Self, Error> {
-        // SAFETY: the engine keeps the promises, and gives the backend to no other code.
+        // SAFETY: the engine keeps the promises, and gives the backend to no
+        // other code.
         let engine = Engine::with_backend(unsafe { Any::of_kind(kind)? });
         Ok(Self { engine, waker: None, table: Table::new() })
     }
 
     /// Returns the selector's own descriptor, if its backend has one.
     ///
-    /// epoll and kqueue have one. The selectors that are always on epoll or kqueue implement `AsFd` and `AsRawFd` instead.
+    /// epoll and kqueue have one. The selectors that are always on epoll or
+    /// kqueue implement `AsFd` and `AsRawFd` instead.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use selectors_core::{AnySelector, Kind};
@@ -925,13 +1053,14 @@ impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
     }
 }
 
-/// The selector's own descriptor, which is readable when something is ready.
+/// Borrows the selector's own descriptor, which is readable if a key is ready.
 ///
-/// So the selector can be registered in another one, or in another event loop. Selectors on epoll and kqueue have one. It is
-/// close-on-exec. Python calls it `fileno()`.
+/// So the selector can be registered in another one, or in another event loop.
+/// Selectors on epoll and kqueue have such a descriptor. It is close-on-exec.
+/// This is Python's `fileno()`.
 ///
-/// **Note:** drain the selector until [`pending`](Selector::pending) is zero. Its descriptor does not show events that it
-/// has fetched and not returned yet.
+/// **Drain the selector until [`pending`](Selector::pending) is zero.** Its
+/// descriptor does not show events that it has fetched and not returned yet.
 ///
 /// # Examples
 ///
@@ -962,7 +1091,7 @@ impl<B: Backend + AsFd, S, D, M: Storage> AsRawFd for Selector<B, S, D, M> {
     }
 }
 
-/// Names the backend and lists the keys, whatever sources and data are.
+/// Shows the backend and the keys, without sources and data.
 impl<B: Backend, S, D, M: Storage> fmt::Debug for Selector<B, S, D, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Selector")

@@ -1,4 +1,4 @@
-//! Where a selector keeps its keys: the one place in which fixed and growable selectors differ.
+//! Key storage, fixed or growable.
 
 use core::ops::{Deref, DerefMut};
 
@@ -6,127 +6,143 @@ use rustix::fd::RawFd;
 
 use crate::waker::WakeCell;
 
-/// Chooses the containers of a selector.
+/// The containers that a selector keeps its keys in.
 ///
-/// [`Fixed`] has a fixed capacity and needs no allocator. selectors-std adds `Growable`. A program
-/// names this trait in bounds and has no reason to implement it.
+/// [`Fixed`] has a fixed capacity and needs no allocator. selectors-std adds
+/// `Growable`. A program names this trait in bounds, and has no reason to
+/// implement it.
 ///
 /// # Safety
 ///
-/// A selector keeps the numbers of descriptors in these containers, and unsafe code relies on them.
-/// The implementer must ensure that:
+/// A selector keeps file descriptors in these containers, and unsafe code
+/// relies on them. The implementer must ensure that:
 ///
-/// - `List` and `Index` are as their own traits demand;
-/// - `Wake` always dereferences to the same cell, and so do its clones. The cell lives, at the same
-///   address, as long as any of them. Neither dereferencing nor cloning panics.
+/// - `List` and `Index` fulfil the requirements of their own traits;
+/// - `Wake` always dereferences to the same cell, and so do its clones. The
+///   cell lives, at the same address, as long as any of them. Neither
+///   dereferencing nor cloning panics.
 ///
 /// # Examples
 ///
 /// ```
 /// use selectors_core::storage::{FixedList, Scan, Storage};
+/// use rustix::fd::OwnedFd;
 /// use selectors_core::{Selector, WakeCell, backend::Poll};
 ///
 /// /// Sixteen keys.
 /// enum Sixteen {}
 ///
-/// // SAFETY: the containers are this crate's own, and a reference always leads to the same cell.
+/// // SAFETY: the containers are this crate's own, and a reference always leads
+/// // to the same cell.
 /// unsafe impl Storage for Sixteen {
 ///     type List<T> = FixedList<T, 16>;
 ///     type Index = Scan;
 ///     type Wake = &'static WakeCell;
 /// }
 ///
-/// let selector = Selector::<Poll<Sixteen>, rustix::fd::OwnedFd, (), Sixteen>::new()?;
+/// let selector = Selector::<Poll<Sixteen>, OwnedFd, (), Sixteen>::new()?;
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
 #[allow(unsafe_code, reason = "unsafe to implement")]
 pub unsafe trait Storage {
-    /// A list that slots and the backends' own arrays are kept in.
+    /// The list for slots and for the backends' own arrays.
     type List<T>: List<T>;
-    /// How the slot of a descriptor is found.
+    /// The index that finds the slot of a descriptor.
     type Index: Index;
-    /// How a selector and its wakers share their cell.
+    /// The reference by which a selector and its wakers share their cell.
     type Wake: Deref<Target = WakeCell> + Clone;
 }
 
-/// A list that may be bounded.
+/// A list whose capacity may be limited.
 ///
-/// These are the methods that a selector needs beyond those of a slice.
+/// It has the methods that a selector needs besides those of a slice.
 ///
 /// # Safety
 ///
-/// The implementer must ensure that the list behaves as a `Vec` does. It is empty at first. `push` and
-/// `pop` add and remove the last item, and no item appears, disappears or moves otherwise. The slice
-/// holds all items in order. No method panics.
+/// The implementer must ensure that the list behaves as a `Vec` does. It is
+/// empty at first. `push` and `pop` add and remove the last item. No item
+/// appears, disappears or moves otherwise. The slice holds all items in order.
+/// No method panics.
 ///
 /// # Examples
 ///
 /// See [`FixedList`].
 #[allow(unsafe_code, reason = "unsafe to implement")]
 pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
-    /// Appends, or gives the item back when there is no room.
+    /// Appends an item.
     ///
     /// # Errors
     ///
-    /// The item, when the list is full.
+    /// Returns the item if the list is full, or there is no memory.
     fn push(&mut self, item: T) -> Result<(), T>;
 
-    /// Removes the last item.
+    /// Removes the last item and returns it, or `None` if the list is empty.
     fn pop(&mut self) -> Option<T>;
 }
 
-/// Finds the slot of a registered descriptor.
+/// An index from file descriptors to slots.
 ///
 /// # Safety
 ///
-/// The implementer must ensure that `find` returns the slot that `insert` was last called with for
-/// this descriptor, unless `remove` was called since, or else what `scan` returns. No method panics.
+/// The implementer must ensure that `find` returns the right slot. That is the
+/// slot that `insert` was last called with for this descriptor, unless `remove`
+/// was called since. Or it is what `scan` returns. No method panics.
 ///
 /// # Examples
 ///
 /// ```
 /// use selectors_core::storage::{Index, Scan};
 ///
-/// assert_eq!(Scan.find(7, || Some(3)), Some(3)); // remembers nothing, and so scans
+/// assert_eq!(Scan.find(7, || Some(3)), Some(3)); // it has no index, and scans
 /// ```
 #[allow(unsafe_code, reason = "unsafe to implement")]
 pub unsafe trait Index: Default {
-    /// The slot of `fd`. `scan` searches the slots one by one, for indexes that remember nothing.
-    fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
-    /// Makes room for one more descriptor and returns whether there is room.
+    /// Returns the slot of a file descriptor.
     ///
-    /// The selector calls it before any system call.
+    /// `scan` searches the slots one by one.
+    fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
+    /// Reserves capacity for one more file descriptor, and returns whether it
+    /// could.
+    ///
+    /// The selector calls this before any system call.
     fn reserve(&mut self) -> bool;
-    /// Remembers that `fd` is in `slot`. `reserve` has made room.
+    /// Stores that a file descriptor is in a slot.
+    ///
+    /// The selector has called `reserve` before.
     fn insert(&mut self, fd: RawFd, slot: u32);
-    /// Forgets `fd`.
+    /// Removes a file descriptor.
     fn remove(&mut self, fd: RawFd);
 }
 
-/// Room for `N` keys, without an allocator. A waker takes the place of one key.
+/// Storage for `N` keys, without an allocator.
 ///
-/// Descriptors are found by a scan of the `N` slots, which for the few dozen descriptors of an
-/// embedded daemon is faster than a map; events find their key without any search.
+/// A waker uses the slot of one key. A look-up by file descriptor scans the `N`
+/// slots. For the few dozen descriptors of an embedded daemon that is faster
+/// than a map. Events and ids find their key without a search.
+///
+/// # Examples
 ///
 /// ```
 /// use rustix::fd::OwnedFd;
 /// use selectors_core::{Selector, backend::Poll, storage::Fixed};
 ///
-/// let selector = Selector::<Poll<Fixed<100>>, OwnedFd, (), Fixed<100>>::new()?; // PollSelector's long name
+/// // PollSelector is an alias of this type.
+/// let selector = Selector::<Poll<Fixed<100>>, OwnedFd, (), Fixed<100>>::new()?;
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Fixed<const N: usize> {}
 
 #[allow(unsafe_code)]
-// SAFETY: the containers are this crate's own, and a reference always leads to the same cell.
+// SAFETY: the containers are this crate's own, and a reference always leads to
+// the same cell.
 unsafe impl<const N: usize> Storage for Fixed<N> {
     type List<T> = FixedList<T, N>;
     type Index = Scan;
     type Wake = &'static WakeCell;
 }
 
-/// The list of [`Fixed`]: at most `N` items, without an allocator.
+/// The list of [`Fixed`], which holds at most `N` items.
 ///
 /// # Examples
 ///
@@ -135,7 +151,7 @@ unsafe impl<const N: usize> Storage for Fixed<N> {
 ///
 /// let mut two = FixedList::<_, 2>::default();
 /// assert_eq!([two.push('a'), two.push('b')], [Ok(()); 2]);
-/// assert_eq!(two.push('c'), Err('c')); // given back
+/// assert_eq!(two.push('c'), Err('c')); // it is full
 /// ```
 #[derive(Debug)]
 pub struct FixedList<T, const N: usize>(heapless::Vec<T, N>);
@@ -163,7 +179,8 @@ impl<T, const N: usize> DerefMut for FixedList<T, N> {
 }
 
 #[allow(unsafe_code)]
-// SAFETY: heapless's vector behaves as std's does. It refuses a push when it is full, and does not panic.
+// SAFETY: heapless's vector behaves as std's does. It refuses a push when it is
+// full, and does not panic.
 unsafe impl<T, const N: usize> List<T> for FixedList<T, N> {
     #[inline]
     fn push(&mut self, item: T) -> Result<(), T> {
@@ -176,7 +193,9 @@ unsafe impl<T, const N: usize> List<T> for FixedList<T, N> {
     }
 }
 
-/// The index of [`Fixed`], which remembers nothing and scans. See [`Index`].
+/// The index of [`Fixed`], which stores nothing and scans.
+///
+/// See [`Index`] for an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan;
 

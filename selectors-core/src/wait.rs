@@ -11,26 +11,29 @@ use crate::poll_flags;
 
 /// Waits until one descriptor is ready, without a selector.
 ///
-/// Returns what it is ready for, or nothing if the timeout has passed or a
-/// signal arrived. `None` waits indefinitely. This is level-triggered, and
-/// reports hang-ups and errors as [`PollSelector`](crate::PollSelector) does.
-/// The timeout is never cut short. The page on
+/// Returns the events that it is ready for. They are empty if the timeout has
+/// passed or a signal arrived. The timeout `None` waits indefinitely, and zero
+/// does not wait. A timeout is never cut short. The page on
 /// [portability](crate::portability#waits) says how exact it is.
+///
+/// This is level-triggered. Hang-ups and errors are reported as by
+/// [`PollSelector`](crate::PollSelector).
 ///
 /// This makes one system call, `poll` (on Linux `ppoll`). Use a selector for
 /// several descriptors, or to wait for the same one often.
 ///
 /// # Errors
 ///
-/// - [`Error::InvalidEvents`] if `events` is empty or has an output-only flag.
-/// - [`Error::Unsupported`] if `events` has `READ_HANGUP` without `READ`, on a
-///   platform whose `poll` does not report it.
-/// - [`Error::InvalidFd`] if the descriptor is negative, such as
+/// - Returns [`Error::InvalidEvents`] if `events` is empty or has an
+///   output-only flag.
+/// - Returns [`Error::Unsupported`] if `events` has `READ_HANGUP` without
+///   `READ`, on a platform whose `poll` does not report it.
+/// - Returns [`Error::InvalidFd`] if the descriptor is negative, such as
 ///   `rustix::fs::CWD`.
-/// - [`Error::Os`] with `EBADF` if the descriptor is closed, or is open and
-///   can't be polled (`O_PATH` on Linux).
-/// - [`Error::Os`] with `ENOMEM` if the kernel has no memory, or with `EINVAL`
-///   if `RLIMIT_NOFILE` is 0.
+/// - Returns [`Error::Os`] with `EBADF` if the descriptor is closed, or is open
+///   and can't be polled (`O_PATH` on Linux).
+/// - Returns [`Error::Os`] with `ENOMEM` if the kernel has no memory, or with
+///   `EINVAL` if `RLIMIT_NOFILE` is 0.
 ///
 /// # Examples
 ///
@@ -62,8 +65,8 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
     }
     let mut one = [PollFd::from_borrowed_fd(fd, poll_flags::flags(events))];
     match in_steps(timeout, |time| rustix::event::poll(&mut one, time)) {
-        // Closed, or `O_PATH`: `poll` returns immediately and nothing is ready, so
-        // a loop would spin.
+        // Closed, or `O_PATH`: `poll` returns immediately and nothing is ready,
+        // so a loop would spin.
         Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),
         Ok(_) => Ok(poll_flags::events(one[0].revents()).reported(events.mask())),
         Err(Errno::INTR) => Ok(Events::empty()),
@@ -71,22 +74,24 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
     }
 }
 
-/// The longest wait every system call here can take, in seconds: two billion milliseconds, 23 days.
+/// The longest timeout that every system call here accepts, in seconds.
+///
+/// Two billion milliseconds are 23 days.
 const LONGEST: u64 = 2_000_000;
 
-/// Waits as often as it takes for a timeout longer than the system calls know.
+/// Waits in several steps if the timeout is longer than a system call accepts.
 ///
-/// For selectors-std, no part of the interface.
+/// This is for selectors-std, and no part of the interface.
 ///
 /// # Errors
 ///
-/// Those of `wait`.
+/// Returns the errors of `wait`.
 #[inline]
 pub fn in_steps(
     timeout: Option<Duration>,
     mut wait: impl FnMut(Option<&Timespec>) -> rustix::io::Result<usize>,
 ) -> rustix::io::Result<usize> {
-    // Never fails, as LONGEST is not long.
+    // This never fails, as LONGEST fits into a Timespec.
     let step = |time: Duration| Timespec::try_from(time).ok();
     let mut beyond = timeout.map_or(0, |time| time.as_secs().saturating_sub(LONGEST));
     let first = |time: Duration| step(Duration::new(time.as_secs().min(LONGEST), time.subsec_nanos()));
@@ -98,7 +103,7 @@ pub fn in_steps(
                 beyond -= next;
                 time = step(Duration::from_secs(next));
             }
-            answer => return answer,
+            result => return result,
         }
     }
 }

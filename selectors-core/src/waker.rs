@@ -21,13 +21,14 @@ use state::{Attachment, Errand, State, Writing};
 
 /// The state that a selector shares with its [`Waker`]s.
 ///
-/// Without an allocator it is a `static`. selectors-std keeps it in an `Arc`.
+/// It is the descriptor that a wake writes to, and a flag that makes a burst of
+/// wakes cost one system call. Without an allocator it is a `static`.
+/// selectors-std keeps it in an `Arc`.
 ///
 /// A selector holds the cell from [`waker_in`](crate::Selector::waker_in) until
 /// it is dropped. The cell has a descriptor during that time: an eventfd, or
 /// the two ends of a pipe. Their numbers are never 0, 1 or 2, even if the
-/// program has closed its standard streams. A burst of wakes is one system
-/// call.
+/// program has closed its standard streams.
 ///
 /// # Examples
 ///
@@ -62,7 +63,7 @@ use state::{Attachment, Errand, State, Writing};
 ///   cell then gets a descriptor of its own. The inherited one is neither read,
 ///   nor written to, nor closed. From then on the inherited wakers return
 ///   [`Error::WakerClosed`].
-/// - The child must not select with the inherited selector. It would consume
+/// - **The child must not wait with the inherited selector.** It would consume
 ///   wakes of the parent.
 ///
 /// A program that closes all its descriptors, as a daemon does with
@@ -70,18 +71,19 @@ use state::{Attachment, Errand, State, Writing};
 /// dropped; its descriptor is closed with the selector. If the selectors can't
 /// be dropped, see [`reset`](Self::reset).
 ///
-/// A process is identified by its number, which `getpid` returns. **Note:** the
-/// first processes of two PID namespaces both have the number 1. If one is
+/// A process is identified by its number, which `getpid` returns. **The first
+/// processes of two PID namespaces both have the number 1.** If one of them is
 /// forked by the other, it calls `reset` before it uses the cell.
 pub struct WakeCell {
     state: State,
     /// The process that attached the cell last, and so made the descriptors.
+    ///
     /// The number is negative while that process takes the cell from the one
     /// that it was forked from, and 0 if there is none.
     owner: AtomicI32,
-    /// What the attachment uses.
+    /// The descriptors of the attachment.
     ends: Ends,
-    /// What an earlier one used, while a wake is still being written to it.
+    /// Those of an earlier one, while a wake is still being written to them.
     late: Ends,
 }
 
@@ -109,8 +111,8 @@ impl WakeCell {
     /// Wakes the selector that holds this cell now.
     ///
     /// This is for signal handlers, which find the cell in a `static`. A
-    /// [`Waker`] only wakes the selector that made it. Everything else is as in
-    /// [`Waker::wake`].
+    /// [`Waker`] only wakes the selector that made it. In all other respects
+    /// this does what [`Waker::wake`] does.
     ///
     /// # Errors
     ///
@@ -156,7 +158,7 @@ impl WakeCell {
         // wake: `end` and `attach` close none while a wake is counted, and
         // `drop` can't run while `self` is borrowed.
         let end = unsafe {
-            // `borrow_raw` would look, for each wake.
+            // Otherwise `borrow_raw` would check it, for each wake.
             core::hint::assert_unchecked(fd != -1);
             BorrowedFd::borrow_raw(fd)
         };
@@ -167,20 +169,20 @@ impl WakeCell {
         }
     }
 
-    /// The end of a wake.
+    /// Ends a wake.
     #[cold]
     fn written(&self, done: Result<(), Error>, writing: Writing) -> Result<(), Error> {
         self.state.written(writing);
         done
     }
 
-    /// After a write that failed.
+    /// Handles a write that failed, and ends the wake.
     #[cold]
     fn write_again(&self, end: BorrowedFd<'_>, mut errno: Errno, writing: Writing) -> Result<(), Error> {
         let done = loop {
             match errno {
                 Errno::INTR => {}
-                // Full: the wait will end all the same.
+                // The descriptor is full, so the wait ends anyway.
                 Errno::AGAIN => break Ok(()),
                 _ => {
                     self.state.forget_wake(writing);
@@ -242,16 +244,17 @@ impl WakeCell {
         self.state.release();
     }
 
-    /// Goes on without what another process has, or what is closed already.
+    /// Forgets descriptors that another process has, or that are closed
+    /// already.
     fn forget(&self) {
         self.state.take_over();
-        // After the exchange in there, so that a wake which reads -1 here
-        // finds that its attachment has ended.
+        // After the exchange in there, so that a wake which reads -1 here finds
+        // that its attachment has ended.
         self.ends.forget();
         self.late.forget();
     }
 
-    /// Takes the cell for a selector.
+    /// Attaches the cell to a selector.
     fn attach(&self) -> Result<Attachment, Error> {
         self.take(getpid().as_raw_pid())?;
         self.close_unused();
@@ -272,8 +275,9 @@ impl WakeCell {
             return if self.state.take() { Ok(()) } else { Err(Error::WakerInUse) };
         }
         // No thread of this process has attached the cell. It is new, or this
-        // process was forked; then the descriptors are shared with the other
-        // process, or even closed. The first thread to come takes the cell.
+        // process was forked. In a forked process the descriptors are shared
+        // with the other process, or even closed. The first thread that comes
+        // here takes the cell.
         let first = owner != -this
             && self.owner.compare_exchange(owner, -this, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if !first {
@@ -284,11 +288,10 @@ impl WakeCell {
         Ok(())
     }
 
-    /// Ends an attachment: its wakers have nothing to wake any more.
+    /// Ends an attachment, after which its wakers return `WakerClosed`.
     fn end(&self, attachment: Attachment) {
-        // A child that drops the selector which it has inherited ends nothing:
-        // neither its parent's attachment, nor one that it has made itself
-        // since.
+        // A child that drops an inherited selector does not end its parent's
+        // attachment, or one that the child has made since.
         if self.owner.load(Ordering::Acquire) != getpid().as_raw_pid() || !self.state.close(attachment) {
             return;
         }
@@ -301,20 +304,21 @@ impl WakeCell {
         self.state.release();
     }
 
-    /// Closes the descriptors, unless a wake is still being written. The cell
-    /// must be taken and not open.
+    /// Closes the descriptors, unless a wake is still being written.
+    ///
+    /// The cell must be taken and not open.
     ///
     /// The next attachment has other descriptors, so that a late write ends no
-    /// wait of the next selector. There is one exception, as there is one place
-    /// for `late`. If a thread is in the middle of a write while its attachment
-    /// ends, and a second one while the next attachment ends, then the third
-    /// attachment uses the descriptors of the second. The second thread may end
-    /// a wait of the third selector. That loses no wake.
+    /// wait of the next selector. There is one exception, because there is one
+    /// slot for `late`. Two threads may be in the middle of a write while two
+    /// attachments end, one after the other. Then the third attachment uses the
+    /// descriptors of the second. The second thread may end a wait of the third
+    /// selector. That loses no wake.
     #[allow(unsafe_code)]
     fn close_unused(&self) {
         if self.state.writes_are_over() {
-            // SAFETY: nothing borrows them: no write is left, none begins while
-            // the cell is not open, and the selector that watched them has
+            // SAFETY: nothing borrows them. No write is left, and none begins
+            // while the cell is not open. The selector that watched them has
             // dropped its backend before. This process has not closed them in
             // another way: that is unsafe, and needs `reset`, which forgets
             // them.
@@ -325,7 +329,7 @@ impl WakeCell {
         }
     }
 
-    /// The descriptor to watch.
+    /// Returns the descriptor to watch.
     #[inline]
     #[allow(unsafe_code)]
     fn watched(&self) -> Option<BorrowedFd<'_>> {

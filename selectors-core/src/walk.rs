@@ -6,14 +6,15 @@ use crate::map::Shown;
 use crate::storage::Storage;
 use crate::table::Keys;
 
-/// A cursor over all keys of a selector, which may be changed, paused and unregistered.
+/// A cursor over all keys of a selector, which can act.
 ///
-/// [`Selector::walk`](crate::Selector::walk) returns it. It visits each key once, in no particular order. It is no iterator,
-/// because each key borrows it.
+/// [`Selector::walk`](crate::Selector::walk) returns it. It visits each key
+/// once, in no particular order. Each key can be changed, paused and
+/// unregistered. The cursor is not an iterator, because each key borrows it.
 ///
 /// # Examples
 ///
-/// To send a line to all peers:
+/// This sends a line to all peers:
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -46,8 +47,12 @@ impl<'a, Sel: SelectorType> Walk<'a, Sel> {
         Self { engine, keys, next: 0 }
     }
 
-    /// Returns the next key.
-    // No iterator's, as the key borrows the walk.
+    /// Returns the next key, or `None` after the last one.
+    ///
+    /// # Examples
+    ///
+    /// See [`Walk`].
+    // Not the method of `Iterator`, as the key borrows the walk.
     #[allow(clippy::should_implement_trait)]
     #[allow(unsafe_code)]
     pub fn next(&mut self) -> Option<KeyMut<'_, Sel>> {

@@ -11,34 +11,35 @@ use crate::Waker;
 
 /// Creates a channel whose sender wakes the selector.
 ///
-/// The [`Sender`] goes to other threads, and can be cloned. The [`Inbox`] stays in
-/// the thread that calls [`select`](Selector::select). Everything that is `Send`
-/// can be sent, also sources that the selector is to watch.
+/// The [`Sender`] goes to other threads, and can be cloned. The [`Inbox`] stays
+/// in the thread that calls [`select`](Selector::select). Everything that is
+/// `Send` can be sent, also sources that the selector is to watch.
 ///
-/// Each item that is sent wakes the selector, and so does the end of the last
-/// sender. A wait that was ended by that returns a result that is
+/// Each item that is sent wakes the selector, and so does dropping the last
+/// sender. The wait then returns a result that is
 /// [`woken`](selectors_core::SelectResult::woken). A selector may have several
 /// channels and [wakers](Selector::waker), which share one descriptor. `woken`
 /// does not say which of them it was, so look into each inbox.
 ///
-/// The channel has no limit. It keeps its memory, so that nothing is allocated
-/// once it has grown to the largest number of items that wait at a time. To limit
-/// it, count the items in an atomic number, or let the receiver send back a message
-/// for each item that it has handled.
+/// **Receive all items before the next `select`.** An item that is left in the
+/// inbox does not end a later wait.
 ///
-/// Make a stream non-blocking before you send it, as the selector's thread must not
-/// wait for a peer.
+/// **Make a stream non-blocking before you send it.** Otherwise the selector's
+/// thread would wait for a peer.
 ///
-/// **Note:** receive all items before the next `select`. An item that is left in
-/// the inbox does not end a later wait.
+/// The channel has no limit. It keeps its memory, so it allocates nothing more
+/// once it has grown to the largest number of items that it has at a time. To
+/// limit it, count the items in an atomic number, or let the receiver send back
+/// a message for each item that it has handled.
 ///
 /// # Errors
 ///
-/// As [`Selector::waker`].
+/// Returns the errors of [`Selector::waker`].
 ///
 /// # Examples
 ///
-/// A thread accepts connections, and the selector of another thread watches them:
+/// A thread accepts connections, and the selector of another thread watches
+/// them:
 ///
 /// ```
 /// use selectors_std::{DefaultSelector, Events, channel};
@@ -54,7 +55,7 @@ use crate::Waker;
 ///     let (stream, _address) = listener.accept()?;
 ///     stream.set_nonblocking(true)?;
 ///     if let Err(unsent) = sender.send(stream) {
-///         drop(unsent.0); // the other thread has ended, so the connection is closed
+///         drop(unsent.0); // the other thread has ended: close the connection
 ///     }
 ///     Ok(()) // the sender is dropped here, which closes the channel
 /// });
@@ -118,7 +119,7 @@ pub struct Sender<T> {
 
 /// The receiving half of a [`channel`](channel()).
 ///
-/// If it is dropped, the items that it still has are dropped too.
+/// Dropping it drops the items that it still has.
 ///
 /// # Examples
 ///
@@ -126,7 +127,7 @@ pub struct Sender<T> {
 #[must_use = "the channel is closed when its inbox is dropped"]
 pub struct Inbox<T> {
     shared: Arc<Shared<T>>,
-    /// What was taken out of the shared queue together.
+    /// The items that were moved out of the shared queue.
     received: VecDeque<T>,
 }
 
@@ -142,21 +143,25 @@ struct State<T> {
 }
 
 impl<T> Shared<T> {
-    /// No code of the program runs while the lock is held, so it is never poisoned.
+    /// Locks the state.
+    ///
+    /// No code of the program runs while the lock is held, so it is never
+    /// poisoned.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Sender<T> {
-    /// Puts an item into the inbox, and wakes the selector.
+    /// Sends an item to the inbox, and wakes the selector.
     ///
-    /// This never waits for the other side. Items that are sent before the selector
-    /// looks cost one system call together, a `write`.
+    /// This never waits for the other thread. Items that are sent before the
+    /// next wait of the selector cost one system call together, a `write`.
     ///
     /// # Errors
     ///
-    /// Returns a [`SendError`] with the item if the inbox or the selector was dropped.
+    /// Returns a [`SendError`] with the item if the inbox or the selector was
+    /// dropped.
     ///
     /// # Examples
     ///
@@ -176,7 +181,8 @@ impl<T> Sender<T> {
     #[doc(alias = "push")]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
         let mut state = self.shared.lock();
-        // The wake comes first, as it may fail. The selector's thread waits for the lock until the item is there.
+        // The wake comes first, as it may fail. The selector's thread waits for
+        // the lock until the item is there.
         if !state.has_inbox || self.shared.waker.wake().is_err() {
             return Err(SendError(item));
         }
@@ -197,7 +203,8 @@ impl<T> Drop for Sender<T> {
         let mut state = self.shared.lock();
         state.senders -= 1;
         if state.senders == 0 && state.has_inbox {
-            // Without a selector there is no wait to end. The inbox shows the end all the same.
+            // Without a selector there is no wait to end. The inbox is closed
+            // anyway.
             let _ = self.shared.waker.wake();
         }
     }
@@ -209,7 +216,8 @@ impl<T> Inbox<T> {
     /// # Errors
     ///
     /// - Returns [`TryRecvError::Empty`] if there is no item now.
-    /// - Returns [`TryRecvError::Disconnected`] if there is none, and all senders were dropped.
+    /// - Returns [`TryRecvError::Disconnected`] if there is no item, and all
+    ///   senders were dropped.
     ///
     /// # Examples
     ///
@@ -240,8 +248,8 @@ impl<T> Inbox<T> {
 
     /// Returns an iterator over the items that are in the inbox now.
     ///
-    /// Items that are sent after this call wake the selector again. So busy senders
-    /// do not keep a loop over this from its sockets.
+    /// Items that are sent after this call wake the selector again. So a loop
+    /// over this ends, even if senders are busy.
     ///
     /// # Examples
     ///
@@ -262,14 +270,14 @@ impl<T> Inbox<T> {
             if self.received.is_empty() {
                 std::mem::swap(&mut self.received, &mut state.queue);
             } else {
-                // What an earlier iterator has left comes first.
+                // The items that an earlier iterator has left come first.
                 self.received.append(&mut state.queue);
             }
         }
         std::iter::from_fn(|| self.received.pop_front())
     }
 
-    /// Returns whether all senders were dropped and every item was received.
+    /// Returns whether all senders were dropped and all items received.
     ///
     /// # Examples
     ///

@@ -5,28 +5,35 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, socket_with};
 
-/// Starts to connect a TCP socket, without waiting for the peer.
+/// Starts a TCP connection without waiting for the peer.
 ///
 /// The stream is non-blocking and close-on-exec. The connection is usually not
 /// established yet when this returns. Register the stream for
-/// [`WRITE`](crate::Events::WRITE). When the attempt has ended, the key is ready,
-/// and [`take_error`](crate::SelectorKey::take_error) says how: `None` means
-/// connected, and an error number says why it failed. Do not mix it with another
-/// optional error number: that of a failed `register` may be `None`. Give up after a
-/// time of your own, since the kernel may try for minutes.
+/// [`WRITE`](crate::Events::WRITE). The key is ready when the attempt has
+/// ended. Then [`take_error`](crate::SelectorKey::take_error) returns `None` if
+/// the stream is connected, and the error number if it is not.
 ///
-/// The address is a number, because a look-up of names blocks. To find the
-/// addresses of a name, call [`to_socket_addrs`](std::net::ToSocketAddrs) in
-/// advance or in another thread.
+/// The guide says more about
+/// [connecting](crate::guide::connections#connecting), for instance why to add
+/// a timeout.
 ///
-/// **Note:** connect first, then register. Linux reports `WRITE` and
+/// **Connect first, then register.** Linux reports `WRITE` and
 /// [`HANGUP`](crate::Events::HANGUP) for a socket that was never connected, and
-/// `take_error` finds no error, which looks like success.
+/// `take_error` returns `None`. That looks like success.
+///
+/// The argument is an address and not a name, because a look-up of a name
+/// blocks. To find the addresses of a name, call
+/// [`to_socket_addrs`](std::net::ToSocketAddrs) in advance or in another
+/// thread.
+///
+/// This makes two system calls, `socket` and `connect`. It stands for Python's
+/// `connect_ex` of a non-blocking socket.
 ///
 /// # Errors
 ///
-/// Returns the error of `socket` or `connect`. A peer on the same machine may
-/// refuse before this returns.
+/// - Returns the error of `socket`, such as `EMFILE` if no descriptor is free.
+/// - Returns the error of `connect`, such as `ENETUNREACH`, or `ECONNREFUSED`
+///   if a peer on the same machine refuses immediately.
 ///
 /// # Examples
 ///
@@ -66,7 +73,7 @@ pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     };
     let socket = open(family)?;
     match start(&socket, &address) {
-        // The attempt goes on, also after a signal.
+        // The attempt goes on in the kernel, also after a signal.
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
         Err(errno) => Err(errno.into()),
     }
@@ -77,7 +84,8 @@ fn open(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?)
 }
 
-/// As std opens its sockets here, where no flag does it: writes raise no SIGPIPE either.
+/// Opens a socket as std does: here no flag of `socket` sets these options. A
+/// write raises no SIGPIPE.
 #[cfg(target_vendor = "apple")]
 fn open(family: AddressFamily) -> io::Result<OwnedFd> {
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;

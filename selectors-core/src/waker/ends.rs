@@ -1,5 +1,4 @@
-//! The descriptors of a cell: the end that is watched, and the end that is
-//! written to.
+//! The descriptors of a cell: one that is watched, and one that is written to.
 
 use core::sync::atomic::{AtomicI32, Ordering};
 
@@ -37,7 +36,7 @@ impl Ends {
         self.read() != NONE
     }
 
-    /// Opens them. Only when there are none.
+    /// Opens the descriptors. There must be none.
     pub(super) fn open(&self) -> Result<(), Error> {
         let (read, write) = open()?;
         let read = read.into_raw_fd();
@@ -50,18 +49,18 @@ impl Ends {
         self.read.store(read, Ordering::Release);
     }
 
-    /// Has none from now on, without closing any.
+    /// Forgets the descriptors, without closing them.
     pub(super) fn forget(&self) {
         self.set(NONE, NONE);
     }
 
-    /// Moves them there, where there are none.
+    /// Moves the descriptors to `other`, which must have none.
     pub(super) fn move_to(&self, other: &Self) {
         other.set(self.read(), self.write());
         self.forget();
     }
 
-    /// Closes them, if there are any.
+    /// Closes the descriptors, if there are any.
     ///
     /// # Safety
     ///
@@ -73,28 +72,29 @@ impl Ends {
         self.forget();
         for fd in [read, write].into_iter().take(if read == write { 1 } else { 2 }) {
             if fd != NONE {
-                // Not as an `OwnedFd`, which in debug builds asks the kernel
-                // first whether it is open: a sandbox may refuse that.
-                // SAFETY: it is open: the number is not -1, so `open` has
+                // Not as an `OwnedFd`, which in debug builds makes a system
+                // call first to see whether it is open. A sandbox may refuse
+                // that. SAFETY: it is open: the number is not -1, so `open` has
                 // stored it, and nothing has closed it since, as the caller
                 // ensures. It is owned: `open` gave up the owner, and the cell
-                // is without the number from here on. Nothing borrows it, as
-                // the caller ensures.
+                // has forgotten the number. Nothing borrows it, as the caller
+                // ensures.
                 unsafe { rustix::io::close(fd) };
             }
         }
     }
 }
 
-/// Empties a descriptor, so that a level-triggered wait is not ended by it
-/// again.
+/// Empties a descriptor, so that it does not end a level-triggered wait again.
 pub(super) fn drain(fd: BorrowedFd<'_>) {
     let mut sink = [0_u8; 64];
     while let Ok(64) | Err(Errno::INTR) = rustix::io::read(fd, &mut sink) {}
 }
 
-/// The same with another number, if it is one of the three that programs take
-/// for their standard streams: what was printed would be a wake.
+/// Returns the descriptor, with another number if that is 0, 1 or 2.
+///
+/// Programs use these as their standard streams. What they print would be a
+/// wake.
 fn beyond_standard_streams(fd: OwnedFd) -> Result<OwnedFd, Error> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
@@ -103,8 +103,9 @@ fn beyond_standard_streams(fd: OwnedFd) -> Result<OwnedFd, Error> {
 }
 
 if_eventfd! {
-    /// One non-blocking, close-on-exec descriptor that can be written to and
-    /// watched, or two.
+    /// Opens a descriptor to watch and write to, or two.
+    ///
+    /// They are non-blocking and close-on-exec.
     fn open() -> Result<(OwnedFd, Option<OwnedFd>), Error> {
         use rustix::event::{EventfdFlags, eventfd};
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)

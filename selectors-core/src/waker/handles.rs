@@ -1,4 +1,4 @@
-//! What wakers and selectors have of a cell.
+//! The handles of a cell: the waker's and the selector's.
 
 use core::fmt;
 use core::ops::Deref;
@@ -10,14 +10,14 @@ use super::ends::drain;
 use super::state::Attachment;
 use crate::error::Error;
 
-/// A handle that ends the wait of one selector, from any thread and from signal
-/// handlers.
+/// A handle that ends a wait of one selector.
 ///
-/// It is made by `Selector::waker` or
-/// [`Selector::waker_in`](crate::Selector::waker_in). A copy of it wakes the
-/// same selector. After that selector was dropped, its wakers return
-/// [`Error::WakerClosed`]. They never wake the next selector that holds the
-/// cell, and they take no wake from it.
+/// It can be used in any thread and in signal handlers. `Selector::waker` and
+/// [`Selector::waker_in`](crate::Selector::waker_in) return it. A copy of it
+/// wakes the same selector.
+///
+/// After that selector was dropped, its wakers return [`Error::WakerClosed`].
+/// They never wake the next selector that holds the cell.
 ///
 /// With the feature `std` it converts into `std::task::Waker`.
 ///
@@ -48,20 +48,22 @@ pub struct Waker<W> {
 impl<W: Deref<Target = WakeCell>> Waker<W> {
     /// Ends the selector's wait, or its next wait if it is not waiting.
     ///
-    /// That wait returns a result that is [`woken`](crate::SelectResult::woken). A
-    /// wake has no key. This never blocks. A burst of wakes that no wait has seen yet is one
-    /// system call, a `write`; wakes are not counted. It may be called from a
-    /// signal handler, because it takes no lock and allocates nothing. On
-    /// platforms where rustix calls libc it may set `errno`, which a handler
-    /// should restore.
+    /// That wait returns a result that is
+    /// [`woken`](crate::SelectResult::woken). A wake has no key, and wakes are
+    /// not counted. This never blocks. A burst of wakes before the next wait is
+    /// one system call, a `write`.
     ///
-    /// What happened before the wake is visible to the selecting thread after
+    /// It may be called in a signal handler, because it takes no lock and
+    /// allocates nothing. On platforms where rustix calls libc it may set
+    /// `errno`, which a handler should restore.
+    ///
+    /// What happened before the wake is visible to the selector's thread after
     /// its `select`.
     ///
     /// # Errors
     ///
-    /// - Returns [`Error::WakerClosed`] if the selector was dropped. In a
-    ///   forked child, also if the cell belongs to a selector of the child.
+    /// - Returns [`Error::WakerClosed`] if the selector was dropped, or if the
+    ///   cell belongs to a selector of this forked child.
     /// - Returns [`Error::Os`] if the kernel refuses the write. No case is
     ///   known.
     ///
@@ -104,7 +106,7 @@ impl<W: Deref<Target = WakeCell>> Attached<W> {
         Ok(Self { cell, attachment })
     }
 
-    /// Whether it is this cell.
+    /// Returns whether it is this cell.
     pub(crate) fn holds(&self, cell: &WakeCell) -> bool {
         core::ptr::eq(&raw const *self.cell, cell)
     }
@@ -127,9 +129,10 @@ impl<W: Deref<Target = WakeCell>> Drop for Attached<W> {
     }
 }
 
-/// The same, borrowed. A selector that was inherited over `fork` may hold a
-/// cell which another one has taken since: there is nothing for it to watch or
-/// to see then.
+/// A borrowed `Attached`.
+///
+/// A selector that was inherited over `fork` may hold a cell which another one
+/// has taken since. It then has no descriptor to watch, and no wake to see.
 #[derive(Clone, Copy)]
 pub(crate) struct Hold<'a> {
     cell: &'a WakeCell,
@@ -137,20 +140,19 @@ pub(crate) struct Hold<'a> {
 }
 
 impl<'a> Hold<'a> {
-    /// The descriptor to watch.
+    /// Returns the descriptor to watch.
     pub(crate) fn watched(self) -> Option<BorrowedFd<'a>> {
         self.cell.watched().filter(|_| self.cell.state.is(self.attachment))
     }
 
-    /// Marks the wakes so far as seen; those that come after need a system call
-    /// again.
+    /// Clears the flag of a pending wake. The next wake writes again.
     #[inline]
     pub(crate) fn seen(self) {
         self.cell.state.seen(self.attachment);
     }
 
-    /// Empties the descriptor, so that a level-triggered wait is not ended by
-    /// it again.
+    /// Empties the descriptor, so that it does not end a level-triggered wait
+    /// again.
     pub(crate) fn drain(self) {
         self.watched().into_iter().for_each(drain);
     }

@@ -1,25 +1,28 @@
-//! The two words by which a selector and its wakers agree on who makes a system
-//! call, and on who may still write.
+//! Two words that a selector and its wakers share. They decide which thread
+//! makes a system call, and which wakes may still write.
 //!
-//! A file of its own, and with the parent's atomics, so that
-//! `tests/stress/memory_orderings.rs` can run it with those of a model checker.
+//! This is a file of its own and uses the parent's atomics, so that
+//! `tests/stress/memory_orderings.rs` can run it with those of a model
+//! checker.
 
 use super::atomic::{AtomicU32, Ordering};
 
-/// A selector holds the cell, takes it or lets it go.
+/// A selector holds the cell, is taking it or is releasing it.
 const TAKEN: u32 = 1;
 /// Wakes are accepted.
 const OPEN: u32 = 2;
-/// A wake is under way that no wait has seen yet: further ones need no system
-/// call.
+/// A wake is pending. Further ones need no system call.
 const PENDING: u32 = 4;
 const FLAGS: u32 = TAKEN | OPEN | PENDING;
-/// The number of the attachment counts up in the bits above the flags. A waker
-/// that is kept for 2²⁹ attachments would be taken for one of the last of them.
+/// The number of the attachment is in the bits above the flags.
+///
+/// It wraps around after 2²⁹ attachments. A waker that is kept for so long
+/// would be mistaken for one of the last attachment.
 const ONE_ATTACHMENT: u32 = FLAGS + 1;
 
-/// How many wakes are between their decision to write and the end of their
-/// write; above that, which process counts them.
+/// The bits that count the wakes which have decided to write and not yet ended.
+///
+/// The bits above are changed when another process begins to count.
 const WRITERS: u32 = (1 << 24) - 1;
 
 pub(crate) struct State {
@@ -29,14 +32,16 @@ pub(crate) struct State {
     pub(crate) writing: AtomicU32,
 }
 
-/// One selector's hold on the cell: the word of the state during it, with all
-/// flags set.
+/// The attachment of one selector to the cell.
+///
+/// It is the word of the state during that time, with all flags set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attachment(u32);
 
 impl Attachment {
-    /// The word while no wake is pending. By subtraction, as the flag is set:
-    /// one instruction.
+    /// Returns the word while no wake is pending.
+    ///
+    /// The flag is set, so a subtraction clears it in one instruction.
     #[inline]
     const fn idle(self) -> u32 {
         self.0.wrapping_sub(PENDING)
@@ -48,9 +53,9 @@ impl Attachment {
 pub(crate) enum Errand<T> {
     /// The selector was dropped.
     Closed,
-    /// Nothing: another wake is under way.
+    /// Do nothing: another wake is pending.
     Pending,
-    /// Write to this, and report it with `written`.
+    /// Write to this, and then call `try_to_end` or `written`.
     Write(T, Writing),
 }
 
@@ -63,15 +68,18 @@ pub(crate) struct Writing {
 }
 
 impl State {
-    /// Decides what a wake must do: one of that attachment, or of the one that
-    /// there is.
+    /// Decides what a wake must do.
     ///
-    /// `target` gives what must be written to. It is read before the exchange
-    /// that finds the attachment still there: so it is this attachment's,
-    /// because the next one replaces it after it has changed the word.
+    /// The wake is for the attachment `of`, or for the current one if that is
+    /// `None`.
     ///
-    /// `None` when another thread, or the handler of a signal, has changed the
-    /// word in between: then `wake` goes on.
+    /// `target` returns what must be written to. It is called before the
+    /// exchange that finds the attachment unchanged. So the target is this
+    /// attachment's: the next attachment changes the word before it replaces
+    /// the target.
+    ///
+    /// Returns `None` if another thread or a signal handler has changed the
+    /// word in between. Then `wake` tries again.
     #[inline]
     pub(crate) fn try_to_wake<T>(&self, of: Option<Attachment>, target: impl Fn() -> T) -> Option<Errand<T>> {
         let word = self.word.load(Ordering::Acquire);
@@ -80,13 +88,13 @@ impl State {
             None if word & OPEN != 0 => Attachment(word | PENDING),
             None => return Some(Errand::Closed),
         };
-        // An exchange in each case: it publishes what the caller did before to
-        // the thread that will clear the flag, also when another wake's write
-        // is the one that carries it.
+        // There is an exchange in each case. It publishes what the caller did
+        // before to the thread that will clear the flag. That is needed even if
+        // another wake makes the write.
         if word == attachment.idle() {
-            // Counted before the exchange, which publishes that: who ends the
-            // attachment after it sees this wake counted. Relaxed, for the same
-            // reason.
+            // Counted before the exchange, which publishes it. A thread that
+            // ends the attachment after the exchange sees that this wake is
+            // counted. So the count itself may be relaxed.
             let writing = Writing { attachment, counted: self.writing.fetch_add(1, Ordering::Relaxed) };
             let target = target();
             if self.word.compare_exchange(word, attachment.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -102,8 +110,9 @@ impl State {
         Some(Errand::Closed)
     }
 
-    /// Decides it in the end: each failure is the success of another thread or
-    /// of a handler.
+    /// Decides what a wake must do, and tries until it has decided.
+    ///
+    /// Each failure is the success of another thread or of a signal handler.
     #[cold]
     pub(crate) fn wake<T>(&self, of: Option<Attachment>, target: impl Fn() -> T) -> Errand<T> {
         loop {
@@ -113,22 +122,21 @@ impl State {
         }
     }
 
-    /// The end of a wake's write, if no other one has begun or ended since it
-    /// began. Else `written` is to be called.
+    /// Ends the write of a wake, if no other write has begun or ended since.
     ///
-    /// Release, here and there: what comes after `writes_are_over` comes after
-    /// the write.
+    /// If this returns false, call `written`. Both release, so that what comes
+    /// after `writes_are_over` comes after the write.
     #[inline]
     pub(crate) fn try_to_end(&self, Writing { counted, .. }: Writing) -> bool {
         let with_this = counted.wrapping_add(1);
         self.writing.compare_exchange(with_this, counted, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    /// The end of a wake's write.
+    /// Ends the write of a wake.
     #[cold]
     pub(crate) fn written(&self, Writing { counted, .. }: Writing) {
         let mut now = self.writing.load(Ordering::Relaxed);
-        // Not when a forked process has begun to count its own.
+        // Ends when a forked process has begun to count its own.
         while (now ^ counted) & !WRITERS == 0 {
             match self.writing.compare_exchange(now, now - 1, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -137,17 +145,18 @@ impl State {
         }
     }
 
-    /// The write of a wake was refused: the next one tries again.
+    /// Clears the flag after a refused write, so that the next wake writes.
     #[cold]
     pub(crate) fn forget_wake(&self, Writing { attachment, .. }: Writing) {
         let (pending, idle) = (attachment.0, attachment.idle());
-        // Fails when a wait has seen the wake, or when another attachment has
-        // begun, whose wake it is not.
+        // This fails if a wait has cleared the flag, or if another attachment
+        // has begun. The wake is not one of that attachment.
         let _ = self.word.compare_exchange(pending, idle, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Marks the wakes so far as seen; those that come after need a system call
-    /// again. Returns whether there were any.
+    /// Clears the flag of a pending wake, and returns whether it was set.
+    ///
+    /// The next wake writes again.
     #[inline]
     pub(crate) fn seen(&self, by: Attachment) -> bool {
         // With another attachment's number it would be another selector's wake.
@@ -158,28 +167,27 @@ impl State {
         pending
     }
 
-    /// Whether that attachment goes on.
+    /// Returns whether this is still the attachment.
     #[inline]
     pub(crate) fn is(&self, attachment: Attachment) -> bool {
         self.word.load(Ordering::Acquire) | PENDING == attachment.0
     }
 
-    /// Whether the caller has the cell now, because no selector had it.
+    /// Takes the cell if no selector has it, and returns whether it did.
     pub(crate) fn take(&self) -> bool {
         self.word.fetch_or(TAKEN, Ordering::AcqRel) & TAKEN == 0
     }
 
-    /// Takes the cell from a selector that is another process's, and with it
-    /// the count of the wakes: the threads which were in the middle of one are
-    /// not in this process.
+    /// Takes the cell from a selector of another process.
     ///
-    /// Only one thread of a process may do so, and none may call `take` until
-    /// it is done.
+    /// This resets the count of writes, because the threads that were in the
+    /// middle of one are not in this process. Only one thread of a process may
+    /// call this, and no thread may call `take` until it is done.
     pub(crate) fn take_over(&self) {
         let writing = self.writing.load(Ordering::Relaxed);
-        // A thread that counts one in between has it forgotten. It finds the
-        // word changed, and does not write; or it writes to what the other
-        // process has.
+        // If a thread counts a write in between, this forgets it. That thread
+        // finds the word changed and does not write. Or it writes to a
+        // descriptor that the other process has.
         self.writing.swap((writing & !WRITERS).wrapping_add(WRITERS + 1), Ordering::AcqRel);
         let number = self.word.load(Ordering::Relaxed) & !FLAGS;
         self.word.swap(number | TAKEN, Ordering::AcqRel);
@@ -188,19 +196,21 @@ impl State {
     // These are exchanges where stores would do: they are rare, and the model
     // checker can't order a store against the exchange of a wake.
 
-    /// Accepts wakes, which are those of a new attachment. Only after `take` or
-    /// `take_over`.
+    /// Begins an attachment, and accepts its wakes.
+    ///
+    /// `take` or `take_over` must have been called before.
     pub(crate) fn open(&self) -> Attachment {
         let number = (self.word.load(Ordering::Relaxed) & !FLAGS).wrapping_add(ONE_ATTACHMENT);
         self.word.swap(number | TAKEN | OPEN, Ordering::AcqRel);
         Attachment(number | FLAGS)
     }
 
-    /// Accepts no wakes any more. The cell stays taken. Whether there was
-    /// anything to close: that attachment.
+    /// Stops accepting wakes, if this is still the attachment.
+    ///
+    /// Returns whether it was. The cell stays taken.
     pub(crate) fn close(&self, attachment: Attachment) -> bool {
-        // No race: who holds an attachment ends it, and no other attachment
-        // begins before.
+        // This is not a race. Only the holder of an attachment ends it, and no
+        // other attachment begins before.
         let held = self.is(attachment);
         if held {
             self.word.fetch_and(!(OPEN | PENDING), Ordering::AcqRel);
@@ -208,21 +218,20 @@ impl State {
         held
     }
 
-    /// Whether every write has ended that a wake of a closed attachment has
-    /// decided on.
+    /// Returns whether every write of a closed attachment has ended.
     ///
-    /// After `take` or `close`, whose exchange comes after that of each of
-    /// them.
+    /// `take` or `close` must have been called before. Their exchange comes
+    /// after that of each wake which has decided to write.
     pub(crate) fn writes_are_over(&self) -> bool {
         self.writing.load(Ordering::Acquire) & WRITERS == 0
     }
 
-    /// Lets another selector take the cell.
+    /// Releases the cell, so that another selector can take it.
     pub(crate) fn release(&self) {
         self.word.fetch_and(!FLAGS, Ordering::AcqRel);
     }
 
-    /// Whether wakes are accepted, and whether one is under way.
+    /// Returns whether wakes are accepted, and whether one is pending.
     pub(crate) fn open_and_pending(&self) -> (bool, bool) {
         let word = self.word.load(Ordering::Relaxed);
         (word & OPEN != 0, word & PENDING != 0)

@@ -1,4 +1,4 @@
-//! A waker as one of std's tasks.
+//! The conversion of a waker into `std::task::Waker`.
 
 use core::ops::Deref;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl<W: Deref<Target = WakeCell> + Send + Sync> Wake for Task<W> {
     }
 }
 
-/// Wakes the selector that waits for a future.
+/// Converts a waker into one that wakes the selector for a future.
 ///
 /// This allocates once. A wake after the selector was dropped does nothing.
 ///
