@@ -55,7 +55,7 @@ pub unsafe trait Storage {
 
 /// A list whose capacity may be limited.
 ///
-/// It has the methods that a selector needs besides those of a slice.
+/// It has the methods that a selector needs in addition to those of a slice.
 ///
 /// # Safety
 ///
