@@ -1,5 +1,6 @@
-//! The servers on the first pages of both crates survive peers that reset and
-//! peers that do not read, and wait without spinning while no descriptor is free.
+//! The servers of the README and on the first pages of both crates survive peers
+//! that reset and peers that do not read. They wait without spinning while no
+//! descriptor is free.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,6 +14,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::common::alone::alone;
 use crate::common::support::SOON;
+#[allow(dead_code, reason = "its main is not called")]
+mod readme {
+    include!("readme.rs");
+
+    pub(crate) fn start(listener: TcpListener) -> std::thread::JoinHandle<()> {
+        std::thread::spawn(|| panic!("{:?}", serve(listener)))
+    }
+}
 
 mod std_page {
     include!("../../selectors-std/src/front_page.rs");
@@ -126,6 +135,18 @@ fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
 }
 
 // Each in a process of its own, as the limit of descriptors and the processor time are those of all threads.
+
+#[test]
+fn the_readme_has_the_program_that_is_tested() {
+    let program = include_str!("readme.rs");
+    let program = &program[program.find("\nuse ").unwrap()..];
+    assert!(include_str!("../../README.md").contains(program));
+}
+
+#[test]
+fn the_server_of_the_readme_survives_its_peers() {
+    alone(the_server_of_the_readme_survives_its_peers, || survives(readme::start));
+}
 
 #[test]
 fn the_first_server_of_std_survives_its_peers() {

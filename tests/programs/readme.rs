@@ -1,0 +1,47 @@
+// The program of the README, which a test compares with it.
+
+use selectors_std::{DefaultSelector, Events};
+use socket2::Socket;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+fn main() -> io::Result<()> {
+    serve(TcpListener::bind("localhost:7777")?)
+}
+
+fn serve(listener: TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let mut selector = DefaultSelector::<Socket>::new()?;
+    let listener = selector.register(listener.into(), Events::READ, ())?.id();
+    let mut buffer = [0; 4096];
+    let mut timeout = None;
+    loop {
+        selector.select(timeout.take())?; // `None` waits indefinitely
+        let _ = selector.resume(listener); // does nothing if it is not paused
+        while let Some((mut key, _events)) = selector.next_ready() {
+            if key.id() == listener {
+                match accept(&key.fileobj) {
+                    // If `register` fails, it closes the client.
+                    Ok(client) => drop(selector.register(client, Events::READ, ())),
+                    Err(_) => {
+                        key.pause(); // perhaps no descriptor is free
+                        timeout = Some(Duration::from_millis(10));
+                    }
+                }
+                continue;
+            }
+            match key.read(&mut buffer) {
+                Ok(n) if n > 0 && key.write(&buffer[..n]).is_ok_and(|sent| sent == n) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                _ => drop(key.unregister()), // the key owns the client, and closes it
+            }
+        }
+    }
+}
+
+fn accept(listener: &Socket) -> io::Result<Socket> {
+    let (client, _address) = listener.accept()?;
+    client.set_nonblocking(true)?;
+    Ok(client)
+}
