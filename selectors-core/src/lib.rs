@@ -114,6 +114,11 @@ pub mod model {}
 mod platform;
 mod poll_flags;
 #[doc = include_str!("portability.md")]
+// On a narrow screen long names are wrapped.
+#[doc = "<style>@media (max-width: 900px) {
+.docblock td { width: 50% }
+.docblock td code { overflow-wrap: anywhere }
+}</style>"]
 pub mod portability {}
 #[cfg(doctest)]
 mod safe_code;

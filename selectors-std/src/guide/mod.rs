@@ -35,9 +35,19 @@ pub mod backends {}
 #[doc(alias = "KQ_FILTER_PROC")]
 #[doc(alias = "KQ_FILTER_NETDEV")]
 #[doc = include_str!("python.md")]
+// On a narrow screen long names are wrapped.
+#[doc = "<style>@media (max-width: 900px) {
+.docblock td { width: 50% }
+.docblock td code { overflow-wrap: anywhere }
+}</style>"]
 pub mod python {}
 
 #[doc = include_str!("mio_and_polling.md")]
+// On a narrow screen long names are wrapped.
+#[doc = "<style>@media (max-width: 900px) {
+.docblock td { width: 50% }
+.docblock td code { overflow-wrap: anywhere }
+}</style>"]
 pub mod mio_and_polling {}
 
 #[doc = include_str!("shared_selector.md")]
