@@ -14,8 +14,8 @@
 //! ```
 //!
 //! It reads no more from a peer that does not read its echo. See
-//! [partial writes](guide#non-blocking-sockets-and-partial-writes) in the guide,
-//! which also has a [chat server](guide#a-first-program).
+//! [partial writes](guide) in the guide,
+//! which also has a [chat server](guide).
 //!
 //! Until the crate is released, depend on it by the path of its folder:
 //!
@@ -41,7 +41,7 @@
 //! - [`Selector`] has all the methods. [`DefaultSelector`] is its alias for
 //!   nearly every program, with the best backend of the platform. The other
 //!   aliases name their backend: see [Choosing a
-//!   backend](guide#choosing-a-backend).
+//!   backend](guide).
 //! - [`KeyMut`] is a key that acts. [`KeyId`] names a key, and never a later
 //!   one.
 //! - [`Events`] say what to watch for, and what was reported.
