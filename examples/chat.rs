@@ -1,14 +1,17 @@
-//! A chat server: peers give a name, and each line goes to all others.
+//! A chat server: each line of a peer goes to all others.
 //!
-//! One walk over the keys puts a line into the output buffer of each peer. A peer that does not read is disconnected
-//! when its buffer is full. So it neither stops the others nor fills the server's memory.
+//! The first line of a peer is its name.
+//!
+//! One walk over the keys puts a line into the output buffer of each peer. A
+//! peer that does not read is disconnected when its buffer is full. So it
+//! neither stops the others nor fills the server's memory.
 //!
 //! ```text
 //! cargo run --example chat 127.0.0.1:7000
 //! nc 127.0.0.1 7000                        # in other terminals
 //! ```
 //!
-//! Needs the crates selectors-std and socket2.
+//! It needs the crates selectors-std and socket2.
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
@@ -44,7 +47,8 @@ fn main() -> io::Result<()> {
     let mut selector = Selector::new()?;
     let listener = selector.register(listener.into(), Events::READ, Peer::default())?.id();
     loop {
-        // The listener is paused if no descriptor was free. Then it is tried again in a moment.
+        // The listener is paused if no descriptor was free. It is resumed after
+        // a moment.
         let is_paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
         selector.select(is_paused.then_some(Duration::from_millis(100)))?;
         let _ = selector.resume(listener); // if that fails, it stays paused
@@ -126,7 +130,8 @@ fn receive(selector: &mut Selector, id: KeyId, part: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends a message to all peers that have a name, except the one that it is from.
+/// Sends a message to all peers that have a name, except the one that it is
+/// from.
 fn send_to_all(selector: &mut Selector, message: &str, from: KeyId) {
     let mut left = Vec::new();
     let mut walk = selector.walk();

@@ -1,13 +1,15 @@
-//! An echo service with a control channel: `examples/no_std_daemon`, with std.
+//! An echo service with a control channel, which is `no_std_daemon` with std.
 //!
 //! ```text
 //! daemon ADDRESS CONTROL [IDLE]      daemon 0.0.0.0:7777 /run/echo.control 60
 //! ```
 //!
-//! Peers that neither send nor take a byte for IDLE seconds are closed. CONTROL is a Unix datagram socket. It responds to
-//! `stat` with counters and a line for each key, and `quit` ends the daemon.
+//! A peer that has neither sent nor received a byte for IDLE seconds is closed.
+//! CONTROL is a Unix datagram socket. It responds to `stat` with counters and a
+//! line for each key, and `quit` ends the daemon.
 //!
-//! Compare it with `no_std_daemon/src/main.rs`. The rest is the same files. It is for Linux, because of the timerfd.
+//! Compare it with `no_std_daemon/src/main.rs`. The other files are the same.
+//! It is for Linux, because it uses a timerfd.
 
 #![cfg_attr(not(target_os = "linux"), allow(unused_imports))]
 

@@ -1,14 +1,16 @@
-//! An HTTP/1.1 server that greets everybody.
+//! An HTTP/1.1 server that sends a greeting.
 //!
-//! Connections are kept alive. Requests may be pipelined, cut anywhere, and come faster than the responses are read.
-//! It has no time limits, which a server for the open internet needs.
+//! Connections are kept alive. Requests may be pipelined, and may arrive in
+//! parts or faster than the responses are read. It has no time limits, which a
+//! server for the open internet needs.
 //!
 //! ```text
 //! cargo run --example http_hello 127.0.0.1:8000
 //! curl http://127.0.0.1:8000/
 //! ```
 //!
-//! Needs the crates selectors-std, socket2 (feature all), httparse, httpdate and rustix (feature process).
+//! It needs the crates selectors-std, socket2 (feature all), httparse, httpdate
+//! and rustix (feature process).
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
@@ -26,22 +28,24 @@ const GREETING: &str = "Hello, world!\n";
 const HEAD: usize = 8 << 10;
 const FIELDS: usize = 64;
 
-/// If this many bytes of responses wait for a peer to read them, nothing more is read from it.
+/// If this many bytes of responses wait for a peer to read them, nothing more
+/// is read from it.
 const PATIENCE: usize = 64 << 10;
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Default)]
 struct Peer {
     /// Requests. The last one may be incomplete.
     received: Vec<u8>,
     /// How many bytes of a request's body are still to come. They are skipped.
     body: u64,
-    /// Responses that the peer has not taken yet.
+    /// Responses that are not sent yet.
     unsent: Vec<u8>,
     /// No further request gets a response.
     last: bool,
-    /// The end was passed on to the peer. Its own end is awaited, because closing with unread bytes would reset the
-    /// connection, and the last response might be lost.
+    /// The writing half is shut down, and the peer has to close, too. To close
+    /// with unread bytes would reset the connection, and the last response
+    /// might be lost.
     ended: bool,
 }
 
@@ -56,7 +60,8 @@ fn main() -> io::Result<()> {
     let mut selector = DefaultSelector::new()?;
     let listener = selector.register(listener.into(), Events::READ, Peer::default())?.id();
     loop {
-        // The listener is paused if no descriptor was free. Then it is tried again in a moment.
+        // The listener is paused if no descriptor was free. It is resumed after
+        // a moment.
         let is_paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
         selector.select(is_paused.then_some(Duration::from_millis(100)))?;
         let _ = selector.resume(listener); // if that fails, it stays paused
@@ -66,7 +71,8 @@ fn main() -> io::Result<()> {
             if key.id() == listener {
                 match accept(&key.fileobj) {
                     Ok(peer) => {
-                        // If this fails, the peer is dropped, which closes the connection.
+                        // If this fails, the peer is dropped, which closes the
+                        // connection.
                         let _ = selector.register(peer, Events::READ, Peer::default());
                     }
                     Err(_) => key.pause(),
@@ -90,7 +96,8 @@ fn accept(listener: &Socket) -> io::Result<Socket> {
     Ok(peer)
 }
 
-/// Reads, responds and writes once. Returns what to wait for next, or an error at the end.
+/// Reads, responds and writes once. Returns what to wait for next, or an error
+/// at the end.
 fn serve(mut socket: &Socket, peer: &mut Peer, buffer: &mut [u8], date: &str) -> io::Result<Events> {
     if peer.unsent.len() < PATIENCE {
         match socket.read(buffer) {
@@ -174,7 +181,8 @@ impl Reply {
             return Self::refusal("501 Not Implemented");
         }
         let mut lengths = values("Content-Length").map(number);
-        // Two lengths are an attempt to make two servers disagree on where the next request begins.
+        // Two lengths are an attempt to make two servers disagree on where the
+        // next request begins.
         let Some(body) = lengths.next().unwrap_or(Some(0)).filter(|_| lengths.next().is_none()) else {
             return Self::refusal("400 Bad Request");
         };
@@ -210,13 +218,15 @@ impl Reply {
     }
 }
 
-/// A length: digits and nothing else, where Rust's own parser would take a sign.
+/// A length: digits and nothing else, where Rust's own parser would accept a
+/// sign.
 fn number(digits: &[u8]) -> Option<u64> {
     let digits = digits.trim_ascii();
     digits.iter().all(u8::is_ascii_digit).then(|| str::from_utf8(digits).ok()?.parse().ok())?
 }
 
-/// Allows as many descriptors as the system does. The usual 1024 are not enough for 1000 connections.
+/// Allows as many descriptors as the system does. The usual 1024 are not enough
+/// for 1000 connections.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // If that fails, the limit stays as it is.

@@ -1,13 +1,15 @@
-//! A port scanner: connects to many ports at a time, and waits a second for each.
+//! A port scanner, which tries many ports at a time with a second for each.
 //!
-//! All attempts take the same time at most, so the deadlines are a queue. A deadline names its attempt by the key's id.
-//! An id never names a later registration, so the deadlines of attempts that have ended can stay in the queue.
+//! All attempts take the same time at most, so the deadlines are a queue. A
+//! deadline names its attempt by the key's id. An id never names a later
+//! registration, so the deadlines of attempts that have ended can stay in the
+//! queue.
 //!
 //! ```text
 //! cargo run --example port_scan localhost 1 1023
 //! ```
 //!
-//! Needs the crates selectors-std and rustix. Scan your own machines only.
+//! It needs the crates selectors-std and rustix. Scan your own machines only.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -61,7 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             address.set_port(port);
             match connect(address).and_then(|s| Ok(selector.register(s, Events::WRITE, address)?.id())) {
                 Ok(id) => deadlines.push_back((Instant::now() + TIMEOUT, id)),
-                // Descriptors or memory are short. They are free again when an attempt has ended.
+                // Descriptors or memory are short. They are free again when an
+                // attempt has ended.
                 Err(error) if is_short(&error) && !selector.get_map().is_empty() => {
                     ports.push_front(port);
                     break;

@@ -1,6 +1,7 @@
 //! A client with two connections, to see an echo server handle several at once.
 //!
-//! It sends a message in parts through both, and reads the responses after each part. It does not use a selector.
+//! It sends a message in parts through both, and reads the responses after each
+//! part. It does not use a selector.
 //!
 //! ```text
 //! cargo run --example select_echo_multiclient [HOST PORT]

@@ -1,7 +1,9 @@
 //! An echo server that watches many connections at once with `select()`.
 //!
-//! `select()` reports which are readable, which are writable, and which are in an exceptional condition: urgent data
-//! has come, on a socket. Each connection has a queue of messages to be sent. The server runs until it is killed.
+//! `select()` reports which are readable, which are writable, and which are in
+//! an exceptional condition. On a socket that means urgent data. Each
+//! connection has a queue of messages to be sent. The server runs until it is
+//! killed.
 //!
 //! ```text
 //! cargo run --example select_echo_server [HOST PORT]
@@ -21,8 +23,9 @@ const READ_ONLY: Events = Events::READ.union(Events::PRIORITY);
 const WRITE_ONLY: Events = Events::WRITE.union(Events::PRIORITY);
 const READ_WRITE: Events = READ_ONLY.union(Events::WRITE);
 
-/// A connection with this many messages to send is not read from until all are sent. So a peer that does not read
-/// its echo does not fill the server's memory.
+/// A connection with this many messages to send is not read from until all are
+/// sent. So a peer that does not read its echo does not fill the server's
+/// memory.
 const MAX_QUEUED: usize = 64;
 
 type Selector = AnySelector<Socket, Data>;
@@ -41,19 +44,22 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     println!("starting up on {host} port {}", address.port());
     server.set_nonblocking(true)?;
 
-    // By name, because illumos has none and says so then. Elsewhere it is `SelectSelector::new()`.
+    // By name, because illumos has none and says so then. Elsewhere it is
+    // `SelectSelector::new()`.
     let mut selector = Selector::of_kind(Kind::Select)?;
     let data = Data { address, queue: VecDeque::new() };
     let server = selector.register(server.into(), READ_ONLY, data)?.id();
     loop {
         println!("waiting for the next event");
-        // The server is paused if no descriptor was free. Then it is tried again in a moment.
+        // The server is paused if no descriptor was free. It is resumed after a
+        // moment.
         let is_paused = selector.get_key(server).is_some_and(|key| key.is_paused());
         selector.select(is_paused.then_some(Duration::from_millis(100)))?;
         selector.resume(server)?;
 
-        // As with Python's select(): all that is readable comes first, then all that is writable, and then the
-        // exceptional conditions. A look-up finds nothing if the connection was closed just before.
+        // As with Python's select(): all that is readable comes first, then all
+        // that is writable, and then the exceptional conditions. A look-up
+        // finds nothing if the connection was closed just before.
         let mut ready = Vec::new();
         while let Some((key, events)) = selector.next_ready() {
             ready.push((key.id(), events));
@@ -107,7 +113,8 @@ fn read(mut key: KeyMut<'_, Selector>) -> Result<(), Error> {
             let is_full = key.data.queue.len() >= MAX_QUEUED;
             key.modify(if is_full { WRITE_ONLY } else { READ_WRITE })?;
         }
-        // The peer may still wait for its echo. The end is read again after that.
+        // The peer may still wait for its echo. The end is read again after
+        // that.
         Ok(_) if !key.data.queue.is_empty() => key.modify(WRITE_ONLY)?,
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
         // The peer has closed the connection, or reset it.

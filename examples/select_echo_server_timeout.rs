@@ -1,4 +1,6 @@
-//! `select_echo_server` with a timeout: if nothing has happened for a second, it does other work and waits again.
+//! An echo server with a timeout, after which it does other work.
+//!
+//! It is `select_echo_server`, and waits for a second at a time.
 //!
 //! ```text
 //! cargo run --example select_echo_server_timeout [HOST PORT]
@@ -21,8 +23,9 @@ const READ_ONLY: Events = Events::READ.union(Events::PRIORITY);
 const WRITE_ONLY: Events = Events::WRITE.union(Events::PRIORITY);
 const READ_WRITE: Events = READ_ONLY.union(Events::WRITE);
 
-/// A connection with this many messages to send is not read from until all are sent. So a peer that does not read
-/// its echo does not fill the server's memory.
+/// A connection with this many messages to send is not read from until all are
+/// sent. So a peer that does not read its echo does not fill the server's
+/// memory.
 const MAX_QUEUED: usize = 64;
 
 type Selector = AnySelector<Socket, Data>;
@@ -41,7 +44,8 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     println!("starting up on {host} port {}", address.port());
     server.set_nonblocking(true)?;
 
-    // By name, because illumos has none and says so then. Elsewhere it is `SelectSelector::new()`.
+    // By name, because illumos has none and says so then. Elsewhere it is
+    // `SelectSelector::new()`.
     let mut selector = Selector::of_kind(Kind::Select)?;
     let data = Data { address, queue: VecDeque::new() };
     let server = selector.register(server.into(), READ_ONLY, data)?.id();
@@ -54,8 +58,9 @@ fn main() -> Result<(), Box<dyn error::Error>> {
             continue;
         }
 
-        // As with Python's select(): all that is readable comes first, then all that is writable, and then the
-        // exceptional conditions. A look-up finds nothing if the connection was closed just before.
+        // As with Python's select(): all that is readable comes first, then all
+        // that is writable, and then the exceptional conditions. A look-up
+        // finds nothing if the connection was closed just before.
         let mut ready = Vec::new();
         while let Some((key, events)) = selector.next_ready() {
             ready.push((key.id(), events));
@@ -109,7 +114,8 @@ fn read(mut key: KeyMut<'_, Selector>) -> Result<(), Error> {
             let is_full = key.data.queue.len() >= MAX_QUEUED;
             key.modify(if is_full { WRITE_ONLY } else { READ_WRITE })?;
         }
-        // The peer may still wait for its echo. The end is read again after that.
+        // The peer may still wait for its echo. The end is read again after
+        // that.
         Ok(_) if !key.data.queue.is_empty() => key.modify(WRITE_ONLY)?,
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
         // The peer has closed the connection, or reset it.

@@ -1,6 +1,8 @@
-//! A client that pauses after each message, for a server that has other work to do.
+//! A client that pauses after each message, for a server that has other work to
+//! do.
 //!
-//! It reads the responses in small pieces at the end. It does not use a selector.
+//! It reads the responses in small pieces at the end. It does not use a
+//! selector.
 //!
 //! ```text
 //! cargo run --example select_echo_slow_client [HOST PORT]

@@ -1,6 +1,9 @@
-//! An echo server that watches many connections at once with `poll()`, which reports hang-ups and errors, too.
+//! An echo server that watches many connections at once with `poll()`.
 //!
-//! Each connection has a queue of messages to be sent. The server runs until it is killed.
+//! `poll()` also reports hang-ups and errors.
+//!
+//! Each connection has a queue of messages to be sent. The server runs until it
+//! is killed.
 //!
 //! ```text
 //! cargo run --example select_poll_echo_server [HOST PORT]
@@ -24,8 +27,9 @@ const READ_ONLY: Events = Events::READ.union(Events::PRIORITY);
 const WRITE_ONLY: Events = Events::WRITE;
 const READ_WRITE: Events = READ_ONLY.union(Events::WRITE);
 
-/// A connection with this many messages to send is not read from until all are sent. So a peer that does not read
-/// its echo does not fill the server's memory.
+/// A connection with this many messages to send is not read from until all are
+/// sent. So a peer that does not read its echo does not fill the server's
+/// memory.
 const MAX_QUEUED: usize = 64;
 
 type Selector = PollSelector<Socket, Data>;
@@ -96,7 +100,8 @@ fn read(mut key: KeyMut<'_, Selector>) -> Result<(), Error> {
             let is_full = key.data.queue.len() >= MAX_QUEUED;
             key.modify(if is_full { WRITE_ONLY } else { READ_WRITE })?;
         }
-        // The peer may still wait for its echo. The end is read again after that.
+        // The peer may still wait for its echo. The end is read again after
+        // that.
         Ok(_) if !key.data.queue.is_empty() => key.modify(WRITE_ONLY)?,
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
         // The peer has closed the connection, or reset it.

@@ -1,7 +1,7 @@
 //! An echo client that handles all events in its main loop.
 //!
-//! It sends its messages while the socket is writable, then waits for reading only, and ends when all that it sent has
-//! come back.
+//! It sends its messages while the socket is writable. Then it waits for
+//! reading only, and ends when it has received all that it sent.
 //!
 //! ```text
 //! cargo run --example selectors_echo_client [HOST PORT]
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let host = env::args().nth(1).unwrap_or("localhost".to_owned());
     let port = env::args().nth(2).unwrap_or("10000".to_owned()).parse()?;
     println!("connecting to {host} port {port}");
-    // To connect blocks, so the socket becomes non-blocking after that.
+    // `connect` blocks, so the socket becomes non-blocking after it.
     let connection = TcpStream::connect((&*host, port))?;
     connection.set_nonblocking(true)?;
     let address = connection.peer_addr()?;

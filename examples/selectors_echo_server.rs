@@ -1,6 +1,9 @@
-//! An echo server whose keys carry callbacks. As the Python program it is a port of, it ends after one client.
+//! An echo server whose keys carry callbacks.
 //!
-//! Run `cargo run --example selectors_echo_server [HOST PORT]`, and `selectors_echo_client` in another terminal.
+//! It ends after one client, like the Python program that it is a port of.
+//!
+//! Run `cargo run --example selectors_echo_server [HOST PORT]`, and
+//! `selectors_echo_client` in another terminal.
 
 use selectors_std::{DefaultSelector, Events, KeyId};
 use socket2::Socket;

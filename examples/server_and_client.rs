@@ -1,4 +1,6 @@
-//! A server and a client in one loop: a selector watches the listener and both ends of a connection.
+//! A server and a client in one loop.
+//!
+//! A selector watches the listener and both ends of a connection.
 //!
 //! ```text
 //! cargo run --example server_and_client
@@ -41,7 +43,8 @@ fn main() -> io::Result<()> {
     selector.register(client.into(), Events::WRITE, Data::new(Role::Client, MESSAGE))?;
     let mut buffer = [0; 16];
 
-    // The listener is left when the client and the server have closed.
+    // Only the listener is still there when the client and the server have
+    // closed.
     while selector.get_map().len() > 1 {
         selector.select(None)?;
         while let Some((mut key, events)) = selector.next_ready() {

@@ -1,15 +1,17 @@
-//! An echo server on every core: how to grow past one thread.
+//! An echo server with a thread for every core.
 //!
-//! A selector belongs to one thread. So each thread has its own, and its own listening socket on the same address. With
-//! `SO_REUSEPORT` the kernel gives each connection to one of them, and they share nothing. A channel to each thread ends
-//! it: when its sender is dropped, the selector wakes.
+//! A selector belongs to one thread. So each thread has its own, and its own
+//! listening socket on the same address. With `SO_REUSEPORT` the kernel gives
+//! each connection to one of them, and they share nothing. A channel to each
+//! thread ends it: when its sender is dropped, the selector wakes.
 //!
 //! ```text
 //! cargo run --example sharded_echo 127.0.0.1:10000 4    # ends on Ctrl-C, or SIGTERM
 //! ```
 //!
-//! Needs the crates selectors-std, signal-hook and socket2 (feature all). Linux spreads the connections evenly. On
-//! FreeBSD that takes `SO_REUSEPORT_LB`. Elsewhere one of the threads may get all.
+//! It needs the crates selectors-std, signal-hook and socket2 (feature all).
+//! Linux spreads the connections evenly. On FreeBSD that takes
+//! `SO_REUSEPORT_LB`. Elsewhere one of the threads may get all.
 
 use std::convert::Infallible;
 use std::env;
@@ -23,12 +25,13 @@ use selectors_std::{DefaultSelector, Events, Inbox, KeyId, channel};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
-/// What a thread owns. The main thread creates it, so that a failure shows before anything runs.
+/// What a thread owns. The main thread creates it, so that a failure shows
+/// before anything runs.
 struct Shard {
     /// The data are bytes that the peer has not read yet.
     selector: DefaultSelector<Socket, Vec<u8>>,
     listener: KeyId,
-    /// Nothing is sent. The channel is closed when the program ends.
+    /// No item is ever sent. The channel is closed when the program ends.
     end: Inbox<Infallible>,
     served: usize,
 }
@@ -71,11 +74,13 @@ fn main() -> io::Result<()> {
 }
 
 impl Shard {
-    /// Serves until the channel is closed. Returns how many connections there were.
+    /// Serves until the channel is closed. Returns how many connections there
+    /// were.
     fn run(mut self) -> io::Result<usize> {
         let mut buffer = vec![0; 16 << 10];
         while !self.end.is_closed() {
-            // The listener is paused if no descriptor was free. Then it is tried again in a moment.
+            // The listener is paused if no descriptor was free. It is resumed
+            // after a moment.
             let is_paused = self.selector.get_key(self.listener).is_some_and(|key| key.is_paused());
             self.selector.select(is_paused.then_some(Duration::from_millis(100)))?;
             let _ = self.selector.resume(self.listener); // if that fails, it stays paused
@@ -84,7 +89,8 @@ impl Shard {
                 if key.id() == self.listener {
                     match accept(&key.fileobj) {
                         Ok(peer) => {
-                            // If this fails, the peer is dropped, which closes the connection.
+                            // If this fails, the peer is dropped, which closes
+                            // the connection.
                             let registered = self.selector.register(peer, Events::READ, Vec::new());
                             self.served += usize::from(registered.is_ok());
                         }
@@ -109,7 +115,8 @@ fn accept(listener: &Socket) -> io::Result<Socket> {
     Ok(peer)
 }
 
-/// Echoes what there is, and keeps what the peer does not read yet. Then nothing more is read.
+/// Echoes what there is, and keeps what the peer does not read yet. Then
+/// nothing more is read.
 ///
 /// Returns what to wait for next.
 fn echo(mut peer: &Socket, unsent: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Events> {
@@ -129,7 +136,8 @@ fn echo(mut peer: &Socket, unsent: &mut Vec<u8>, buffer: &mut [u8]) -> io::Resul
     Ok(if unsent.is_empty() { Events::READ } else { Events::WRITE })
 }
 
-/// Opens a listener that shares its address with others. `std` can't set that before it binds.
+/// Opens a listener that shares its address with others. `std` can't set that
+/// before it binds.
 fn listen(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;

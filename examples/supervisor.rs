@@ -1,14 +1,15 @@
-//! A supervisor: starts commands, prints what they print, and starts them again when they end.
+//! A supervisor, which restarts commands when they end and prints their output.
 //!
-//! One loop watches the outputs of all children and two pipes of signals, and has a heap of deadlines. A child that
-//! ends is started again after a delay, which doubles each time. On SIGTERM the supervisor ends its children, and kills
-//! those that have not ended after a time.
+//! One loop watches the outputs of all children and two pipes of signals, and
+//! has a heap of deadlines. A child that ends is started again after a delay,
+//! which doubles each time. On SIGTERM the supervisor ends its children, and
+//! kills those that have not ended after a time.
 //!
 //! ```text
 //! cargo run --example supervisor 'while sleep 1; do date; done' 'echo oops >&2; exit 1' 'sleep 3'
 //! ```
 //!
-//! Needs the crates selectors-std, signal-hook and rustix (feature process).
+//! It needs the crates selectors-std, signal-hook and rustix (feature process).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -31,16 +32,17 @@ const LAST_DELAY: Duration = Duration::from_secs(30);
 /// A child that has run for this long starts with the first delay again.
 const HEALTHY: Duration = Duration::from_secs(10);
 
-/// How long a child may go on after it was asked to end.
+/// How long a child may run after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How many signals are handled.
+/// The number of signals that are handled.
 const SIGNALS: usize = 3;
 
 /// The longest line that is kept in memory.
 const LINE: usize = 8 << 10;
 
-/// Anything that can be watched and read: the outputs of children, and the pipes of signals.
+/// Anything that can be watched and read: the outputs of children, and the
+/// pipes of signals.
 trait Source: AsFd + Read {}
 impl<T: AsFd + Read> Source for T {}
 
@@ -58,7 +60,7 @@ struct Job {
     delay: Duration,
 }
 
-/// What is to be done at a deadline.
+/// What to do at a deadline.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
     Start(usize),
@@ -91,7 +93,7 @@ fn main() -> io::Result<()> {
 
 impl Supervisor {
     fn run(mut self) -> io::Result<()> {
-        // At the end, the pipes of signals are left.
+        // At the end, only the pipes of signals are registered.
         while !self.is_ending || self.selector.get_map().len() > SIGNALS || self.has_children() {
             match self.tasks.peek() {
                 Some(&Reverse((deadline, _))) => self.selector.select_until(deadline)?,

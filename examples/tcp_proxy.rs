@@ -1,14 +1,17 @@
-//! A TCP proxy: carries every connection to an upstream, byte for byte.
+//! A TCP proxy, which carries every connection to an upstream.
 //!
-//! One thread, one selector, as many connections as there are descriptors. An end is read only if the other end has
-//! taken what was read before, so a fast sender waits for a slow receiver, and memory stays small. The end of one
-//! direction is passed on, and the other direction goes on.
+//! One thread and one selector serve as many connections as there are
+//! descriptors. An end is read only if all that was read before is written to
+//! the other end. So a fast sender waits for a slow receiver, and memory stays
+//! small. If one direction ends, the end is passed on, and the other direction
+//! continues.
 //!
 //! ```text
 //! cargo run --example tcp_proxy 127.0.0.1:10000 127.0.0.1:6379
 //! ```
 //!
-//! Needs the crates selectors-std, socket2 (feature all) and rustix (feature process).
+//! It needs the crates selectors-std, socket2 (feature all) and rustix (feature
+//! process).
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
@@ -20,7 +23,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use selectors_std::{DefaultSelector, Events, KeyId, connect};
 use socket2::Socket;
 
-/// The most that is read at once, and so the most that is kept of one direction.
+/// The most that is read at once, and so the most that is kept of one
+/// direction.
 const CHUNK: usize = 64 << 10;
 
 /// An end of a carried connection.
@@ -28,8 +32,9 @@ const CHUNK: usize = 64 << 10;
 struct End {
     /// The other end. The listener has none.
     other: Option<KeyId>,
-    /// What was read from the other end, and this one has not taken yet. It is nearly always empty, so a connection
-    /// at rest takes no memory for it.
+    /// What was read from the other end, and is not written to this one yet. It
+    /// is nearly always empty, so that an idle connection needs no memory for
+    /// it.
     unsent: Vec<u8>,
     /// The connection is not established yet.
     is_connecting: bool,
@@ -60,7 +65,8 @@ fn main() -> io::Result<()> {
     let listener = selector.register(listener.into(), Events::READ, End::default())?.id();
     let mut proxy = Proxy { selector, listener, upstream, buffer: vec![0; CHUNK] };
     loop {
-        // The listener is paused if no descriptor was free. Then it is tried again in a moment.
+        // The listener is paused if no descriptor was free. It is resumed after
+        // a moment.
         let is_paused = proxy.selector.get_key(listener).is_some_and(|key| key.is_paused());
         proxy.selector.select(is_paused.then_some(Duration::from_millis(100)))?;
         let _ = proxy.selector.resume(listener); // if that fails, it stays paused
@@ -81,7 +87,8 @@ fn main() -> io::Result<()> {
 
 impl Proxy {
     fn accept(&mut self) {
-        // The upstream's socket comes first. If there is none, the client stays in the listener's queue.
+        // The upstream's socket comes first. If there is none, the client stays
+        // in the listener's queue.
         let upstream = connect(self.upstream);
         let Some(mut listener) = self.selector.get_key_mut(self.listener) else { return };
         if upstream.as_ref().is_err_and(is_short) {
@@ -92,7 +99,7 @@ impl Proxy {
         };
         let registered = upstream.and_then(|upstream| {
             client.set_nonblocking(true)?;
-            // A peer may be gone already. That shows when it is read.
+            // The peer may have closed already. The next read returns that.
             let _ = (client.set_tcp_nodelay(true), upstream.set_nodelay(true));
             self.register(client, upstream.into())
         });
@@ -114,7 +121,8 @@ impl Proxy {
         Ok(client.map(drop)?)
     }
 
-    /// Does what can be done with an end that is ready. Returns whether the connection lives on.
+    /// Reads and writes at an end that is ready. Returns whether the connection
+    /// continues.
     fn carry(&mut self, id: KeyId, other: KeyId, events: Events) -> io::Result<bool> {
         if events.is_writable() {
             self.send(id)?;
@@ -130,7 +138,7 @@ impl Proxy {
         Ok(lives)
     }
 
-    /// Writes what this end has not taken yet.
+    /// Writes what is not written to this end yet.
     fn send(&mut self, id: KeyId) -> io::Result<()> {
         let Some(mut key) = self.selector.get_key_mut(id) else { return Ok(()) };
         if key.data.is_connecting {
@@ -149,7 +157,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// Reads from this end and writes to the other one, as far as it takes it.
+    /// Reads from this end, and writes to the other one as much as it accepts.
     fn receive(&mut self, id: KeyId, other: KeyId) -> io::Result<()> {
         if self.selector.get_key(other).is_none_or(|other| !other.data.unsent.is_empty()) {
             return Ok(());
@@ -168,7 +176,8 @@ impl Proxy {
         Ok(())
     }
 
-    /// Passes the end of the other end on to this one, once this one has taken all. Returns whether that is done.
+    /// Shuts this end down if the other one has ended and all is written.
+    /// Returns whether that is done.
     fn pass_end(&mut self, id: KeyId, other: KeyId) -> io::Result<bool> {
         let has_ended = self.selector.get_key(other).is_none_or(|other| other.data.has_ended);
         let Some(mut key) = self.selector.get_key_mut(id) else { return Ok(true) };
@@ -180,8 +189,10 @@ impl Proxy {
         Ok(end.is_shut)
     }
 
-    /// Waits for what can be done with this end: to read if the other end has taken all, and to write if this one
-    /// has not.
+    /// Registers this end for what it waits for.
+    ///
+    /// It is `READ` if all is written to the other end, and `WRITE` if
+    /// something is to be written to this one.
     fn watch(&mut self, id: KeyId, other: KeyId) -> io::Result<()> {
         let other_is_full = self.selector.get_key(other).is_none_or(|other| !other.data.unsent.is_empty());
         let Some(mut key) = self.selector.get_key_mut(id) else { return Ok(()) };
@@ -196,7 +207,7 @@ impl Proxy {
     }
 }
 
-/// Writes as much as the socket takes.
+/// Writes as much as the socket accepts.
 fn write_some(mut socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     match socket.write(bytes) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
@@ -209,7 +220,8 @@ fn is_short(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
-/// Allows as many descriptors as the system does. The usual 1024 are 511 connections.
+/// Allows as many descriptors as the system does. The usual 1024 are 511
+/// connections.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // If that fails, the limit stays as it is.

@@ -1,16 +1,19 @@
-//! What else a descriptor can be: standard input, a pipe, the output of a child, a datagram socket, a timer, a counter.
+//! Descriptors that are not connections, all in one loop on one thread.
 //!
-//! All are in one loop on one thread. Timer and counter are Linux's.
+//! They are standard input, a pipe, the output of a child, a datagram socket,
+//! and on Linux a timer and a counter.
 //!
 //! ```text
 //! cargo run --example watch_fds                  # Ctrl-D ends the input
 //! cargo run --example watch_fds ./socket         # in another terminal: nc -uU ./socket; "bye" ends it
 //! ```
 //!
-//! All of them are `OwnedFd`s here, because everything with a descriptor can become one. The data says what each is
-//! for. Each ends in its own way, and the program ends with the last of them.
+//! All of them are `OwnedFd`s here, because everything with a descriptor can
+//! become one. The data says what each is for. Each ends in its own way, and
+//! the program ends with the last of them.
 //!
-//! Needs the crates selectors-std and rustix (features event, termios and time).
+//! It needs the crates selectors-std and rustix (features event, termios and
+//! time).
 
 use std::env;
 use std::fs;
@@ -30,7 +33,8 @@ type Selector = DefaultSelector<OwnedFd, Role>;
 enum Role {
     /// Bytes until their end.
     Stream(&'static str),
-    /// A child's standard output. If that has ended, the child has, too, or will soon.
+    /// A child's standard output. If that has ended, the child has, too, or
+    /// will soon.
     Child(Child),
     /// Messages, one for each read.
     Datagrams,
@@ -40,7 +44,7 @@ enum Role {
     Counter(u64),
 }
 
-/// After how many ticks, and how many counted, timer and counter end.
+/// The timer ends after this many ticks, and the counter at this value.
 const ENOUGH: u64 = 3;
 
 fn main() -> io::Result<()> {
@@ -124,14 +128,15 @@ fn say(name: &str, bytes: &[u8]) -> bool {
     bytes.is_empty()
 }
 
-/// Standard input stays blocking, as its other users share that. If it is readable, one read does not block. A second
-/// one could.
+/// Standard input stays blocking, as its other users share that. If it is
+/// readable, one read does not block. A second one could.
 fn watch_input(selector: &mut Selector) -> io::Result<()> {
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let name = if rustix::termios::isatty(&input) { "terminal" } else { "input" };
     match selector.try_register(input, Events::READ, Role::Stream(name)) {
         Ok(_) => {}
-        // A file, or /dev/null. epoll refuses what is always ready, so it can be read right away.
+        // A file, or /dev/null. epoll refuses what is always ready, so it can
+        // be read right away.
         Err(refused) if refused.error.errno() == Some(Errno::PERM) => {
             let mut all = Vec::new();
             fs::File::from(refused.fileobj).read_to_end(&mut all)?;
@@ -179,8 +184,9 @@ mod linux {
     use super::{ENOUGH, Role, Selector};
 
     pub(super) fn watch(selector: &mut Selector) -> io::Result<()> {
-        // A timer is readable when it has expired, and reading returns how often. A program with one such task
-        // gives `select` a timeout. Timers are for several tasks that do not know each other.
+        // A timer is readable when it has expired, and reading returns how
+        // often. A program with one such task gives `select` a timeout. Timers
+        // are for several tasks that do not know each other.
         let tick = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
@@ -188,8 +194,9 @@ mod linux {
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
         selector.register(timer, Events::READ, Role::Timer(0))?;
 
-        // A counter is readable when it is not zero, and reading resets it. The kernel (KVM, AIO) and other libraries
-        // report by counters. To end another thread's wait, a `Waker` is simpler.
+        // A counter is readable when it is not zero, and reading resets it. The
+        // kernel (KVM, AIO) and other libraries report by counters. To wake
+        // another thread, a `Waker` is simpler.
         let counter = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let adder = counter.try_clone()?;
         selector.register(counter, Events::READ, Role::Counter(0))?;

@@ -1,15 +1,19 @@
-//! An echo server with worker threads: an acceptor hands each connection to the worker that has the fewest.
+//! An echo server with worker threads.
 //!
-//! Each thread has its own selector. Connections and questions go to the workers through channels, which wake their
-//! selectors, and reports come back through another one. If all workers are full, the acceptor pauses the listener, and
-//! further connections wait in its queue, at no cost. SIGUSR1 prints statistics. SIGTERM closes the listener, and the
-//! workers send what they have received before they end.
+//! An acceptor hands each connection to the worker that has the fewest.
+//!
+//! Each thread has its own selector. Connections and questions go to the
+//! workers through channels, which wake their selectors. Reports come back
+//! through another channel. If all workers are full, the acceptor pauses the
+//! listener, and further connections wait in its queue. SIGUSR1 prints
+//! statistics. SIGTERM closes the listener, and the workers send what they have
+//! received before they end.
 //!
 //! ```text
 //! cargo run --example workers 127.0.0.1:10000 4 1000    # four workers, a thousand connections each
 //! ```
 //!
-//! Needs the crates selectors-std, signal-hook and socket2 (feature all).
+//! It needs the crates selectors-std, signal-hook and socket2 (feature all).
 
 use std::env;
 use std::error::Error;
@@ -32,7 +36,7 @@ enum Command {
     Report,
 }
 
-/// What a worker, whose number is given, sends to the acceptor.
+/// A report that a worker, with its number, sends to the acceptor.
 enum Report {
     Closed(usize),
     Statistics(usize, Statistics),
@@ -91,8 +95,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     'accept: loop {
         let has_room = loads.iter().any(|&load| load < most);
         let is_paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
-        // The listener may be paused though a worker has room, if no descriptor was free. Then it is tried again in a
-        // moment.
+        // The listener may be paused though a worker has room, if no descriptor
+        // was free. Then it is tried again in a moment.
         selector.select((has_room && is_paused).then_some(Duration::from_millis(100)))?;
         for report in reports.try_iter() {
             match report {
@@ -208,7 +212,8 @@ impl Worker {
     }
 }
 
-/// Echoes what there is, and keeps what the peer does not read yet. Then nothing more is read.
+/// Echoes what there is, and keeps what the peer does not read yet. Then
+/// nothing more is read.
 ///
 /// Returns what to wait for next, and how many bytes were sent.
 fn echo(mut peer: &Socket, unsent: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<(Events, usize)> {
