@@ -23,27 +23,27 @@ fn serve(listener: TcpListener) -> io::Result<()> {
     let listener = Source::Listener(listener);
     let mut selector = DefaultSelector::new()?;
     let listener = selector.register(listener, Events::READ, Vec::new())?.id();
+    let mut timeout = None;
     loop {
-        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
-        selector.select(paused.then_some(Duration::from_millis(10)))?;
-        let _ = selector.resume(listener); // if it is paused
+        selector.select(timeout.take())?; // `None` waits indefinitely
+        let _ = selector.resume(listener); // does nothing if it is not paused
         while let Some((mut key, _events)) = selector.next_ready() {
             match key.parts() {
                 (Source::Listener(listener), _) => match accept(listener) {
                     Ok(peer) => {
                         // If this fails, the peer is dropped: closed.
-                        let _ = selector.register(peer, Events::READ, Vec::new());
+                        let none = Vec::new();
+                        let _ = selector.register(peer, Events::READ, none);
                     }
-                    // If no descriptor is free, the listener stays ready.
-                    Err(_) => key.pause(),
+                    Err(_) => {
+                        // If no descriptor is free, it stays ready.
+                        key.pause();
+                        timeout = Some(Duration::from_millis(10));
+                    }
                 },
                 (Source::Peer(peer), unsent) => {
-                    let closed = match echo(peer, unsent) {
-                        Err(error) if error.kind() != ErrorKind::WouldBlock => true,
-                        _ if unsent.is_empty() => key.modify(Events::READ).is_err(),
-                        _ => key.modify(Events::WRITE).is_err(),
-                    };
-                    if closed {
+                    let next = echo(peer, unsent);
+                    if next.and_then(|next| Ok(key.modify(next)?)).is_err() {
                         drop(key.unregister()); // the key owns the peer
                     }
                 }
@@ -58,15 +58,24 @@ fn accept(listener: &TcpListener) -> io::Result<Source> {
     Ok(Source::Peer(peer))
 }
 
-/// Reads if the peer has taken all, and writes.
-fn echo(mut peer: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
+/// Returns the next interest, or an error at the end.
+fn echo(peer: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<Events> {
+    match transfer(peer, unsent) {
+        Err(e) if e.kind() != ErrorKind::WouldBlock => Err(e),
+        _ if unsent.is_empty() => Ok(Events::READ),
+        _ => Ok(Events::WRITE),
+    }
+}
+
+/// Reads if all is sent, and writes.
+fn transfer(mut peer: &TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
     if unsent.is_empty() {
         let mut buffer = [0; 1024];
-        let received = peer.read(&mut buffer)?;
-        if received == 0 {
+        let count = peer.read(&mut buffer)?;
+        if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        unsent.extend_from_slice(&buffer[..received]);
+        unsent.extend_from_slice(&buffer[..count]);
     }
     let sent = peer.write(unsent)?;
     unsent.drain(..sent);
