@@ -134,14 +134,15 @@ fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
     assert!(!server.is_finished());
 }
 
-// Each in a process of its own, as the limit of descriptors and the processor time are those of all threads.
-
 #[test]
 fn the_readme_has_the_program_that_is_tested() {
     let program = include_str!("readme.rs");
     let program = &program[program.find("\nuse ").unwrap()..];
     assert!(include_str!("../../README.md").contains(program));
 }
+
+// Each runs in a process of its own, because the limit of descriptors and the
+// processor time are those of all threads.
 
 #[test]
 fn the_server_of_the_readme_survives_its_peers() {
