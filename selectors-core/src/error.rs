@@ -214,7 +214,7 @@ fn file_kind(fd: BorrowedFd<'_>) -> Option<FileKind> {
     })
 }
 
-/// Returns `None`: without std the message lists the possible reasons.
+/// Returns `None`, as without std the message lists the possible reasons.
 #[cfg(not(feature = "std"))]
 fn file_kind(_fd: BorrowedFd<'_>) -> Option<FileKind> {
     None

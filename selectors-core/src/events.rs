@@ -369,7 +369,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Interest {
-    /// The events to watch for. At least one is needed.
+    /// The events to watch for, of which there must be at least one.
     pub events: Events,
     /// When they are reported.
     pub mode: Mode,

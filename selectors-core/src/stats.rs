@@ -16,14 +16,17 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Waits that the kernel has ended: by events, a wake, a timeout or a
-    /// signal.
+    /// Waits that the kernel has ended.
+    ///
+    /// Events, a wake, a timeout or a signal ends a wait.
     pub waits: u64,
     /// Waits that a signal has ended.
     pub interrupted: u64,
     /// Waits that a wake has ended.
     pub wakes: u64,
-    /// Events that the waits returned. A wake does not count.
+    /// Events that the waits returned.
+    ///
+    /// A wake does not count.
     pub events: u64,
     /// Events that were dropped.
     ///

@@ -101,10 +101,10 @@ pub unsafe trait Index: Default {
     ///
     /// `scan` searches the slots one by one.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
-    /// Reserves capacity for one more file descriptor, and returns whether it
-    /// could.
+    /// Reserves capacity for one more file descriptor.
     ///
-    /// The selector calls this before any system call.
+    /// Returns whether that succeeded. The selector calls this before any system
+    /// call.
     fn reserve(&mut self) -> bool;
     /// Stores that a file descriptor is in a slot.
     ///

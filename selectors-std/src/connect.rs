@@ -84,8 +84,9 @@ fn open(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?)
 }
 
-/// Opens a socket as std does: here no flag of `socket` sets these options. A
-/// write raises no SIGPIPE.
+/// Opens a socket as std does.
+///
+/// Here no flag of `socket` sets these options. A write raises no SIGPIPE.
 #[cfg(target_vendor = "apple")]
 fn open(family: AddressFamily) -> io::Result<OwnedFd> {
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;

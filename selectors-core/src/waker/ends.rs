@@ -11,8 +11,9 @@ use crate::platform::{if_eventfd, if_no_eventfd};
 /// No descriptor.
 const NONE: RawFd = -1;
 
-/// Two numbers of descriptors, which are the same for an eventfd, and -1 when
-/// there are none.
+/// The numbers of the two descriptors.
+///
+/// They are the same for an eventfd, and -1 if there are none.
 pub(super) struct Ends {
     read: AtomicI32,
     write: AtomicI32,
@@ -36,7 +37,7 @@ impl Ends {
         self.read() != NONE
     }
 
-    /// Opens the descriptors. There must be none.
+    /// Opens the descriptors, of which there must be none.
     pub(super) fn open(&self) -> Result<(), Error> {
         let (read, write) = open()?;
         let read = read.into_raw_fd();
