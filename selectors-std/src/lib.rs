@@ -14,8 +14,8 @@
 //! ```
 //!
 //! It reads no more from a peer that does not read its echo. See
-//! [partial writes](guide) in the guide,
-//! which also has a [chat server](guide).
+//! [partial writes](guide::connections#partial-writes-and-back-pressure) in the
+//! guide, which also has a [chat server](guide#a-first-server).
 //!
 //! Until the crate is released, depend on it by the path of its folder:
 //!
@@ -26,7 +26,8 @@
 //!
 //! # Further reading
 //!
-//! - [`guide`]: one section for each task, from a first program to errors.
+//! - [`guide`]: one section for each task, from a first server to compiler
+//!   errors.
 //! - [`model`]: the rules of every selector, with pictures.
 //! - [`guide::python`]: every name of Python's `selectors` and `select`, and an
 //!   echo server in both languages, with callbacks.
@@ -41,7 +42,7 @@
 //! - [`Selector`] has all the methods. [`DefaultSelector`] is its alias for
 //!   nearly every program, with the best backend of the platform. The other
 //!   aliases name their backend: see [Choosing a
-//!   backend](guide).
+//!   backend](guide::backends#choosing-a-backend).
 //! - [`KeyMut`] is a key that acts. [`KeyId`] names a key, and never a later
 //!   one.
 //! - [`Events`] say what to watch for, and what was reported.

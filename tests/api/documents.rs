@@ -66,6 +66,40 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The part of an address after `#`, as rustdoc makes it of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|char| char.is_alphanumeric() || [' ', '-', '_'].contains(char));
+    kept.map(|char| if char == ' ' { '-' } else { char }).collect()
+}
+
+/// rustdoc looks for the page of a link, and not for the section.
+#[test]
+fn sections_that_are_linked_are_there() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("selectors-std/src");
+    let mut all = Vec::new();
+    files(&sources, &mut all);
+    let page = |name: &str| fs::read_to_string(sources.join("guide").join(format!("{name}.md"))).ok();
+    let (mut links, mut missing) = (0, Vec::new());
+    for file in &all {
+        let text = fs::read_to_string(file).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let Some((path, section)) = link.split_once('#') else { continue };
+            let name = path.split("::").last().filter(|name| !name.is_empty());
+            let name = name.or(file.file_stem().and_then(|stem| stem.to_str())).unwrap();
+            let Some(page) = page(name) else { continue };
+            let code = page.split("```").step_by(2);
+            let mut headings = code.flat_map(str::lines).filter_map(|line| line.strip_prefix("# "));
+            links += 1;
+            if !headings.any(|heading| anchor(heading) == section) {
+                missing.push(format!("{}: {link}", file.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert!(links > 50, "{links} links");
+}
+
 /// The backend that CONTRIBUTING.md adds to show how it is done.
 const IMAGINED: &str = "selectors-core/src/backend/ports.rs";
 
