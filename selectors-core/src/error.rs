@@ -10,8 +10,8 @@ mod message;
 
 /// An error of a selector or a waker.
 ///
-/// **On error the selector is unchanged.** Its keys and the kernel's set agree
-/// as before the call.
+/// **On error the selector is unchanged.** Its keys and the kernel's set are as
+/// before the call.
 ///
 /// The message names the descriptor and the system call. Where a remedy is
 /// known, the message ends with it. The error holds no source, so `?` works

@@ -39,7 +39,8 @@ bitflags! {
     ///
     /// # Reported events
     ///
-    /// This is what is reported for a key with that interest:
+    /// This is what the backend finds for each event. The selector reports the
+    /// events of the key's interest, and the output-only flags:
     ///
     /// | event | epoll, poll | select | kqueue |
     /// |---|---|---|---|

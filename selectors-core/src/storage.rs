@@ -103,8 +103,8 @@ pub unsafe trait Index: Default {
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
     /// Reserves capacity for one more file descriptor.
     ///
-    /// Returns whether that succeeded. The selector calls this before any system
-    /// call.
+    /// Returns whether that succeeded. The selector calls this before any
+    /// system call.
     fn reserve(&mut self) -> bool;
     /// Stores that a file descriptor is in a slot.
     ///

@@ -2,8 +2,7 @@
 //! makes a system call, and which wakes may still write.
 //!
 //! This is a file of its own and uses the parent's atomics, so that
-//! `tests/stress/memory_orderings.rs` can run it with those of a model
-//! checker.
+//! `tests/stress/memory_orderings.rs` can run it with those of a model checker.
 
 use super::atomic::{AtomicU32, Ordering};
 
