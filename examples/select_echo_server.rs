@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! cargo run --example select_echo_server [HOST PORT]
-//! cargo run --example select_echo_multiclient [HOST PORT]   # in another terminal
+//! cargo run --example select_echo_multiclient [HOST PORT] # in another terminal
 //! ```
 
 use std::collections::VecDeque;

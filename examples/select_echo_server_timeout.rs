@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cargo run --example select_echo_server_timeout [HOST PORT]
-//! cargo run --example select_echo_slow_client [HOST PORT]   # in another terminal
+//! cargo run --example select_echo_slow_client [HOST PORT] # in another terminal
 //! ```
 
 use std::collections::VecDeque;

@@ -6,7 +6,7 @@
 //! thread ends it: when its sender is dropped, the selector wakes.
 //!
 //! ```text
-//! cargo run --example sharded_echo 127.0.0.1:10000 4    # ends on Ctrl-C, or SIGTERM
+//! cargo run --example sharded_echo 127.0.0.1:10000 4    # Ctrl-C ends it
 //! ```
 //!
 //! It needs the crates selectors-std, signal-hook and socket2 (feature all).

@@ -6,7 +6,7 @@
 //! kills those that have not ended after a time.
 //!
 //! ```text
-//! cargo run --example supervisor 'while sleep 1; do date; done' 'echo oops >&2; exit 1' 'sleep 3'
+//! cargo run --example supervisor 'while sleep 1; do date; done' 'exit 1' 'sleep 3'
 //! ```
 //!
 //! It needs the crates selectors-std, signal-hook and rustix (feature process).

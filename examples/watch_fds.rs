@@ -4,8 +4,9 @@
 //! and on Linux a timer and a counter.
 //!
 //! ```text
-//! cargo run --example watch_fds                  # Ctrl-D ends the input
-//! cargo run --example watch_fds ./socket         # in another terminal: nc -uU ./socket; "bye" ends it
+//! cargo run --example watch_fds            # Ctrl-D ends the input
+//! cargo run --example watch_fds ./socket   # a datagram "bye" ends the socket
+//! nc -uU ./socket                          # in another terminal
 //! ```
 //!
 //! All of them are `OwnedFd`s here, because everything with a descriptor can

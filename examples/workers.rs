@@ -10,7 +10,8 @@
 //! received before they end.
 //!
 //! ```text
-//! cargo run --example workers 127.0.0.1:10000 4 1000    # four workers, a thousand connections each
+//! # Four workers with a thousand connections each.
+//! cargo run --example workers 127.0.0.1:10000 4 1000
 //! ```
 //!
 //! It needs the crates selectors-std, signal-hook and socket2 (feature all).

@@ -23,28 +23,29 @@
 //! # } }
 //! ```
 //!
-//! A peer that does not read its echo is closed. To serve it, keep the remaining
-//! bytes in the data, for instance in a `heapless::Vec`. The repository's
-//! `examples/no_std_daemon` does so, with a timer, a control channel and a selector
-//! in a `static`.
+//! A peer that does not read its echo is closed. To serve it, keep the
+//! remaining bytes in the data, for instance in a `heapless::Vec`. The
+//! repository's `examples/no_std_daemon` does so, with a timer, a control
+//! channel and a selector in a `static`.
 //!
 //! # Further reading
 //!
 //! - [`model`]: the rules of every selector, with pictures.
 //! - [`portability`]: what differs between platforms and backends.
-//! - The guide of the crate `selectors-std` has a section for each task. It applies
-//!   to this crate as well.
+//! - The guide of the crate `selectors-std` has a section for each task. It
+//!   applies to this crate as well.
 //!
 //! # Types
 //!
 //! - [`Selector`] has all the methods. [`DefaultSelector`], `EpollSelector`,
-//!   `KqueueSelector`, [`PollSelector`], `SelectSelector` and [`AnySelector`] are
-//!   its aliases, with a backend and a capacity `N`.
-//! - [`Events`] are the readiness flags, [`Mode`] says when they are reported, and
-//!   [`Interest`] is both together.
-//! - [`SelectorKey`] is a registration, and [`KeyId`] names one. [`KeyMut`] is a
-//!   key that acts. [`KeyMap`] and [`Walk`] visit all keys.
-//! - [`SelectResult`] says how a wait has ended, and [`Error`] why a call failed.
+//!   `KqueueSelector`, [`PollSelector`], `SelectSelector` and [`AnySelector`]
+//!   are its aliases, with a backend and a capacity `N`.
+//! - [`Events`] are the readiness flags, [`Mode`] says when they are reported,
+//!   and [`Interest`] is both together.
+//! - [`SelectorKey`] is a registration, and [`KeyId`] names one. [`KeyMut`] is
+//!   a key that acts. [`KeyMap`] and [`Walk`] visit all keys.
+//! - [`SelectResult`] says how a wait has ended, and [`Error`] why a call
+//!   failed.
 //! - [`WakeCell`] wakes a selector from a signal handler or another thread.
 //! - [`SelectorCell`] is memory for a selector in a `static`.
 //! - [`wait`] waits for one descriptor, without a selector.
@@ -52,9 +53,9 @@
 //!
 //! # Memory
 //!
-//! A selector of `N` keys takes `N * K + F` bytes, and at most 200 more. `K` is 8
-//! bytes and the size of `Option<SelectorKey<S, D>>`, rounded up to its alignment.
-//! It is 32 bytes for an `OwnedFd` and a `u32`.
+//! A selector of `N` keys takes `N * K + F` bytes, and at most 200 more. `K` is
+//! 8 bytes and the size of `Option<SelectorKey<S, D>>`, rounded up to its
+//! alignment. It is 32 bytes for an `OwnedFd` and a `u32`.
 //!
 //! | selector | `K` | `F` |
 //! |---|---|---|
@@ -63,34 +64,34 @@
 //! | [`PollSelector`] | 24 more | 0 |
 //! | `SelectSelector` | 16 more | 384 |
 //!
-//! A batch has 64 events by default. Nothing is ever allocated. A [`SelectorCell`]
-//! puts all of it into a `static`.
+//! A batch has 64 events by default. Nothing is ever allocated. A
+//! [`SelectorCell`] puts all of it into a `static`.
 //!
-//! A wait uses less than 4 kB of stack, whatever `N` is. On FreeBSD it is less than
-//! 6 kB, because an event of its kernel has 64 bytes.
+//! A wait uses less than 4 kB of stack, whatever `N` is. On FreeBSD it is less
+//! than 6 kB, because an event of its kernel has 64 bytes.
 //!
-//! The code does not use floating point, and no code that a running program calls
-//! can panic. Another capacity adds a few hundred bytes of code, since most of the
-//! code is shared. A look-up by descriptor scans the table. Events and ids find
-//! their key without a scan.
+//! The code does not use floating point, and no code that a running program
+//! calls can panic. Another capacity adds a few hundred bytes of code, since
+//! most of the code is shared. A look-up by descriptor scans the table. Events
+//! and ids find their key without a scan.
 //!
-//! On kqueue with 32-bit pointers, the kernel carries 16 bits of slot and 16 bits of
-//! generation. A table holds at most 65,535 keys there. A stale event is mistaken
-//! for a current one only after 65,536 registrations in one slot between two waits.
-//! epoll carries 64 bits everywhere.
+//! On kqueue with 32-bit pointers, the kernel carries 16 bits of slot and 16
+//! bits of generation. A table holds at most 65,535 keys there. A stale event
+//! is mistaken for a current one only after 65,536 registrations in one slot
+//! between two waits. epoll carries 64 bits everywhere.
 //!
 //! # Features
 //!
-//! - `std`, off by default. Sources may then be std's own types (`TcpStream`, `Arc`,
-//!   `Box`, …). Keys implement `Read` and `Write`. Errors convert into
+//! - `std`, off by default. Sources may then be std's own types (`TcpStream`,
+//!   `Arc`, `Box`, …). Keys implement `Read` and `Write`. Errors convert into
 //!   `std::io::Error`, and wakers into `std::task::Waker`. It adds
 //!   `Selector::select_until`. Leave it off in a program without std.
 //!
 //! The crate `selectors-std` turns it on, and adds tables that grow.
 //!
-//! [`rustix`] is here with its features `event`, `net`, `pipe` and `process`. With
-//! `std` it also has `std` and `fs`. For others, depend on rustix 1 yourself. Its
-//! types are the same.
+//! The crate re-exports `rustix` with its features `event`, `net`, `pipe` and
+//! `process`. With `std` it also has `std` and `fs`. For others, depend on
+//! rustix 1 yourself. Its types are the same.
 #![no_std]
 
 #[cfg(feature = "std")]
@@ -157,7 +158,10 @@ use storage::Fixed;
 /// The methods are those of [`Selector`]. The details are at [`backend::Poll`].
 ///
 /// ```
-/// let selector = selectors_core::PollSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::PollSelector;
+///
+/// let selector = PollSelector::<OwnedFd, (), 16>::new()?;
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
 pub type PollSelector<S, D, const N: usize> = Selector<Poll<Fixed<N>>, S, D, Fixed<N>>;
@@ -170,7 +174,10 @@ pub type PollSelector<S, D, const N: usize> = Selector<Poll<Fixed<N>>, S, D, Fix
 /// details are at [`backend::Any`].
 ///
 /// ```
-/// let selector = selectors_core::AnySelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::AnySelector;
+///
+/// let selector = AnySelector::<OwnedFd, (), 16>::new()?;
 /// println!("on {}", selector.kind());
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
@@ -183,21 +190,26 @@ if_epoll! {
     /// [`backend::Epoll`].
     ///
     /// ```
-    /// let selector = selectors_core::EpollSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+    /// use rustix::fd::OwnedFd;
+    /// use selectors_core::EpollSelector;
+    ///
+    /// let selector = EpollSelector::<OwnedFd, (), 16>::new()?;
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub type EpollSelector<S, D, const N: usize> = Selector<backend::Epoll, S, D, Fixed<N>>;
 
-    // Not an alias of the alias above, which rustdoc would show without methods.
+    // Not an alias of the alias above, which rustdoc would show without
+    // methods.
     /// The best selector of this platform, which is [`EpollSelector`].
     ///
     /// The methods are those of [`Selector`].
     ///
     /// ```
     /// use rustix::fd::OwnedFd;
+    /// use selectors_core::DefaultSelector;
     ///
     /// // Up to 64 sources of type OwnedFd, with a number as data.
-    /// let selector = selectors_core::DefaultSelector::<OwnedFd, u32, 64>::new()?;
+    /// let selector = DefaultSelector::<OwnedFd, u32, 64>::new()?;
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub type DefaultSelector<S, D, const N: usize> = Selector<backend::Epoll, S, D, Fixed<N>>;
@@ -209,30 +221,41 @@ if_kqueue! {
     /// [`backend::Kqueue`].
     ///
     /// ```
-    /// let selector = selectors_core::KqueueSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+    /// use rustix::fd::OwnedFd;
+    /// use selectors_core::KqueueSelector;
+    ///
+    /// let selector = KqueueSelector::<OwnedFd, (), 16>::new()?;
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub type KqueueSelector<S, D, const N: usize> = Selector<backend::Kqueue, S, D, Fixed<N>>;
 
-    // Not an alias of the alias above, which rustdoc would show without methods.
+    // Not an alias of the alias above, which rustdoc would show without
+    // methods.
     /// The best selector of this platform, which is [`KqueueSelector`].
     ///
     /// The methods are those of [`Selector`].
     ///
     /// ```
-    /// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, u32, 64>::new()?;
+    /// use rustix::fd::OwnedFd;
+    /// use selectors_core::DefaultSelector;
+    ///
+    /// let selector = DefaultSelector::<OwnedFd, u32, 64>::new()?;
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub type DefaultSelector<S, D, const N: usize> = Selector<backend::Kqueue, S, D, Fixed<N>>;
 }
 if_no_queue! {
-    // Not an alias of the alias above, which rustdoc would show without methods.
+    // Not an alias of the alias above, which rustdoc would show without
+    // methods.
     /// The best selector of this platform, which is [`PollSelector`].
     ///
     /// The methods are those of [`Selector`].
     ///
     /// ```
-    /// let selector = selectors_core::DefaultSelector::<rustix::fd::OwnedFd, u32, 64>::new()?;
+    /// use rustix::fd::OwnedFd;
+    /// use selectors_core::DefaultSelector;
+    ///
+    /// let selector = DefaultSelector::<OwnedFd, u32, 64>::new()?;
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub type DefaultSelector<S, D, const N: usize> = Selector<Poll<Fixed<N>>, S, D, Fixed<N>>;
@@ -240,11 +263,14 @@ if_no_queue! {
 if_select! {
     /// A selector with capacity for `N` keys on `select`.
     ///
-    /// It is for descriptors below 1024. The methods are those of [`Selector`]. The
-    /// details are at [`backend::Select`].
+    /// It is for descriptors below 1024. The methods are those of [`Selector`].
+    /// The details are at [`backend::Select`].
     ///
     /// ```
-    /// let selector = selectors_core::SelectSelector::<rustix::fd::OwnedFd, (), 16>::new()?;
+    /// use rustix::fd::OwnedFd;
+    /// use selectors_core::SelectSelector;
+    ///
+    /// let selector = SelectSelector::<OwnedFd, (), 16>::new()?;
     /// # Ok::<(), selectors_core::Error>(())
     /// ```
     pub type SelectSelector<S, D, const N: usize> = Selector<backend::Select<Fixed<N>>, S, D, Fixed<N>>;

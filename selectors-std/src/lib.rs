@@ -62,8 +62,9 @@
 //!
 //! This crate has no features. All backends of the platform are there.
 //!
-//! [`rustix`] is here with its features `event`, `fs`, `net`, `pipe`, `process`
-//! and `std`. For others, depend on rustix 1 yourself. Its types are the same.
+//! The crate re-exports `rustix` with its features `event`, `fs`, `net`,
+//! `pipe`, `process` and `std`. For others, depend on rustix 1 yourself. Its
+//! types are the same.
 
 pub mod guide;
 
@@ -111,7 +112,7 @@ pub const BATCH: usize = 256;
 /// let waker: Waker = selector.waker()?;
 /// let other = waker.clone();
 /// thread::spawn(move || other.wake());
-/// assert!(selector.select(None)?.woken()); // returned when the thread had woken it
+/// assert!(selector.select(None)?.woken()); // by the thread
 /// # Ok::<(), selectors_std::Error>(())
 /// ```
 pub type Waker = selectors_core::Waker<std::sync::Arc<WakeCell>>;
@@ -122,9 +123,11 @@ pub type Waker = selectors_core::Waker<std::sync::Arc<WakeCell>>;
 ///
 /// ```
 /// use selectors_std::{Events, PollSelector};
+/// use std::fs::File;
 ///
 /// let mut selector = PollSelector::new()?;
-/// selector.register(std::fs::File::open("/dev/null")?, Events::READ, "always ready")?;
+/// let null = File::open("/dev/null")?;
+/// selector.register(null, Events::READ, "always ready")?;
 /// assert_eq!(selector.select(None)?.events(), 1);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -155,7 +158,10 @@ if_epoll! {
     /// [`backend::Epoll`].
     ///
     /// ```
-    /// let selector = selectors_std::EpollSelector::<std::net::TcpStream>::new()?;
+    /// use selectors_std::EpollSelector;
+    /// use std::net::TcpStream;
+    ///
+    /// let selector = EpollSelector::<TcpStream>::new()?;
     /// # Ok::<(), selectors_std::Error>(())
     /// ```
     pub type EpollSelector<S, D = ()> = Selector<backend::Epoll<BATCH>, S, D, Growable>;
@@ -191,7 +197,10 @@ if_kqueue! {
     /// [`backend::Kqueue`].
     ///
     /// ```
-    /// let selector = selectors_std::KqueueSelector::<std::net::TcpStream>::new()?;
+    /// use selectors_std::KqueueSelector;
+    /// use std::net::TcpStream;
+    ///
+    /// let selector = KqueueSelector::<TcpStream>::new()?;
     /// # Ok::<(), selectors_std::Error>(())
     /// ```
     pub type KqueueSelector<S, D = ()> = Selector<backend::Kqueue<BATCH>, S, D, Growable>;
@@ -204,7 +213,10 @@ if_kqueue! {
     /// `S` is the source and `D` your data.
     ///
     /// ```
-    /// let selector = selectors_std::DefaultSelector::<std::net::TcpStream>::new()?;
+    /// use selectors_std::DefaultSelector;
+    /// use std::net::TcpStream;
+    ///
+    /// let selector = DefaultSelector::<TcpStream>::new()?;
     /// # Ok::<(), selectors_std::Error>(())
     /// ```
     pub type DefaultSelector<S, D = ()> = Selector<backend::Kqueue<BATCH>, S, D, Growable>;
@@ -218,7 +230,10 @@ if_no_queue! {
     /// `S` is the source and `D` your data.
     ///
     /// ```
-    /// let selector = selectors_std::DefaultSelector::<std::net::TcpStream>::new()?;
+    /// use selectors_std::DefaultSelector;
+    /// use std::net::TcpStream;
+    ///
+    /// let selector = DefaultSelector::<TcpStream>::new()?;
     /// # Ok::<(), selectors_std::Error>(())
     /// ```
     pub type DefaultSelector<S, D = ()> = Selector<Poll<Growable>, S, D, Growable>;
@@ -230,7 +245,10 @@ if_select! {
     /// [`backend::Select`].
     ///
     /// ```
-    /// let selector = selectors_std::SelectSelector::<std::net::TcpStream>::new()?;
+    /// use selectors_std::SelectSelector;
+    /// use std::net::TcpStream;
+    ///
+    /// let selector = SelectSelector::<TcpStream>::new()?;
     /// # Ok::<(), selectors_std::Error>(())
     /// ```
     pub type SelectSelector<S, D = ()> = Selector<backend::Select<Growable>, S, D, Growable>;

@@ -21,7 +21,8 @@ pub mod errors {}
 #[doc = include_str!("backends.md")]
 pub mod backends {}
 
-// Names that have no item here. The page says why, so a search for them leads to it.
+// Names that have no item here. The page says why, so a search for them leads
+// to it.
 #[doc(alias = "DevpollSelector")]
 #[doc(alias = "devpoll")]
 #[doc(alias = "fromfd")]
