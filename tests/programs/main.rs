@@ -19,6 +19,8 @@ mod http;
 mod port_scan;
 mod proxy;
 mod proxy_real;
+#[cfg(target_os = "linux")]
+mod serial;
 mod sharded;
 mod shared_selector;
 mod shortage;

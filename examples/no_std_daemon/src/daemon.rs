@@ -1,5 +1,6 @@
-//! The service itself, the same with std and without: `main.rs` beside it and `examples/daemon.rs` differ in what
-//! they make of arguments, errors and memory.
+//! The service itself, which is the same with std and without.
+//!
+//! `main.rs` and `examples/daemon.rs` differ in arguments, errors and memory.
 
 use core::ffi::CStr;
 use core::mem::take;
@@ -13,10 +14,12 @@ use rustix::net::{self, RecvFlags, SendFlags, SocketFlags};
 use crate::text::Text;
 use crate::{Error, Events, KeyId, Selector, sockets};
 
-/// How many peers are served at a time; more wait, unharmed, in the backlog of the listener.
+/// The number of peers that are served at a time. More wait in the listener's
+/// queue.
 const PEERS: usize = 64;
 
-/// The keys of a daemon without peers: the listener, the control channel, and the timer.
+/// The keys of a daemon without peers: the listener, the control channel, and
+/// the timer.
 const OWN: usize = 3;
 
 pub(crate) const KEYS: usize = PEERS + OWN;
@@ -31,11 +34,11 @@ pub(crate) enum Role {
 }
 
 pub(crate) struct Peer {
-    /// The tick in which something was received or sent last.
+    /// The tick of the last byte that was received or sent.
     active: u32,
     /// The peer will send no more.
     ended: bool,
-    /// What was received and not sent yet is `buffer[start..end]`.
+    /// The bytes that were received and not sent yet are `buffer[start..end]`.
     start: usize,
     end: usize,
     buffer: [u8; 192],
@@ -46,7 +49,8 @@ impl Peer {
         Self { active: now, ended: false, start: 0, end: 0, buffer: [0; 192] }
     }
 
-    /// Echoes as much as can be without waiting, and answers what to wait for: nothing, at the end.
+    /// Echoes what it can. Returns the next interest, which is empty at the
+    /// end.
     fn echo(&mut self, socket: &OwnedFd, now: u32) -> Result<Events, Errno> {
         if let Some(room) = self.buffer.get_mut(self.end..).filter(|room| !room.is_empty() && !self.ended) {
             match unless_blocked(read(socket, room))? {
@@ -64,7 +68,8 @@ impl Peer {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
-        // Who does not take the echo is not read from once the buffer is full.
+        // A peer that does not read its echo is not read from while the buffer
+        // is full.
         let mut next = Events::empty();
         next.set(Events::READ, !self.ended && self.end < self.buffer.len());
         next.set(Events::WRITE, self.start < self.end);
@@ -82,9 +87,10 @@ fn unless_blocked(moved: Result<usize, Errno>) -> Result<Option<usize>, Errno> {
 pub(crate) struct Daemon<'a> {
     selector: &'a mut Selector,
     listener: KeyId,
-    /// There is a timer as long as there are peers: without them nothing wakes the daemon up.
+    /// It exists only while there are peers. Without peers nothing wakes the
+    /// daemon.
     timer: Option<KeyId>,
-    /// A peer is idle when it has seen more than four of these go by.
+    /// A peer is idle after more than four of these.
     tick: Duration,
     now: u32,
     /// The system had no descriptor or memory for another peer.
@@ -111,7 +117,8 @@ impl<'a> Daemon<'a> {
     /// Serves until the control channel says `quit`.
     pub(crate) fn serve(&mut self) -> Result<(), Error> {
         while !self.ended {
-            // Nothing tells when the system has room again, so look in a second.
+            // Nothing is reported when the system has resources again, so look
+            // in a second.
             self.selector.select(self.starved.then_some(Duration::from_secs(1)))?;
             if take(&mut self.starved) {
                 self.resume();
@@ -142,14 +149,16 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// Resumes the listener, which each event pauses, if there is room for another peer.
+    /// Resumes the listener, if there is a free slot. Each of its events pauses
+    /// it.
     fn resume(&mut self) {
         if !self.starved && self.selector.get_map().len() < KEYS {
             self.starved = self.selector.resume(self.listener).is_err();
         }
     }
 
-    /// Accepts as many peers as there is room for. Returns nothing if the system has no descriptor or memory left.
+    /// Accepts as many peers as there are free slots. Returns `None` if the
+    /// system has no descriptor or memory left.
     fn accept(&mut self) -> Option<()> {
         if self.timer.is_none() {
             let timer = sockets::timer(self.tick).ok()?;
@@ -163,7 +172,7 @@ impl<'a> Daemon<'a> {
                     self.selector.register(peer, Events::READ, role).ok()?;
                 }
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => return None,
-                Err(_) => break, // there is no connection, or it was given up
+                Err(_) => break, // there is no connection, or it was aborted
             }
             self.accepted += 1;
         }
@@ -181,7 +190,7 @@ impl<'a> Daemon<'a> {
         self.closed();
     }
 
-    /// Ends the timer with the last peer, and accepts further ones.
+    /// Ends the timer with the last peer, and accepts further peers.
     fn closed(&mut self) {
         if let Some(timer) = self.timer.take_if(|_| self.selector.get_map().len() == OWN) {
             let _ = self.selector.unregister(timer);
@@ -189,7 +198,7 @@ impl<'a> Daemon<'a> {
         self.resume();
     }
 
-    /// Takes one command from the control channel, and answers to where it came from.
+    /// Reads one command from the control channel, and responds to its sender.
     fn command(&mut self, control: KeyId) {
         let map = self.selector.get_map();
         let Some(control) = map.get(control) else { return };

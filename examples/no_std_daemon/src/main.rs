@@ -4,10 +4,11 @@
 //! daemon ADDRESS CONTROL [IDLE]      daemon 0.0.0.0:7777 /run/echo.control 60
 //! ```
 //!
-//! Peers that neither send nor take a byte for IDLE seconds are closed. CONTROL is a Unix datagram socket,
-//! which answers `stat` with counters and a line for each key, and ends the daemon at `quit`.
+//! A peer that has neither sent nor received a byte for IDLE seconds is closed.
+//! CONTROL is a Unix datagram socket. It responds to `stat` with counters and a
+//! line for each key, and `quit` ends the daemon.
 //!
-//! `examples/daemon.rs` is the same with std; lay them side by side.
+//! Compare it with `examples/daemon.rs`, which is the same with std.
 
 #![no_std]
 #![no_main]
@@ -28,7 +29,8 @@ use start::Arguments;
 
 type Selector = DefaultSelector<OwnedFd, Role, KEYS>;
 
-/// All the memory that grows with the number of peers: here, where the linker counts it.
+/// All memory that grows with the number of peers is here, and the linker
+/// counts it.
 static SELECTOR: SelectorCell<Selector> = SelectorCell::new();
 
 fn main(arguments: Arguments) -> i32 {

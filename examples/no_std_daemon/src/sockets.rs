@@ -1,4 +1,4 @@
-//! How the daemon's own descriptors are made: not blocking, and not inherited.
+//! The daemon's own descriptors, which are non-blocking and close-on-exec.
 
 use core::ffi::CStr;
 use core::net::SocketAddr;
@@ -20,7 +20,8 @@ pub(crate) fn error(call: &'static str) -> impl Fn(Errno) -> Error {
 pub(crate) fn tcp_listener(address: SocketAddr) -> Result<OwnedFd, Error> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = net::socket_with(family, SocketType::STREAM, FLAGS, None).map_err(error("socket"))?;
-    // Or a restarted daemon would have to wait until the connections of the last one are forgotten.
+    // Without it a restarted daemon can't bind while the kernel remembers the
+    // last one's connections.
     sockopt::set_socket_reuseaddr(&socket, true).map_err(error("setsockopt"))?;
     net::bind(&socket, &address).map_err(error("bind"))?;
     net::listen(&socket, 1024).map_err(error("listen"))?;
@@ -32,7 +33,7 @@ pub(crate) fn unix_datagram(path: &CStr) -> Result<OwnedFd, Error> {
         net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None).map_err(error("socket"))?;
     let address = SocketAddrUnix::new(path).map_err(error("bind"))?;
     if net::bind(&socket, &address) == Err(Errno::ADDRINUSE) {
-        // Left behind by a daemon that was killed.
+        // A daemon that was killed has left it.
         rustix::fs::unlink(path).map_err(error("unlink"))?;
         net::bind(&socket, &address).map_err(error("bind"))?;
     }
@@ -50,7 +51,7 @@ pub(crate) fn timer(period: Duration) -> Result<OwnedFd, Error> {
     Ok(timer)
 }
 
-/// The port that a listener has been given.
+/// Returns the port of a listener.
 pub(crate) fn port(listener: &OwnedFd) -> u16 {
     let address = net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
     address.map_or(0, |address| address.port())

@@ -1,14 +1,14 @@
-//! What libc and std do before and after `main`, and the functions that the
-//! compiler takes for granted.
+//! The start of the process, and the functions that the compiler calls.
 //!
-//! The only file with unsafe code. Add a processor by adding its `_start`.
+//! libc and std have these in other programs. This is the only file with unsafe
+//! code. To support another processor, add its `_start`.
 
 #![allow(unsafe_code)]
 
 use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_char, c_int};
 
-/// The arguments, the program's name first.
+/// The arguments, which begin with the program's name.
 pub struct Arguments {
     next: *const *const c_char,
 }
@@ -17,8 +17,9 @@ impl Iterator for Arguments {
     type Item = &'static CStr;
 
     fn next(&mut self) -> Option<&'static CStr> {
-        // SAFETY: `next` is in the kernel's array of strings, which stays as long as the process
-        // and ends with a null pointer that is never passed.
+        // SAFETY: `next` points into the kernel's array of strings, which lives
+        // as long as the process. The array ends with a null pointer, where
+        // this stops.
         unsafe {
             let argument = *self.next;
             if argument.is_null() {
@@ -31,20 +32,22 @@ impl Iterator for Arguments {
 }
 
 /// Writes to the standard error.
-#[allow(dead_code, reason = "the smaller program has nothing to say")]
+#[allow(dead_code, reason = "the smallest program prints nothing")]
 pub fn complain(text: &[u8]) {
-    // SAFETY: who started us left it open; if not, the kernel refuses.
+    // SAFETY: this program never closes it. If it was closed at the start, the
+    // kernel refuses the call.
     let _ = rustix::io::write(unsafe { rustix::stdio::stderr() }, text);
 }
 
-/// Called with the stack as the kernel left it: the number of arguments, then the arguments.
+/// Calls `main`. The stack has the number of arguments, and then the arguments.
 extern "C" fn enter(stack: *const *const c_char) -> c_int {
-    // SAFETY: see above; the arguments begin one word up.
+    // SAFETY: the kernel has put the arguments one word above.
     let next = unsafe { stack.add(1) };
     crate::main(Arguments { next })
 }
 
-// Each calls `enter` with the stack pointer, and then `exit_group` with its answer.
+// Each calls `enter` with the stack pointer, and then `exit_group` with the
+// result.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".globl _start",
@@ -62,10 +65,10 @@ global_asm!(".globl _start", "_start: mov r0, sp", "bl {}", "mov r7, #248", "svc
 #[cfg(target_arch = "riscv64")]
 global_asm!(".globl _start", "_start: mv a0, sp", "call {}", "li a7, 94", "ecall", sym enter);
 
-/// What has no answer ends the process as a crash, so that its supervisor starts it anew.
+/// Ends the process by a signal, so that its supervisor restarts it.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: an illegal instruction, which the kernel answers with SIGILL.
+    // SAFETY: an illegal instruction, for which the kernel sends SIGILL.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!("ud2", options(noreturn));
@@ -76,7 +79,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     }
 }
 
-/// Named by core's unwinding tables, which nobody reads with `panic = "abort"`.
+/// Named by core's unwinding tables, which are not used with `panic = "abort"`.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
@@ -84,13 +87,14 @@ extern "C" fn rust_eh_personality() {}
 #[unsafe(no_mangle)]
 extern "C" fn __aeabi_unwind_cpp_pr0() {}
 
-// What the compiler calls without being asked; it knows better than to replace the loops in
-// functions of these names by calls of themselves.
+// The compiler calls these by itself. It does not replace the loops in
+// functions of these names by calls of the same functions.
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
     for at in 0..count {
-        // SAFETY: the caller vouches for `count` bytes at both, as in the functions below.
+        // SAFETY: the caller must ensure that there are `count` bytes at both,
+        // as in the functions below.
         unsafe { *to.add(at) = *from.add(at) };
     }
     to

@@ -1,6 +1,8 @@
-//! Lines of a word and a number. `core::fmt` would do, and be half as large as all the rest of the daemon.
+//! Lines of a word and a number.
+//!
+//! `core::fmt` would add half to the daemon's size.
 
-/// A text of bounded length; what goes beyond is cut off.
+/// A text of bounded length. More is cut off.
 pub(crate) struct Text {
     length: usize,
     bytes: [u8; 768],
