@@ -13,9 +13,9 @@
 //! fn main() -> io::Result<()> { serve(TcpListener::bind("localhost:10000")?) }
 //! ```
 //!
-//! It reads no more from a peer that does not read its echo. See
-//! [partial writes](guide::connections#partial-writes-and-back-pressure) in the
-//! guide, which also has a [chat server](guide#a-first-server).
+//! It reads no more from a peer that does not read its echo. See [partial
+//! writes](guide::connections#partial-writes-and-back-pressure) in the guide,
+//! which also has a [chat server](guide#a-first-server).
 //!
 //! Until the crate is released, depend on it by the path of its folder:
 //!
@@ -92,8 +92,8 @@ use selectors_core::{if_epoll, if_kqueue, if_no_queue, if_select};
 
 /// The maximum number of events in a batch, which one wait returns.
 ///
-/// It holds for epoll and kqueue. The selector has a buffer of 12 to 32 bytes for
-/// each event.
+/// It holds for epoll and kqueue. The selector has a buffer of 12 to 32 bytes
+/// for each event.
 pub const BATCH: usize = 256;
 
 /// A waker of a selector, which can be cloned and sent to any thread.
@@ -166,7 +166,8 @@ if_epoll! {
     /// ```
     pub type EpollSelector<S, D = ()> = Selector<backend::Epoll<BATCH>, S, D, Growable>;
 
-    // Not an alias of the alias above, which rustdoc would show without methods.
+    // Not an alias of the alias above, which rustdoc would show without
+    // methods.
     /// The best selector of this platform, which is [`EpollSelector`].
     ///
     /// The methods are those of [`Selector`].
@@ -205,7 +206,8 @@ if_kqueue! {
     /// ```
     pub type KqueueSelector<S, D = ()> = Selector<backend::Kqueue<BATCH>, S, D, Growable>;
 
-    // Not an alias of the alias above, which rustdoc would show without methods.
+    // Not an alias of the alias above, which rustdoc would show without
+    // methods.
     /// The best selector of this platform, which is [`KqueueSelector`].
     ///
     /// The methods are those of [`Selector`].
@@ -222,7 +224,8 @@ if_kqueue! {
     pub type DefaultSelector<S, D = ()> = Selector<backend::Kqueue<BATCH>, S, D, Growable>;
 }
 if_no_queue! {
-    // Not an alias of the alias above, which rustdoc would show without methods.
+    // Not an alias of the alias above, which rustdoc would show without
+    // methods.
     /// The best selector of this platform, which is [`PollSelector`].
     ///
     /// The methods are those of [`Selector`].
