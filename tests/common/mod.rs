@@ -25,6 +25,8 @@ pub mod traced;
 pub mod without_std;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::panic::resume_unwind;
+use std::{env, thread};
 
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_std::Growable;
@@ -32,6 +34,27 @@ use support::Table;
 
 /// Room for all that the tests register.
 pub type Fixed = selectors_core::storage::Fixed<128>;
+
+/// For how many seconds the long tests run, and by this how much they try. `SOAK_SECONDS` sets it.
+pub fn soak_seconds() -> u64 {
+    env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)
+}
+
+/// Does something with all of these at the same time, as it mostly waits.
+pub fn at_once<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    let work = &work;
+    thread::scope(|scope| {
+        let spawn = |item| {
+            // The name of the test, for what is printed.
+            let name = thread::current().name().unwrap_or("a test").to_owned();
+            thread::Builder::new().name(name).spawn_scoped(scope, move || work(item)).unwrap()
+        };
+        let threads: Vec<_> = items.into_iter().map(spawn).collect();
+        for thread in threads {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+    });
+}
 
 /// An address of this machine at which nothing listens, and what keeps its port, so that no other program gets it: a
 /// connection that its listener has accepted.

@@ -39,18 +39,23 @@ fn a_steady_state_allocates_nothing<B: Backend>(mut selector: Growing<B>) {
 fn a_sending_thread_allocates_nothing() {
     let mut selector = PollSelector::<UnixStream>::new().unwrap();
     let (sender, mut inbox) = channel(&mut selector).unwrap();
-    let (turn, turns) = mpsc::sync_channel(1);
+    let ((turn, turns), (end, ends)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
     let sending = thread::spawn(move || {
         let burst = || (0..50).for_each(|item| sender.send(item).unwrap());
         for _ in 0..4 {
             turns.recv().unwrap();
             burst();
+            end.send(()).unwrap();
         }
         turns.recv().unwrap();
         calls(burst).0
     });
-    for _ in 0..5 {
+    for round in 0..5 {
         turn.send(()).unwrap();
+        // So that both queues grow to the size of a burst.
+        if round < 4 {
+            ends.recv().unwrap();
+        }
         let mut received = 0;
         while received < 50 {
             assert!(!selector.select(SOON).unwrap().timed_out());

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use crate::common::at_once;
 use crate::common::program::{Program, limited, program};
 use crate::counterparts::run;
 
@@ -27,7 +28,7 @@ fn open_and_closed_ports() {
     let address = SocketAddr::from((ADDRESS, 0));
     let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind(address).unwrap()).collect();
     let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-    for limit in [240, 12] {
+    at_once([240, 12], |limit| {
         let lines = scan(limited(limit).arg(program("port_scan")).args(["127.77.1.1", "1", "65535"]));
         for port in &ports {
             assert!(lines.contains(&format!("127.77.1.1:{port} is open")), "{port}");
@@ -35,7 +36,7 @@ fn open_and_closed_ports() {
         let (open, refused) = (count(&lines, "open"), count(&lines, "refused"));
         assert!(open >= 3 && refused > 50_000, "{:?}", lines.last());
         assert_eq!(open + refused + count(&lines, "timed out") + count(&lines, "failed"), 65_535);
-    }
+    });
 }
 
 /// A listener with a full queue does not respond to further attempts.

@@ -5,8 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::needs;
 use crate::common::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
+use crate::common::{at_once, needs};
 use crate::counterparts::{listening, serve};
 
 /// Starts a proxy to a listener of the test.
@@ -52,8 +52,8 @@ fn many_connections_at_once() {
 /// proxy is neither busy nor big. When the receiver reads, nothing is missing.
 #[test]
 fn back_pressure() {
-    let (proxy, address, upstream) = proxy();
-    for client_sends in [true, false] {
+    at_once([true, false], |client_sends| {
+        let (proxy, address, upstream) = proxy();
         let (client, server) = carried(address, &upstream);
         let (mut sender, mut receiver) = if client_sends { (client, server) } else { (server, client) };
         let sent = fill(&sender);
@@ -72,7 +72,7 @@ fn back_pressure() {
         assert_eq!(received.len(), sent);
         let repeated = block();
         assert!(received.chunks(repeated.len()).all(|chunk| repeated.starts_with(chunk)));
-    }
+    });
 }
 
 /// `fill` repeats it. Its length is not a power of two, so that lost buffers show.

@@ -8,9 +8,13 @@ use std::process::Command;
 
 use crate::common::needs::{self, installed};
 use crate::common::program::{Program, connect, pattern};
+use crate::common::soak_seconds;
 use crate::counterparts::{Directory, run, serve, start_on_free_port, wrk};
 
-const ROUNDS: usize = 3;
+/// Rates vary, so that a long run measures them more than once.
+fn rounds() -> usize {
+    if soak_seconds() < 60 { 1 } else { 3 }
+}
 
 fn redis(server: &Path, directory: &Path) -> (Program, SocketAddr) {
     start_on_free_port("redis-server", |port| {
@@ -44,7 +48,7 @@ fn redis_benchmark_through_the_proxy() {
     let (mut proxy, proxied) = serve("tcp_proxy", &["127.0.0.1:0", &bare.to_string()]);
     for (requests, pipelined) in [(10_000, 1), (100_000, 16)] {
         // In turns, so that both meet the same noise.
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             let [set, get] = redis_benchmark(&benchmark, bare, requests, pipelined);
             let [proxied_set, proxied_get] = redis_benchmark(&benchmark, proxied, requests, pipelined);
             println!(
@@ -109,7 +113,7 @@ fn wrk_and_curl_through_the_proxy() {
     let (_nginx, bare) = nginx(&server, directory.path());
     let (mut proxy, proxied) = serve("tcp_proxy", &["127.0.0.1:0", &bare.to_string()]);
     for connections in [50, 500] {
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             let rate = wrk(&wrk_program, connections, 1, &format!("http://{bare}/small"));
             let through = wrk(&wrk_program, connections, 1, &format!("http://{proxied}/small"));
             println!(
@@ -124,7 +128,7 @@ fn wrk_and_curl_through_the_proxy() {
     let large = pattern(100 << 20);
     fs::write(directory.path().join("large"), &large).unwrap();
     let (mut rates, copy) = ([0.0; 2], directory.path().join("copy"));
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         for (address, sum) in [bare, proxied].into_iter().zip(&mut rates) {
             let mut command = Command::new(&curl);
             command.args([
@@ -138,7 +142,7 @@ fn wrk_and_curl_through_the_proxy() {
             ]);
             let speed =
                 run("curl", command.arg("--output").arg(&copy).arg(format!("http://{address}/large")));
-            *sum += speed.parse::<f64>().unwrap() / 1e6 / ROUNDS as f64;
+            *sum += speed.parse::<f64>().unwrap() / 1e6 / rounds() as f64;
             assert!(fs::read(&copy).unwrap() == large);
             fs::remove_file(&copy).unwrap();
         }

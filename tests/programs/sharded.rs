@@ -6,14 +6,15 @@ use std::thread;
 
 use rustix::process::{Signal, kill_process};
 
+use crate::common::at_once;
 use crate::common::needs::{self, installed};
 use crate::common::program::{assert_at_rest, connect, echo, pattern, reset};
 use crate::counterparts::{run, serve};
 
 #[test]
 fn all_threads_serve_and_end() {
-    let Some(_reserved) = needs::descriptors(100) else { return };
-    for (threads, signal) in [("1", Signal::INT), ("3", Signal::TERM)] {
+    at_once([("1", Signal::INT), ("3", Signal::TERM)], |(threads, signal)| {
+        let Some(_reserved) = needs::descriptors(100) else { return };
         let (server, address) = serve("sharded_echo", &["127.0.0.1:0", threads]);
         let mut clients: Vec<_> = (0..90).map(|_| connect(address.port())).collect();
         for (number, client) in clients.iter().enumerate() {
@@ -34,7 +35,7 @@ fn all_threads_serve_and_end() {
         // That all of 90 go to one of three happens once in 10⁴².
         #[cfg(target_os = "linux")]
         assert!(served.len() == 1 || served.iter().filter(|served| **served > 0).count() > 1, "{served:?}");
-    }
+    });
 }
 
 /// Much more than the buffers hold, sent before anything is read.

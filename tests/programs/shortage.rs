@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use crate::common::needs;
 use crate::common::program::{Program, assert_at_rest, connect, limited, program};
+use crate::common::{at_once, needs};
 use crate::counterparts::listening;
 
 /// A server, its arguments, and whether it serves a connection.
@@ -69,8 +69,8 @@ impl Server {
 
 #[test]
 fn no_descriptor_is_free() {
-    let Some(_reserved) = needs::descriptors(100) else { return };
-    for server in &SERVERS {
+    at_once(&SERVERS, |server| {
+        let Some(_reserved) = needs::descriptors(100) else { return };
         let (mut process, port) = server.start(limited(24));
         let mut clients: Vec<_> = (0..30).map(|_| connect(port)).collect();
         assert_at_rest(&process);
@@ -79,7 +79,7 @@ fn no_descriptor_is_free() {
         drop(clients);
         assert!(server.2(&last), "{}", server.0);
         process.assert_running();
-    }
+    });
 }
 
 /// Runs each server under strace, which makes some system calls of each thread fail.
@@ -88,8 +88,8 @@ fn with_failures(call: &str, errors: &[&str], when: &str, check: fn(&Server, &mu
     if !needs::strace() {
         return;
     }
-    let Some(_reserved) = needs::descriptors(60) else { return };
-    for server in &SERVERS {
+    at_once(&SERVERS, |server| {
+        let Some(_reserved) = needs::descriptors(60) else { return };
         for error in errors {
             let mut command = Command::new("strace");
             // As a grandchild, so that the process that is started is the server itself.
@@ -99,7 +99,7 @@ fn with_failures(call: &str, errors: &[&str], when: &str, check: fn(&Server, &mu
             check(server, &mut process, port);
             process.assert_running();
         }
-    }
+    });
 }
 
 /// A failure costs one connection at most, and each thread sees three.

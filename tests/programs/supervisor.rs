@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process, test_kill_process};
 
+use crate::common::at_once;
 use crate::common::program::{Program, assert_at_rest, limited, program};
 use crate::counterparts::Directory;
 
@@ -50,7 +51,7 @@ fn outputs_and_ends_are_apart() {
 /// No child is left behind, also if it or its own children do not end by themselves.
 #[test]
 fn sigterm_ends_all() {
-    for signal in [Signal::TERM, Signal::INT] {
+    at_once([Signal::TERM, Signal::INT], |signal| {
         let directory = Directory::new();
         let pids = directory.path().join("pids");
         let note = format!("echo $$ >>{}", pids.display());
@@ -89,7 +90,7 @@ fn sigterm_ends_all() {
                 thread::sleep(Duration::from_millis(10));
             }
         }
-    }
+    });
 }
 
 /// A process that has ended and was not reaped yet does not count.

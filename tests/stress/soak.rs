@@ -1,7 +1,7 @@
 //! Long runs with many connections and many keys, in which memory and descriptors must not grow.
 //!
-//! `SOAK_SECONDS` says how long the servers are troubled, all together, and how often keys come and go. It is six if it is
-//! not set. The numbers are read in `/proc`, so this is for Linux.
+//! `SOAK_SECONDS` sets for how long the servers are troubled, and how often keys come and go. The default is six. The
+//! numbers are read in `/proc`, so this is for Linux.
 
 use std::collections::HashMap;
 use std::fs;
@@ -21,11 +21,7 @@ use selectors_std::Growable;
 use crate::common::alone::alone;
 use crate::common::process::{descriptors, resident};
 use crate::common::support::NOW;
-use crate::common::{needs, program};
-
-fn seconds() -> u64 {
-    std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)
-}
+use crate::common::{at_once, needs, program, soak_seconds};
 
 /// Descriptors, and resident memory in kilobytes.
 fn size_of_this_process() -> (usize, usize) {
@@ -123,7 +119,7 @@ fn cycles<B: Backend, M: Storage>(number: u64) {
 fn keys_come_and_go() {
     alone(keys_come_and_go, || {
         // A million in a minute of soak.
-        let number = (seconds() * 20_000).min(1_000_000);
+        let number = (soak_seconds() * 20_000).min(1_000_000);
         cycles::<Epoll, Growable>(number);
         cycles::<Poll<Growable>, Growable>(number);
         cycles::<Select<Growable>, Growable>(number);
@@ -132,6 +128,9 @@ fn keys_come_and_go() {
         cycles::<Select<Fixed<20>>, Fixed<20>>(number);
     });
 }
+
+/// The servers that are troubled besides `program::SERVERS`.
+const OTHERS: [&str; 3] = ["sharded_echo", "workers", "tcp_proxy"];
 
 struct Server {
     name: &'static str,
@@ -199,12 +198,13 @@ impl Server {
     }
 
     /// Troubles it for that long, after which it must be as it was after a part of that.
-    fn trouble(&self, time: Duration, may_speak: bool) {
+    fn trouble(&self, time: Duration, may_speak: bool, inherited: usize) {
+        let most = (needs::limit() - 100) / (program::SERVERS.len() + OTHERS.len());
         let (mut dice, mut peers, mut rounds) = (Dice(4711), Vec::new(), 0_u64);
         let mut run = |time: Duration, known: Option<usize>| {
             let begun = Instant::now();
             while begun.elapsed() < time {
-                (0..100).for_each(|_| trouble(&mut dice, &mut peers, self.port, may_speak));
+                (0..100).for_each(|_| trouble(&mut dice, &mut peers, most, self.port, may_speak));
                 rounds += 100;
             }
             peers.clear();
@@ -216,7 +216,7 @@ impl Server {
         // It grows to what it needs before it is measured.
         let before = run(time / 3, None);
         // What this process has inherited, its servers have inherited, too.
-        assert!(before.0 < 25 + size_of_this_process().0, "{} keeps {} descriptors", self.name, before.0);
+        assert!(before.0 < 25 + inherited, "{} keeps {} descriptors", self.name, before.0);
         let after = run(time * 2 / 3, Some(before.0));
         println!("{}: {rounds} troubles, {before:?}, {after:?} descriptors and kilobytes", self.name);
         // Buffers of unsent bytes leave the allocator with holes; a leak is more than a megabyte a minute.
@@ -236,11 +236,11 @@ impl Drop for Server {
 }
 
 /// One of the things that peers do, on one of the connections there are.
-fn trouble(dice: &mut Dice, peers: &mut Vec<TcpStream>, port: u16, may_speak: bool) {
+fn trouble(dice: &mut Dice, peers: &mut Vec<TcpStream>, most: usize, port: u16, may_speak: bool) {
     let which = dice.roll(peers.len().max(1));
     match (dice.roll(8), peers.get_mut(which)) {
         (0..=1, _) | (_, None) => {
-            if peers.len() < 200 {
+            if peers.len() < most.min(200) {
                 let peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
                 peer.set_nonblocking(true).unwrap();
                 peers.push(peer);
@@ -259,28 +259,31 @@ fn servers_under_trouble() {
     alone(servers_under_trouble, trouble_all);
 }
 
+/// All servers are troubled at the same time, as it takes a while until they have noticed that all peers have left.
 fn trouble_all() {
     let before = size_of_this_process().0;
-    let time = Duration::from_secs(seconds()) / 6;
-    for name in program::LASTING {
-        Server::start(name, &["127.0.0.1", "0"]).trouble(time, true);
-    }
-    Server::start("sharded_echo", &["127.0.0.1:0", "2"]).trouble(time, true);
-    Server::start("workers", &["127.0.0.1:0", "2"]).trouble(time, true);
+    let time = Duration::from_secs(soak_seconds()) / 2;
+    at_once(program::SERVERS.into_iter().chain(OTHERS), |name| match name {
+        "sharded_echo" | "workers" => {
+            Server::start(name, &["127.0.0.1:0", "2"]).trouble(time, true, before);
+        }
+        "tcp_proxy" => {
+            let upstream = Server::start("select_poll_echo_server", &["127.0.0.1", "0"]);
+            let at_rest = upstream.settled(None).0;
+            let through = format!("127.0.0.1:{}", upstream.port);
+            Server::start(name, &["127.0.0.1:0", &through]).trouble(time, true, before);
+            upstream.settled(Some(at_rest));
+        }
+        "selectors_echo_server" => {
+            // It ends after a client that sent something, so that comes last.
+            let mut server = Server::start(name, &["127.0.0.1", "0"]);
+            server.trouble(time, false, before);
+            server.serves();
+            assert!(server.process.wait().unwrap().success());
+        }
+        _ => Server::start(name, &["127.0.0.1", "0"]).trouble(time, true, before),
+    });
 
-    let upstream = Server::start("select_poll_echo_server", &["127.0.0.1", "0"]);
-    let at_rest = upstream.settled(None).0;
-    let through = format!("127.0.0.1:{}", upstream.port);
-    Server::start("tcp_proxy", &["127.0.0.1:0", &through]).trouble(time, true);
-    upstream.settled(Some(at_rest));
-
-    // It ends after a client that sent something, so that comes last.
-    let mut server = Server::start("selectors_echo_server", &["127.0.0.1", "0"]);
-    server.trouble(time, false);
-    server.serves();
-    assert!(server.process.wait().unwrap().success());
-
-    drop((upstream, server));
     // The threads that read what the servers print end when those have ended.
     let begun = Instant::now();
     while size_of_this_process().0 > before + 1 {

@@ -1,4 +1,4 @@
-//! Four threads wake one selector a hundred thousand times each, and none of it is lost.
+//! Four threads wake one selector many thousand times each, and none of it is lost.
 //!
 //! Wakes may coalesce, so counting those that arrive proves nothing. Each thread therefore counts what it has
 //! announced, wakes, and now and then waits until the selecting thread has seen that count; between
@@ -15,10 +15,14 @@ use selectors_core::backend::Backend;
 use selectors_core::{Events, Selector, Stats, Waker};
 
 use crate::common::support::{Table, pair};
-use crate::common::{Check, every_pair};
+use crate::common::{Check, every_pair, soak_seconds};
 
 const THREADS: usize = 4;
-const WAKES: u64 = 100_000;
+
+/// How often each thread wakes: a hundred thousand times in a long run.
+fn wakes() -> u64 {
+    (4000 * soak_seconds()).min(100_000)
+}
 
 /// After how many wakes a thread waits to be seen: at times after each, when nobody else's wake can
 /// stand in for a lost one for long, at times after many, which coalesce.
@@ -44,21 +48,21 @@ fn wake<W>(shared: &Shared, own: usize, waker: &Waker<W>, theirs: Option<&UnixSt
 where
     W: std::ops::Deref<Target = selectors_core::WakeCell>,
 {
-    let line = &shared.lines[own];
-    for number in 1..=WAKES {
+    let (line, wakes) = (&shared.lines[own], wakes());
+    for number in 1..=wakes {
         // Relaxed: that the selecting thread sees this is the waker's promise.
         line.announced.store(number, Ordering::Relaxed);
         waker.wake().unwrap();
         if let Some(theirs) = theirs.filter(|_| number % 64 == own as u64) {
             send(theirs, b"!", SendFlags::empty()).unwrap();
         }
-        if number % patience(number) == 0 || number == WAKES {
+        if number % patience(number) == 0 || number == wakes {
             while line.seen.load(Ordering::Relaxed) < number {
                 thread::yield_now();
             }
         }
     }
-    shared.woken.fetch_add(WAKES, Ordering::Relaxed);
+    shared.woken.fetch_add(wakes, Ordering::Relaxed);
     shared.ended.fetch_add(1, Ordering::Relaxed);
     waker.wake().unwrap();
 }
@@ -91,10 +95,10 @@ fn storm<B: Backend, M: Table>(traffic: bool) -> Stats {
         }
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!(shared.woken.load(Ordering::Relaxed), THREADS as u64 * WAKES);
+    assert_eq!(shared.woken.load(Ordering::Relaxed), THREADS as u64 * wakes());
     if traffic {
         // The rest of the bytes may have come with the last wake.
-        while bytes < THREADS * (WAKES as usize / 64) {
+        while bytes < THREADS * (wakes() as usize / 64) {
             selector.select(Some(Duration::from_secs(20))).unwrap();
             let (key, _events) = selector.next_ready().expect("a byte was lost");
             bytes += recv(&key.fileobj, &mut buffer, RecvFlags::empty()).unwrap().1;
@@ -119,7 +123,7 @@ fn none_is_lost() {
     impl Check for Storm {
         fn check<B: Backend, M: Table>(&mut self, pair: &str) {
             let stats = watched(pair, || storm::<B, M>(true));
-            println!("{pair}: {} wakes, {} waits", THREADS as u64 * WAKES, stats.waits);
+            println!("{pair}: {} wakes, {} waits", THREADS as u64 * wakes(), stats.waits);
         }
     }
     every_pair(&mut Storm);
@@ -138,7 +142,7 @@ fn bursts_reach_the_kernel_as_few_writes() {
         println!("{} waits", stats.waits);
     };
     let Some(table) = traced::summary(bursts_reach_the_kernel_as_few_writes, storm) else { return };
-    let wakes = THREADS as u64 * WAKES;
+    let wakes = THREADS as u64 * wakes();
     let writes = traced::calls(&table, "write");
     println!("{wakes} wakes, {writes} writes\n{table}");
     assert!((1..=wakes).contains(&writes), "{table}");

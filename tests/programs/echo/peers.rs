@@ -13,7 +13,7 @@ use crate::common::program::{
     LASTING, Program, SERVERS, assert_at_rest, assert_served, assert_served_next, assert_serves_on, connect,
     echo, limited, pattern, program, reset,
 };
-use crate::common::{closed_port, needs};
+use crate::common::{at_once, closed_port, needs};
 
 #[test]
 fn peer_sends_nothing() {
@@ -47,7 +47,7 @@ fn peer_sends_nothing_while_others_are_served() {
 
 #[test]
 fn peer_resets() {
-    for name in SERVERS {
+    at_once(SERVERS, |name| {
         // Immediately, after it was accepted, and with its echo unread.
         for stage in 0..3 {
             let (mut server, port) = Program::serve(name);
@@ -62,18 +62,18 @@ fn peer_resets() {
             reset(peer);
             assert_serves_on(server, port);
         }
-    }
+    });
 }
 
 #[test]
 fn peer_resets_before_it_is_accepted() {
-    for name in SERVERS {
+    at_once(SERVERS, |name| {
         let (mut server, port) = Program::serve(name);
         server.stopped_during(|| reset(connect(port)));
         // Some systems do not report such a connection to the server at all.
         server.wait_for_silence();
         assert_served_next(server, port);
-    }
+    });
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn peer_reads_slowly() {
     // With the usual buffers of Linux, the peer can send the smaller amount to its end.
     const MUCH: usize = 8 << 20;
     const LESS: usize = 5 << 20;
-    for (name, len) in SERVERS.iter().flat_map(|name| [(name, MUCH), (name, LESS)]) {
+    at_once(SERVERS.into_iter().flat_map(|name| [(name, MUCH), (name, LESS)]), |(name, len)| {
         let (mut server, port) = Program::serve(name);
         let mut peer = connect(port);
         let message = pattern(len);
@@ -132,14 +132,14 @@ fn peer_reads_slowly() {
         assert!(response == message, "{name}: {} bytes", response.len());
         drop(peer);
         assert_served(server, port);
-    }
+    });
 }
 
 /// The same peer resets the connection instead of reading.
 #[test]
 fn peer_resets_instead_of_reading() {
     let message = pattern(8 << 20);
-    for name in SERVERS {
+    at_once(SERVERS, |name| {
         let (mut server, port) = Program::serve(name);
         let peer = connect(port);
         let (sent, mut writer) = (message.clone(), peer.try_clone().unwrap());
@@ -153,7 +153,7 @@ fn peer_resets_instead_of_reading() {
         writer.join().unwrap();
         drop(peer);
         assert_serves_on(server, port);
-    }
+    });
 }
 
 /// Urgent data is the exceptional condition that `select()` reports.
@@ -180,8 +180,8 @@ fn peer_sends_urgent_data() {
 
 #[test]
 fn more_peers_than_descriptors() {
-    let Some(_reserved) = needs::descriptors(50) else { return };
-    for name in SERVERS {
+    at_once(SERVERS, |name| {
+        let Some(_reserved) = needs::descriptors(50) else { return };
         let mut command = limited(24);
         command.arg(program(name)).args(["127.0.0.1", "0"]);
         let (mut server, port) = Program::spawn(name, &mut command).on_port();
@@ -199,7 +199,7 @@ fn more_peers_than_descriptors() {
             let (status, _) = server.finish();
             assert!(status.success(), "{status}");
         }
-    }
+    });
 }
 
 /// `select()` can't watch descriptors from 1024 on.
