@@ -1,10 +1,10 @@
-//! The page for those who know Python's modules leaves no name out, and every file that a text names is there.
+//! The page about Python's modules has every name, and every file that a text names exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The names of the modules and of their classes, where a platform may lack some.
+/// The names of the modules and of their classes. A platform may lack some.
 const NAMES: &str = "
     EVENT_READ EVENT_WRITE SelectorKey fileobj fd events data
     BaseSelector DefaultSelector SelectSelector PollSelector EpollSelector DevpollSelector KqueueSelector
@@ -21,7 +21,7 @@ const NAMES: &str = "
     KQ_EV_EOF KQ_EV_ERROR KQ_NOTE_
 ";
 
-/// What the Python that is installed offers, if one is.
+/// Prints the names that the installed Python has.
 const ASK: &str = "
 import select, selectors
 classes = [selectors.DefaultSelector, selectors.SelectorKey, select.poll()]

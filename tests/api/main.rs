@@ -1,4 +1,4 @@
-//! Does the rest of the public interface work: what is there besides a selector's methods, and what people read?
+//! Does the rest of the public interface work, and what do its messages say?
 #![allow(unsafe_code, reason = "a backend by itself, and a number that nothing is open at")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 

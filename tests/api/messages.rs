@@ -1,4 +1,4 @@
-//! What people are shown: the messages of errors, and `Debug` of everything.
+//! The messages of errors, and the output of `Debug`.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -191,7 +191,7 @@ fn an_unregistered_key_is_named_by_its_id() {
 }
 
 #[test]
-fn keys_and_tables() {
+fn debug_of_keys_and_tables() {
     let (ours, _theirs) = pair();
     let fd = ours.as_raw_fd();
     let mut selector = PollSelector::<_, _, 4>::new().unwrap();
@@ -228,12 +228,12 @@ fn keys_and_tables() {
 }
 
 #[test]
-fn cells() {
+fn debug_of_cells() {
     static SELECTOR: SelectorCell<DefaultSelector<File, (), 4>> = SelectorCell::new();
     assert_eq!(format!("{SELECTOR:?}"), "SelectorCell { taken: false }");
     let cell = WakeCell::new();
     assert_eq!(format!("{cell:?}"), "WakeCell { open: false, pending: false, .. }");
-    // Leaked, as it lends itself for as long as the program runs.
+    // Leaked, as the selector borrows it for as long as the program runs.
     let cell: &'static WakeCell = Box::leak(Box::new(cell));
     let mut selector = DefaultSelector::<File, (), 4>::new().unwrap();
     let waker = selector.waker_in(cell).unwrap();
@@ -242,7 +242,7 @@ fn cells() {
     assert_eq!(format!("{cell:?}"), "WakeCell { open: true, pending: true, .. }");
 }
 
-/// How a backend is shown that watches this descriptor.
+/// The output of `Debug` for a backend that watches this descriptor.
 fn shown<B: Backend + Debug>(fd: BorrowedFd<'_>) -> String {
     // SAFETY: what is added stays open as long as the backend.
     let mut backend = unsafe { B::new() }.unwrap();
@@ -251,7 +251,7 @@ fn shown<B: Backend + Debug>(fd: BorrowedFd<'_>) -> String {
     format!("{backend:?}")
 }
 
-/// Shown is a number of their own, which nobody knows.
+/// The output has the number of the queue itself, which the test does not know.
 #[allow(dead_code, reason = "not every system has one")]
 fn queues<B: Backend + Debug>(name: &str) {
     let (ours, _theirs) = pair();
@@ -263,14 +263,14 @@ fn queues<B: Backend + Debug>(name: &str) {
 }
 
 #[test]
-fn backends() {
+fn debug_of_poll() {
     let (ours, _theirs) = pair();
     assert_eq!(shown::<Poll<Fixed<4>>>(ours.as_fd()), format!("Poll {{{}}}", ours.as_raw_fd()));
 }
 
 if_select! {
     #[test]
-    fn select() {
+    fn debug_of_select() {
         use selectors_core::backend::Select;
         let (ours, _theirs) = pair();
         assert_eq!(shown::<Select<Fixed<4>>>(ours.as_fd()), format!("Select {{{}}}", ours.as_raw_fd()));
@@ -279,21 +279,21 @@ if_select! {
 
 if_epoll! {
     #[test]
-    fn epoll() {
+    fn debug_of_epoll() {
         queues::<selectors_core::backend::Epoll>("Epoll");
     }
 }
 
 if_kqueue! {
     #[test]
-    fn kqueue() {
+    fn debug_of_kqueue() {
         queues::<selectors_core::backend::Kqueue>("Kqueue");
     }
 }
 
 if_no_queue! {
     #[test]
-    fn the_best_of_two() {
+    fn debug_of_any() {
         let (ours, _theirs) = pair();
         assert_eq!(shown::<Any<Fixed<4>>>(ours.as_fd()), format!("Poll {{{}}}", ours.as_raw_fd()));
     }

@@ -1,4 +1,4 @@
-//! A backend that somebody else wrote, with as little as the trait lets one write.
+//! A user-defined backend that implements only the required methods of the trait.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use selectors_core::backend::{Backend, Kind, Token, Watched};
 use selectors_core::storage::Fixed;
 use selectors_core::{Error, Events, Interest, Selector};
 
-/// Says of each descriptor that it can be written to, as often as it is asked, and of what was removed, too.
+/// Reports at each wait that every descriptor can be written to, also those that were removed.
 #[derive(Debug)]
 struct Eager {
     all: Vec<Token>,
@@ -63,9 +63,9 @@ unsafe impl Backend for Eager {
     }
 }
 
-/// It can't make its set anew, so what is gone is told again and again, and dropped as often.
+/// The backend can't recreate its set, so that each wait reports the removed key, and the selector drops the event.
 #[test]
-fn what_cannot_be_made_anew_is_dropped() {
+fn stale_events_are_dropped_without_a_rebuild() {
     let (stays, goes) = (std::io::stdin(), std::io::stdout());
     let mut selector = Selector::<Eager, BorrowedFd<'_>, &str, Fixed<4>>::new().unwrap();
     selector.register(stays.as_fd(), Events::WRITE, "stays").unwrap();

@@ -1,4 +1,4 @@
-//! Waiting for one descriptor, and for three lists of them, without a selector.
+//! `wait` for one descriptor and `select` of three lists, which need no selector.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -28,15 +28,15 @@ fn tcp() -> (TcpStream, TcpStream) {
     (ours, listener.accept().unwrap().0)
 }
 
-/// A number that nothing is open at.
+/// A number that is not open.
 fn closed() -> BorrowedFd<'static> {
     let number = apart(File::open("/").unwrap()).as_raw_fd();
-    // SAFETY: it is given to the kernel to be refused, and nobody else opens anything there.
+    // SAFETY: the kernel refuses it, and no other test opens anything at this number.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 #[test]
-fn one_is_told_what_is_asked() {
+fn wait_reports_the_events_that_it_waits_for() {
     let (ours, mut theirs) = pair();
     assert_eq!(wait(&ours, READ, NOW), Ok(Events::empty()));
     assert_eq!(wait(&ours, READ | WRITE, SOON), Ok(WRITE));
@@ -44,12 +44,12 @@ fn one_is_told_what_is_asked() {
     assert_eq!(wait(&ours, READ, None), Ok(READ));
     assert_eq!(wait(&ours, WRITE, None), Ok(WRITE));
     assert_eq!(wait(&ours, READ | WRITE | PRIORITY, SOON), Ok(READ | WRITE));
-    // As long as it lasts.
+    // It is reported until the data is read.
     assert_eq!(wait(&ours, READ, NOW), Ok(READ));
 }
 
 #[test]
-fn one_refuses_what_cannot_be_asked() {
+fn wait_refuses_events_that_cannot_be_requested() {
     let (ours, _theirs) = pair();
     for events in
         [Events::empty(), Events::HANGUP, READ | Events::ERROR, Events::READ_HANGUP | Events::HANGUP]
@@ -61,7 +61,7 @@ fn one_refuses_what_cannot_be_asked() {
 }
 
 #[test]
-fn one_is_told_urgent_data() {
+fn urgent_data_is_reported() {
     let (ours, theirs) = tcp();
     assert_eq!(wait(&ours, PRIORITY, NOW), Ok(Events::empty()));
     send(&theirs, b"!", SendFlags::OOB).unwrap();
@@ -73,7 +73,7 @@ fn one_is_told_urgent_data() {
 }
 
 #[test]
-fn one_is_told_ends_and_hang_ups() {
+fn wait_reports_ends_and_hang_ups() {
     let (ours, theirs) = pair();
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let half = wait(&ours, READ, SOON).unwrap();
@@ -95,7 +95,7 @@ fn one_is_told_ends_and_hang_ups() {
     drop(writer);
     let ended = wait(&reader, READ, None).unwrap();
     assert!(ended.contains(READ | Events::HANGUP), "{ended:?}");
-    // Nobody waits for urgent data only to be told nothing of the end.
+    // A wait for urgent data alone reports the end, too.
     assert!(wait(&reader, PRIORITY, SOON).unwrap().contains(Events::HANGUP));
 }
 
@@ -111,9 +111,9 @@ fn what_cannot_be_polled_is_an_error() {
     }
 }
 
-/// `poll` says `POLLNVAL` to it.
+/// The system call `poll` returns `POLLNVAL` for it.
 fn is_refused(fd: BorrowedFd<'_>) {
-    // Only an open one has a kind.
+    // Only an open descriptor has a kind.
     let file = rustix::io::fcntl_getfd(fd).is_ok().then_some(FileKind::Device);
     let refused = Error::Os { call: "poll", fd: Some(fd.as_raw_fd()), errno: Errno::BADF, file };
     for events in [READ, WRITE, PRIORITY, READ | WRITE | PRIORITY] {
@@ -121,7 +121,7 @@ fn is_refused(fd: BorrowedFd<'_>) {
     }
     let (ours, _theirs) = pair();
     let (ours, none) = (ours.as_fd(), [].as_slice());
-    // Also where another source is ready, and where it is the same entry of the kernel's.
+    // Also if another source is ready, and if it is in several lists.
     let lists = [
         [&[&ours, &fd], none, none],
         [none, &[&fd, &ours], none],
@@ -136,13 +136,13 @@ fn is_refused(fd: BorrowedFd<'_>) {
     }
 }
 
-/// The error that says more than `std::io` can.
+/// The error inside, which has the details.
 fn inner(error: &std::io::Error) -> Error {
     *error.get_ref().unwrap().downcast_ref().unwrap()
 }
 
-/// `poll` ignores negative numbers, and safe code has one: the number that
-/// stands for the working directory.
+/// The system call `poll` ignores negative numbers, and safe code has one: the
+/// number that stands for the working directory.
 #[test]
 fn negative_descriptors_are_refused() {
     let cwd = rustix::fs::CWD;
@@ -152,13 +152,13 @@ fn negative_descriptors_are_refused() {
         for events in [READ, WRITE, PRIORITY] {
             assert_eq!(wait(cwd, events, timeout), Err(refused));
         }
-        // What is wrong with the events is said first, as by `register`.
+        // The events are checked first, as `register` does.
         let events = Events::empty();
         assert_eq!(wait(cwd, events, timeout), Err(Error::InvalidEvents { events }));
 
         let (ours, _theirs) = pair();
         let (ours, closed, none) = (ours.as_fd(), closed(), [].as_slice());
-        // Found before the kernel is called, so before what it would refuse.
+        // It is found before the kernel is called, which would refuse the closed one.
         for lists in [[&[&ours, &cwd], none, none], [&[&closed], &[&cwd, &ours], none], [none, none, &[&cwd]]]
         {
             let error = select(lists[0], lists[1], lists[2], timeout).unwrap_err();
@@ -167,7 +167,7 @@ fn negative_descriptors_are_refused() {
     }
 }
 
-/// Another descriptor each time, which a safe `as_fd` may return.
+/// Returns another descriptor at each call, which a safe `as_fd` may do.
 struct Changing<'a>([BorrowedFd<'a>; 2], Cell<usize>);
 
 impl AsFd for Changing<'_> {
@@ -178,19 +178,19 @@ impl AsFd for Changing<'_> {
 }
 
 #[test]
-fn a_source_is_asked_once() {
+fn as_fd_is_called_once() {
     let (ours, theirs) = pair();
     send(&theirs, b"!", SendFlags::empty()).unwrap();
     let source = Changing([ours.as_fd(), theirs.as_fd()], Cell::new(0));
     assert_eq!(wait(&source, READ, SOON), Ok(READ));
     assert_eq!(source.1.replace(0), 1);
-    // Here it is two descriptors, of which the first has something to read.
+    // Here it is called twice, and the first descriptor has something to read.
     let (readable, writable, _) = select(&[&source, &source], &[&source], &[], SOON).unwrap();
     assert_eq!((readable.len(), writable.len(), source.1.get()), (1, 1, 3));
 }
 
 #[test]
-fn large_numbers_are_no_matter() {
+fn numbers_beyond_the_limit_of_select_are_supported() {
     let (ours, mut theirs) = pair();
     let Some(large) = beyond_select(&ours) else { return };
     assert!(large.as_raw_fd() >= 1024);
@@ -200,21 +200,21 @@ fn large_numbers_are_no_matter() {
     assert_eq!((readable.len(), writable.len()), (1, 1));
 }
 
-/// Never early; zero does not wait, and what no clock can count is for ever.
+/// A wait never ends early. A timeout that is too long for the clock is unlimited.
 #[test]
-fn time() {
+fn timeouts_are_kept() {
     let (ours, mut theirs) = pair();
     for micros in [1, 100, 999, 1000, 1001, 20_000] {
-        let asked = Duration::from_micros(micros);
+        let timeout = Duration::from_micros(micros);
         let begun = Instant::now();
-        assert_eq!(wait(&ours, READ, Some(asked)), Ok(Events::empty()));
-        assert!(begun.elapsed() >= asked, "{:?} of {asked:?}", begun.elapsed());
+        assert_eq!(wait(&ours, READ, Some(timeout)), Ok(Events::empty()));
+        assert!(begun.elapsed() >= timeout, "{:?} of {timeout:?}", begun.elapsed());
         let begun = Instant::now();
-        assert!(select(&[&ours], &[], &[&ours], Some(asked)).unwrap().0.is_empty());
-        assert!(begun.elapsed() >= asked, "{:?} of {asked:?}", begun.elapsed());
+        assert!(select(&[&ours], &[], &[&ours], Some(timeout)).unwrap().0.is_empty());
+        assert!(begun.elapsed() >= timeout, "{:?} of {timeout:?}", begun.elapsed());
         let begun = Instant::now();
-        assert!(select::<UnixStream>(&[], &[], &[], Some(asked)).unwrap().0.is_empty());
-        assert!(begun.elapsed() >= asked, "{:?} of {asked:?}", begun.elapsed());
+        assert!(select::<UnixStream>(&[], &[], &[], Some(timeout)).unwrap().0.is_empty());
+        assert!(begun.elapsed() >= timeout, "{:?} of {timeout:?}", begun.elapsed());
     }
     let begun = Instant::now();
     for _ in 0..100 {
@@ -267,14 +267,14 @@ fn lists_keep_their_order_and_their_duplicates() {
     for (_, theirs) in [&pairs[4], &pairs[0], &pairs[2]] {
         send(theirs, b"!", SendFlags::empty()).unwrap();
     }
-    let asked = [5, 4, 3, 2, 4, 1, 0].map(|number| &pairs[number].0);
-    let (readable, writable, exceptional) = select(&asked, &asked, &asked, SOON).unwrap();
+    let sources = [5, 4, 3, 2, 4, 1, 0].map(|number| &pairs[number].0);
+    let (readable, writable, exceptional) = select(&sources, &sources, &sources, SOON).unwrap();
     assert_eq!(numbers(&readable), numbers(&[4, 2, 4, 0].map(|number| &pairs[number].0)));
-    assert_eq!(numbers(&writable), numbers(&asked));
+    assert_eq!(numbers(&writable), numbers(&sources));
     assert!(exceptional.is_empty());
-    // Each answers for its own list.
-    let (readable, writable, _) = select(&[asked[0], asked[1]], &[asked[2]], &[], SOON).unwrap();
-    assert_eq!((numbers(&readable), numbers(&writable)), (numbers(&[asked[1]]), numbers(&[asked[2]])));
+    // Each source is reported in its own list.
+    let (readable, writable, _) = select(&[sources[0], sources[1]], &[sources[2]], &[], SOON).unwrap();
+    assert_eq!((numbers(&readable), numbers(&writable)), (numbers(&[sources[1]]), numbers(&[sources[2]])));
 }
 
 #[test]
@@ -292,13 +292,13 @@ fn lists_take_sources_of_different_types() {
 
 /// A hang-up counts as readable and writable, as in Python, and never as exceptional.
 #[test]
-fn lists_tell_hang_ups() {
+fn lists_report_hang_ups() {
     let (ours, theirs) = pair();
     drop(theirs);
     let (readable, writable, exceptional) = select(&[&ours], &[&ours], &[&ours], None).unwrap();
     assert_eq!((readable.len(), writable.len(), exceptional.len()), (1, 1, 0));
 
-    // A pipe that is full: writable only because nobody is left to read, which is told to who reads, too.
+    // A full pipe is writable only because its reader is closed. This counts as readable, too.
     let (reader, writer) = pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
     while (&writer).write(&[0; 4096]).is_ok() {}

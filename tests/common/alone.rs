@@ -1,6 +1,7 @@
 //! A test that runs itself again in a process of its own.
 //!
-//! For what all threads of a process share: its limits, its descriptors, its memory, and what forks or is traced.
+//! This is for tests that change or measure what all threads of a process share, such as its limits, its descriptors and
+//! its memory, and for those that fork or are traced.
 
 use std::process::Command;
 use std::{any, env, io};
@@ -12,7 +13,7 @@ pub fn is_alone() -> bool {
     env::var_os(ALONE).is_some()
 }
 
-/// Does `work` in a process in which no other test runs, and fails if that fails.
+/// Does `work` in a process in which no other test runs. Panics if `work` does.
 ///
 /// `test` is the test that calls this.
 pub fn alone(test: impl Fn(), work: impl FnOnce()) {
@@ -22,9 +23,9 @@ pub fn alone(test: impl Fn(), work: impl FnOnce()) {
     run(Command::new(env::current_exe().unwrap()), name_of(&test));
 }
 
-/// Runs the test that calls this alone, by a command such as strace, which gets the program as its last arguments.
+/// Runs the test that calls this in a process of its own, by a command such as strace, whose last argument is the program.
 ///
-/// Returns what was printed.
+/// Returns what the process has printed.
 pub fn run_under(mut command: Command, test: impl Fn()) -> String {
     command.arg(env::current_exe().unwrap());
     run(command, name_of(&test))

@@ -1,4 +1,4 @@
-//! System calls that fail, by a seccomp filter: it holds for the thread that installs it and for no other.
+//! System calls that fail because of a seccomp filter, which holds only for the thread that installs it.
 
 use std::env::consts::ARCH;
 use std::thread;
@@ -15,7 +15,9 @@ pub struct Call(pub i64, pub Option<u64>);
 
 /// Runs `work` in a thread in which these calls fail with this error.
 ///
-/// Fails if the kernel refuses the filter: emulators and some containers do not have filters.
+/// # Errors
+///
+/// Returns why the kernel refuses the filter. Emulators and some containers do not support filters.
 pub fn without<T: Send>(calls: &[Call], errno: Errno, work: impl FnOnce() -> T + Send) -> Result<T, String> {
     let rules = |argument| {
         let same = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, argument).unwrap();

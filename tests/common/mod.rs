@@ -1,4 +1,4 @@
-//! What several tests share. This file has every pair of a backend and a key table that the platform has.
+//! Helpers of several binaries. This file has every pair of a backend and a key table that the platform has.
 #![allow(dead_code, reason = "each binary uses a part of it")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
@@ -32,20 +32,20 @@ use selectors_core::backend::{Any, Backend, Poll};
 use selectors_std::Growable;
 use support::Table;
 
-/// Room for all that the tests register.
+/// A table with capacity for all that the tests register.
 pub type Fixed = selectors_core::storage::Fixed<128>;
 
-/// For how many seconds the long tests run, and by this how much they try. `SOAK_SECONDS` sets it.
+/// For how many seconds the long tests run. `SOAK_SECONDS` sets it.
 pub fn soak_seconds() -> u64 {
     env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)
 }
 
-/// Does something with all of these at the same time, as it mostly waits.
+/// Runs `work` with all items at the same time. This is for work that mostly waits.
 pub fn at_once<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
     let work = &work;
     thread::scope(|scope| {
         let spawn = |item| {
-            // The name of the test, for what is printed.
+            // A test that is skipped prints the name of its thread.
             let name = thread::current().name().unwrap_or("a test").to_owned();
             thread::Builder::new().name(name).spawn_scoped(scope, move || work(item)).unwrap()
         };
@@ -56,8 +56,7 @@ pub fn at_once<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + S
     });
 }
 
-/// An address of this machine at which nothing listens, and what keeps its port, so that no other program gets it: a
-/// connection that its listener has accepted.
+/// An address of this machine at which nothing listens, with a connection that keeps the port from other programs.
 ///
 /// On some systems a connection to a port that is only bound is not refused.
 pub fn closed_port() -> ((TcpStream, TcpStream), SocketAddr) {
@@ -67,13 +66,13 @@ pub fn closed_port() -> ((TcpStream, TcpStream), SocketAddr) {
     ((stream, listener.accept().unwrap().0), address)
 }
 
-/// Something that is done with every pair.
+/// A check that is run with every pair.
 pub trait Check {
-    /// Does it with this one.
+    /// Runs it with this pair.
     fn check<B: Backend, M: Table>(&mut self, pair: &str);
 }
 
-/// Does it with all of them.
+/// Runs a check with every pair.
 pub fn every_pair(check: &mut impl Check) {
     needs::limit();
     queue(check);

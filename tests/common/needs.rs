@@ -23,7 +23,7 @@ const OTHERS: usize = 130;
 /// Set to the name of the test in a process that runs this test alone.
 pub const ALONE: &str = "SELECTORS_ALONE";
 
-/// How the line begins that says why a test is skipped.
+/// How the line begins that is printed for a skipped test.
 pub const SKIPPED: &str = "skipped: ";
 
 /// Prints why a test is skipped, even if it is not run with `--nocapture`. Where `CI=true` a test may not be skipped.

@@ -1,4 +1,4 @@
-//! What Linux says of a process, which is named by its number or as `self`.
+//! Figures of a process, which is given by its number or as `self`.
 
 use std::fmt::Display;
 use std::fs;
@@ -18,7 +18,7 @@ pub fn resident(process: impl Display) -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
-/// What the descriptors of a process are. Some may be closed while they are listed.
+/// The files of a process's descriptors. Some may be closed while they are listed.
 pub fn descriptors(process: impl Display) -> impl Iterator<Item = PathBuf> {
     let numbers = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     numbers.filter_map(|number| fs::read_link(number.unwrap().path()).ok())

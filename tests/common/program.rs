@@ -1,4 +1,4 @@
-//! An example as a process, and the test's ends of its connections.
+//! The programs of `examples/` as processes, and the test's ends of their connections.
 
 use std::env;
 use std::fs;
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 #[cfg(target_os = "linux")]
 use super::process::ticks;
 
-/// How long anything may take before a test fails. It is far more than it needs.
+/// How long anything may take before a test fails. This is far more than it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const SERVERS: [&str; 4] =

@@ -1,4 +1,4 @@
-//! A test that runs itself again under `strace`, and reads what that saw.
+//! A test that runs itself again under `strace`, and reads its log.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +18,7 @@ pub fn marked<T>(name: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A system call that does nothing but to be seen.
+/// Makes a system call that does nothing, and is in the log.
 pub fn mark(text: &str) {
     assert!(access(text, Access::EXISTS).is_err());
 }

@@ -16,13 +16,13 @@ use crate::common::support::{Found, NOW, SOON, Table, pair};
 use crate::common::{Check, every_pair};
 use crate::counting::{bytes, calls, without_memory};
 
-/// How many are registered at a time: all of them are the first half of the sources, then others.
+/// How many sources are registered at a time. At first these are the first half of them, then others.
 const LIVE: usize = 56;
 const SOURCES: usize = 2 * LIVE;
 
 type Sources<'a> = [BorrowedFd<'a>];
 
-/// Registers, asks for other things, waits, takes, and unregisters while it takes.
+/// Registers, modifies, waits, and unregisters while events are pending.
 fn cycle<'a, B: Backend, M: Table>(
     selector: &mut Selector<B, BorrowedFd<'a>, usize, M>,
     sources: &Sources<'a>,
@@ -38,24 +38,24 @@ fn cycle<'a, B: Backend, M: Table>(
         *selector.get_key_mut(source).unwrap().data_mut() += 1;
     }
     selector.select(Some(Duration::from_micros(50))).unwrap();
-    let mut told = 0;
-    while told < LIVE {
+    let mut reported = 0;
+    while reported < LIVE {
         assert_ne!(selector.select(SOON).unwrap().events(), 0);
         while let Some((key, events)) = selector.next_ready() {
             assert_eq!(events, Events::READ);
-            told += 1;
+            reported += 1;
             let fd = key.fd;
-            if told % 2 == 0 {
+            if reported % 2 == 0 {
                 selector.modify(fd, Events::WRITE).unwrap();
             }
             let _ = selector.unregister(fd).unwrap();
         }
     }
-    assert_eq!((told, selector.get_map().len()), (LIVE, 0));
+    assert_eq!((reported, selector.get_map().len()), (LIVE, 0));
 }
 
-/// As many as ever stay registered, while one leaves and another comes: a map that leaves marks
-/// where something was would fill up with them.
+/// Keeps the number of keys, while one leaves and another comes. A map that marks the slots of removed keys would fill up
+/// with these marks.
 fn churn<'a, B: Backend, M: Table>(
     selector: &mut Selector<B, BorrowedFd<'a>, usize, M>,
     sources: &Sources<'a>,
@@ -130,7 +130,7 @@ fn a_selector_that_has_grown_allocates_nothing() {
     assert!(check.1.len() >= 4);
 }
 
-/// A failure allocates nothing either, as the error carries no text.
+/// The error of a refusal has no text that would be allocated.
 #[test]
 fn refusals_allocate_nothing() {
     struct Refused<'a>(BorrowedFd<'a>);
@@ -161,9 +161,9 @@ fn waiting_for_one_descriptor_allocates_nothing() {
     assert_eq!(calls, 0);
 }
 
-/// The three lists are built by each call: what is watched, what the kernel
-/// reads, and each list of the result that is not empty. std may build the
-/// second of these in two steps.
+/// Each call builds its arrays: the watched descriptors, the kernel's entries,
+/// and each list of the result that is not empty. std may build the second of
+/// these in two steps.
 #[test]
 fn three_lists_are_allocated_by_each_call() {
     const ARRAYS: std::ops::RangeInclusive<u64> = 4..=6;
@@ -171,22 +171,22 @@ fn three_lists_are_allocated_by_each_call() {
     let pairs = pairs();
     let (quiet, _theirs) = pair();
     let quiet = vec![&quiet; 100];
-    let told: Vec<_> = pairs.iter().map(|(ours, _)| ours).take(4).collect();
+    let reported: Vec<_> = pairs.iter().map(|(ours, _)| ours).take(4).collect();
     for _ in 0..2 {
-        let (calls, answer) = calls(|| selectors_std::select(&quiet, &[], &quiet, NOW));
-        assert!(ARRAYS.contains(&calls), "{calls}: each array, allocated and freed");
-        let (readable, writable, exceptional) = answer.unwrap();
+        let (calls, result) = calls(|| selectors_std::select(&quiet, &[], &quiet, NOW));
+        assert!(ARRAYS.contains(&calls), "{calls}: each array is allocated and freed");
+        let (readable, writable, exceptional) = result.unwrap();
         assert_eq!((readable.len(), writable.len(), exceptional.len()), (0, 0, 0));
-        let (more, answer) = self::calls(|| selectors_std::select(&told, &told, &[], SOON));
-        assert_eq!(more, calls + 2, "and two results");
-        let (readable, writable, exceptional) = answer.unwrap();
+        let (more, result) = self::calls(|| selectors_std::select(&reported, &reported, &[], SOON));
+        assert_eq!(more, calls + 2, "two lists of the result are not empty");
+        let (readable, writable, exceptional) = result.unwrap();
         assert_eq!((readable.len(), writable.len(), exceptional.len()), (4, 4, 0));
     }
     let (calls, _) = calls(|| selectors_std::select::<UnixStream>(&[], &[], &[], NOW));
     assert_eq!(calls, 0);
 }
 
-/// A growing table that can't grow says so, as a full one does, and loses nothing.
+/// A growing table that can't grow returns the error of a full one, and loses nothing.
 struct WithoutMemory<'a> {
     sources: &'a Sources<'a>,
 }
@@ -204,13 +204,13 @@ impl Check for WithoutMemory<'_> {
             selector.register(refused.fileobj, Events::WRITE, refused.data).unwrap();
         }
         assert_eq!(refusals > 0, M::CAPACITY.is_none(), "{pair}: {refusals}");
-        let mut told = 0;
-        while told < self.sources.len() {
+        let mut reported = 0;
+        while reported < self.sources.len() {
             selector.select(SOON).unwrap();
             while let Some((key, _)) = selector.next_ready() {
                 let fd = key.fd;
                 let _ = selector.unregister(fd).unwrap();
-                told += 1;
+                reported += 1;
             }
         }
         assert_eq!(selector.select(NOW).events(), Ok(0));
@@ -259,10 +259,10 @@ fn a_growing_table_takes_little_more_than_its_keys() {
     let lists = sizes::<WithoutIndex>(&sources);
     let both = sizes::<Growable>(&sources);
     for (number, (lists, both)) in (1..).zip(lists.into_iter().zip(both)) {
-        // An eighth to spare, and at least eight.
+        // An eighth may be spare capacity, and at least eight slots.
         let room = number + number / 8 + 8;
         assert!((KEY * number..=KEY * room).contains(&lists), "{lists} bytes in lists for {number} keys");
-        // Nine bytes for each place of the map. It doubles, and does so with a fifth of its room to spare.
+        // Nine bytes for each slot of the map. It doubles when seven eighths of the slots are in use.
         let index = both - lists;
         assert!(
             (9 * number..=26 * number + 100).contains(&index),

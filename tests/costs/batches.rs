@@ -1,4 +1,4 @@
-//! What handlers do inside a batch costs the same for each key, however many there are: counted in instructions.
+//! The number of instructions of a handler does not depend on the number of keys.
 //!
 //! The test runs itself again under valgrind, which counts what one function and those that it calls execute.
 
@@ -74,7 +74,7 @@ fn counted_batches<B: Backend>(selector: &mut Sel<B>, work: Work, fds: &[RawFd],
     }
 }
 
-/// Valgrind writes down here what it has counted since the call of `counted_batches`.
+/// Valgrind writes here what it has counted since the call of `counted_batches`.
 #[inline(never)]
 fn counting_ends() {
     std::hint::black_box("ends");

@@ -10,7 +10,7 @@ thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
     /// How many bytes this thread has allocated and not freed.
     static BYTES: Cell<isize> = const { Cell::new(0) };
-    /// There is no more memory for this thread.
+    /// Whether this thread gets no memory.
     static EMPTY: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -20,7 +20,7 @@ fn count(more: usize, fewer: usize) {
     BYTES.set(BYTES.get().wrapping_add_unsigned(more).wrapping_sub_unsigned(fewer));
 }
 
-// SAFETY: each call is handed on as it came; counting touches a thread-local number, which needs
+// SAFETY: each call is passed on to the system's allocator; counting touches thread-local numbers, which need
 // neither an allocation nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -29,13 +29,13 @@ unsafe impl GlobalAlloc for Counting {
             return std::ptr::null_mut();
         }
         count(layout.size(), 0);
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller keeps the conditions of the same call.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller keeps the conditions of the same call.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -45,13 +45,13 @@ unsafe impl GlobalAlloc for Counting {
             return std::ptr::null_mut();
         }
         count(size, layout.size());
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller keeps the conditions of the same call.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(0, layout.size());
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller keeps the conditions of the same call.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -1,5 +1,5 @@
-//! What the compiler makes of core without std: no panic where a program runs, and little more for another capacity.
-//! Another compiler makes something else of it, so these are for `.ci/run`, or `cargo test --test costs -- --ignored`.
+//! The machine code of core without std: no panic in the methods of a selector, and little more code for another capacity.
+//! It depends on the compiler, so these tests are for `.ci/run`, or for `cargo test --test costs -- --ignored`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ fn binutils(program: &str, arguments: &[&str], file: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Who calls, jumps to, or takes the address of whom.
+/// For each function, those that it calls, jumps to, or takes the address of.
 fn mentions(file: &Path) -> HashMap<String, HashSet<String>> {
     let mut mentions = HashMap::<String, HashSet<String>>::new();
     let mut function = String::new();
@@ -48,7 +48,7 @@ fn mentions(file: &Path) -> HashMap<String, HashSet<String>> {
     mentions
 }
 
-/// The ways that end in the panic machinery, from functions of the program whose names are given.
+/// The paths of calls from these functions of the program to a panic.
 fn ways_to_panic(file: &Path, names: &[&str]) -> Vec<Vec<String>> {
     let mentions = mentions(file);
     let mut found = Vec::new();
@@ -67,8 +67,7 @@ fn ways_to_panic(file: &Path, names: &[&str]) -> Vec<Vec<String>> {
                 found.push(way);
                 continue;
             }
-            // The one place where the kernel's answer is checked for something that it never answers, -1 as a new
-            // descriptor: nothing a caller can bring about.
+            // This function panics if the kernel returns -1 as a new descriptor, which it never does.
             if !seen.insert(last.clone()) || last == "selectors_core::backend::epoll::create" {
                 continue;
             }
@@ -84,7 +83,7 @@ const HOT: [&str; 5] = ["register", "modify", "unregister", "select", "next_read
 
 #[test]
 #[ignore = "depends on the compiler: checked by .ci/run"]
-fn nothing_a_running_program_calls_can_panic() {
+fn no_call_of_a_running_program_can_panic() {
     let ways = ways_to_panic(&build("hot_paths", "", "3"), &HOT);
     assert!(ways.is_empty(), "{ways:#?}");
 }
@@ -108,6 +107,6 @@ fn another_capacity_adds_little_code() {
     let (one, two, four) = (size(""), size("two"), size("four"));
     let each = (four - two) / 2;
     println!("code for 1, 2 and 4 capacities: {one}, {two}, {four} bytes; {each} for each further one");
-    // The use itself, in the program's own function, is part of it.
+    // This includes the use itself, in a function of the program.
     assert!(each <= 800);
 }

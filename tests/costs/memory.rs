@@ -12,13 +12,13 @@ use selectors_core::backend::Backend;
 use selectors_core::storage::Storage;
 use selectors_core::{EpollSelector, Events, PollSelector, SelectSelector, Selector, SelectorKey};
 
-/// What the formula says of one key.
+/// The size of one key by the formula.
 fn key<S, D>() -> usize {
     let align = align_of::<Option<SelectorKey<S, D>>>();
     (8 + size_of::<Option<SelectorKey<S, D>>>()).next_multiple_of(align)
 }
 
-/// `size` is that of a selector with `keys` keys, each of which takes `each` bytes, beside `once` and at most two hundred more.
+/// Asserts that a selector has `each` bytes for each of its `keys` keys, `once` in addition, and at most two hundred more.
 fn check(size: usize, keys: usize, each: usize, once: usize) {
     let formula = keys * each + once;
     assert!((formula..=formula + 200).contains(&size), "{size} bytes for {keys} keys, not {formula}");
@@ -53,7 +53,7 @@ const PAINT: u128 = u128::from_ne_bytes([0xA5; 16]);
 /// How much stack a function uses, its callees included; at least as much as the end of a thread does.
 fn stack_use<F: FnMut()>(mut function: F) -> usize {
     extern "C" fn run<F: FnMut()>(job: *mut c_void) -> *mut c_void {
-        // SAFETY: what `stack_use` passes, which it does not touch until this thread has ended.
+        // SAFETY: `stack_use` passes this, and does not touch it until this thread has ended.
         let (function, top) = unsafe { &mut *job.cast::<(&mut F, usize)>() };
         let here = 0_u8;
         *top = ptr::from_ref(&here).addr();
@@ -89,7 +89,7 @@ fn stack_of_select<B: Backend, M: Storage>(mut selector: Selector<B, UnixStream,
     selector.register(ours, Events::READ, 0).unwrap();
     selector.register(theirs, Events::WRITE, 0).unwrap();
     stack_use(|| {
-        // Ready at once; with a timeout of each of the lengths that are treated differently.
+        // The key is ready. The selector treats timeouts of these lengths differently.
         for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1)] {
             assert_eq!(selector.select(Some(timeout)).map(|result| result.events()), Ok(1));
             assert!(selector.next_ready().is_some());
@@ -100,7 +100,7 @@ fn stack_of_select<B: Backend, M: Storage>(mut selector: Selector<B, UnixStream,
 #[test]
 #[ignore = "depends on the compiler: checked by .ci/run"]
 fn a_wait_uses_little_stack_whatever_the_capacity() {
-    // That the measure measures.
+    // The measurement notices a large frame.
     let large = || assert_eq!(std::hint::black_box([1_u8; 4096])[0], 1);
     assert!(stack_use(|| {}) < 1024 && stack_use(large) > 4096);
     let epoll = [

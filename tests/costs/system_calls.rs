@@ -1,7 +1,7 @@
 //! How many system calls each operation makes, as `strace` counts them.
 //!
-//! The test runs itself again under strace. There it does one operation after the other, each between
-//! two calls of a kind that it makes nowhere else, so that the log says what belongs to which.
+//! The test runs itself again under strace. There each operation is between two calls of a kind that the test makes nowhere
+//! else, so that the log shows which calls belong to which operation.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -14,12 +14,12 @@ use crate::common::support::{Found, NOW, SOON, Table, pair};
 use crate::common::traced::{self, mark, marked};
 use crate::common::{Check, every_pair};
 
-/// What an operation costs. `wait` stands for the call that the backend waits with.
+/// The system calls of an operation. `wait` stands for the call that the backend waits with.
 struct Cost {
     operation: &'static str,
     /// On epoll.
     queue: &'static [&'static str],
-    /// On poll and select, which ask only whether the descriptor can be polled.
+    /// On poll and select, which only check whether the descriptor can be polled.
     sets: &'static [&'static str],
 }
 
@@ -33,13 +33,13 @@ const fn cost(
 
 const COSTS: &[Cost] = &[
     cost("register", &["epoll_ctl"], &["ppoll"]),
-    cost("register what is registered", &[], &[]),
+    cost("register a registered source", &[], &[]),
     cost("modify to the same", &[], &[]),
     cost("modify", &["epoll_ctl"], &["ppoll"]),
     cost("modify back", &["epoll_ctl"], &["ppoll"]),
     cost("one-shot", &["epoll_ctl"], &["ppoll"]),
     cost("fire", &["wait"], &["wait"]),
-    cost("fired, taken", &[], &[]),
+    cost("fired, next_ready", &[], &[]),
     cost("re-arm", &["epoll_ctl"], &["ppoll"]),
     cost("look up", &[], &[]),
     cost("wait, nothing ready", &["wait"], &["wait"]),
@@ -49,9 +49,9 @@ const COSTS: &[Cost] = &[
     cost("next_ready", &[], &[]),
     cost("wait 0.1 ms, ready", &["wait"], &["wait"]),
     cost("wait with events left", &[], &[]),
-    cost("wait for ever, ready", &["wait"], &["wait"]),
+    cost("wait without a timeout, ready", &["wait"], &["wait"]),
     cost("unregister", &["epoll_ctl"], &[]),
-    cost("unregister what is not", &[], &[]),
+    cost("unregister again", &[], &[]),
     cost("waker", &["getpid", "eventfd2", "epoll_ctl"], &["getpid", "eventfd2", "ppoll"]),
     cost("wake", &["write"], &["write"]),
     cost("wake again", &[], &[]),
@@ -59,14 +59,14 @@ const COSTS: &[Cost] = &[
     cost("burst of 100 wakes", &["write"], &["write"]),
     cost("woken once", &["wait"], &["wait", "read"]),
     cost("not woken again", &["wait"], &["wait"]),
-    cost("ready beside the waker", &["wait"], &["wait"]),
+    cost("ready, with a waker", &["wait"], &["wait"]),
     cost("wait for one", &["ppoll"], &["ppoll"]),
     cost("wait 0.1 ms for one", &["ppoll"], &["ppoll"]),
     cost("three lists", &["ppoll"], &["ppoll"]),
     cost("three lists, 0.1 ms", &["ppoll"], &["ppoll"]),
 ];
 
-/// The operations, in the order of `COSTS`. All that is not marked may cost what it likes.
+/// The operations, in the order of `COSTS`. Calls outside of the marks are not compared.
 struct Operations;
 
 impl Check for Operations {
@@ -76,18 +76,18 @@ impl Check for Operations {
         let waking = M::cell();
         mark(&format!("{pair_name}: {}", selector.kind()));
 
-        // Grown, so that memory costs nothing.
+        // The table has grown, so that memory needs no call.
         selector.register(&ours, Events::READ, 0).unwrap();
         let _ = selector.unregister(&ours).unwrap();
 
         marked("register", || selector.register(&ours, Events::READ, 1).is_ok());
-        marked("register what is registered", || selector.register(&ours, Events::READ, 1).is_err());
+        marked("register a registered source", || selector.register(&ours, Events::READ, 1).is_err());
         marked("modify to the same", || selector.modify(&ours, Events::READ)).unwrap();
         marked("modify", || selector.modify(&ours, Events::READ | Events::WRITE)).unwrap();
         marked("modify back", || selector.modify(&ours, Events::READ)).unwrap();
         marked("one-shot", || selector.modify(&ours, Events::WRITE.one_shot())).unwrap();
         marked("fire", || selector.select(SOON)).unwrap();
-        assert!(marked("fired, taken", || selector.next_ready().is_some()));
+        assert!(marked("fired, next_ready", || selector.next_ready().is_some()));
         marked("re-arm", || selector.modify(&ours, Events::READ)).unwrap();
         marked("look up", || {
             *selector.get_key_mut(&ours).unwrap().data_mut() += 1;
@@ -104,9 +104,9 @@ impl Check for Operations {
         assert_eq!(marked("wait 0.1 ms, ready", || selector.select(short)).events(), Ok(1));
         assert_eq!(marked("wait with events left", || selector.select(None)).events(), Ok(1));
         assert!(selector.next_ready().is_some());
-        assert_eq!(marked("wait for ever, ready", || selector.select(None)).events(), Ok(1));
+        assert_eq!(marked("wait without a timeout, ready", || selector.select(None)).events(), Ok(1));
         assert!(marked("unregister", || selector.unregister(&ours).is_ok()));
-        assert!(marked("unregister what is not", || selector.unregister(&ours).is_err()));
+        assert!(marked("unregister again", || selector.unregister(&ours).is_err()));
 
         let waker = marked("waker", || selector.waker_in(waking)).unwrap();
         marked("wake", || waker.wake()).unwrap();
@@ -116,7 +116,7 @@ impl Check for Operations {
         assert_eq!(marked("woken once", || selector.select(SOON)).woken_and(), Ok(0));
         assert_eq!(marked("not woken again", || selector.select(NOW)).events(), Ok(0));
         selector.register(&ours, Events::READ, 0).unwrap();
-        assert_eq!(marked("ready beside the waker", || selector.select(SOON)).events(), Ok(1));
+        assert_eq!(marked("ready, with a waker", || selector.select(SOON)).events(), Ok(1));
 
         let one = marked("wait for one", || selectors_core::wait(&ours, Events::READ, None));
         assert_eq!(one, Ok(Events::READ));
@@ -179,7 +179,7 @@ fn an_interrupted_wake_is_tried_again() {
                 let waker = selector.waker_in(M::cell()).unwrap();
                 for _ in 0..2 {
                     marked("wake", || waker.wake()).unwrap();
-                    // The state says that a wake is under way, as it is.
+                    // The first wake is pending, so this one makes no call.
                     marked("again", || waker.wake()).unwrap();
                     assert_eq!(selector.select(SOON).woken_and(), Ok(0), "{pair_name}");
                     assert_eq!(selector.select(NOW).events(), Ok(0), "{pair_name}");

@@ -1,7 +1,7 @@
-//! The timeouts that the system calls get, as `strace` sees them.
+//! The timeouts of the system calls, as `strace` shows them.
 //!
 //! `epoll_wait` counts in milliseconds, and `ppoll` waits for a fraction of one. strace also makes a call return what
-//! happens rarely: an error of the refinement, or another reader that was faster.
+//! happens rarely: an error of `ppoll`, or the result after another reader was faster.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;

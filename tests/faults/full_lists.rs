@@ -1,5 +1,5 @@
-//! A storage whose lists refuse to grow at any of the places where a selector
-//! makes them grow: what was pushed before must be taken back.
+//! A storage whose lists refuse to grow, at each place where a selector makes
+//! them grow. The selector must undo what it pushed before.
 
 #![allow(unsafe_code, reason = "a storage of its own")]
 

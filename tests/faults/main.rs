@@ -1,4 +1,4 @@
-//! What happens if something fails: a system call, an allocation of descriptors, a list that can't grow?
+//! What happens if a system call fails, no descriptor is free, or a list can't grow?
 //!
 //! After each failure the source has come back, table and kernel agree, and the next call works.
 

@@ -1,5 +1,4 @@
-//! A backend chosen when the program runs: found out under a filter that forbids the better ones, or
-//! named.
+//! A backend that is chosen when the program runs: by name, or as the best one that no filter forbids.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -30,7 +29,7 @@ fn available() -> impl Iterator<Item = Kind> {
     Kind::ALL.iter().copied().filter(|kind| kind.is_available())
 }
 
-/// An echo server on this selector answers three clients, until all have gone; and a waker wakes it.
+/// An echo server on this selector serves three clients until all have left, and a waker wakes it.
 fn echo(mut selector: AnySelector<Source>) {
     const CLIENTS: u8 = 3;
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -42,18 +41,18 @@ fn echo(mut selector: AnySelector<Source>) {
         let waker = waker.clone();
         thread::spawn(move || {
             let mut stream = TcpStream::connect(address).unwrap();
-            let mut answer = [0; 1000];
+            let mut response = [0; 1000];
             for round in 0..5 {
                 stream.write_all(&[number + round; 1000]).unwrap();
-                stream.read_exact(&mut answer).unwrap();
-                assert_eq!(answer, [number + round; 1000]);
+                stream.read_exact(&mut response).unwrap();
+                assert_eq!(response, [number + round; 1000]);
             }
             waker.wake().unwrap();
         })
     });
     let clients: Vec<_> = clients.collect();
-    let (mut gone, mut buffer) = (0, [0; 300]);
-    while gone < CLIENTS {
+    let (mut closed, mut buffer) = (0, [0; 300]);
+    while closed < CLIENTS {
         assert!(!selector.select(SOON).unwrap().timed_out());
         while let Some((key, events)) = selector.next_ready() {
             assert!(events.contains(Events::READ));
@@ -67,7 +66,7 @@ fn echo(mut selector: AnySelector<Source>) {
                     let mut peer = peer;
                     match peer.read(&mut buffer).unwrap() {
                         0 => {
-                            gone += 1;
+                            closed += 1;
                             drop(selector.unregister(fd).unwrap());
                         }
                         n => peer.write_all(&buffer[..n]).unwrap(),
@@ -79,7 +78,7 @@ fn echo(mut selector: AnySelector<Source>) {
     clients.into_iter().for_each(|client| client.join().unwrap());
 }
 
-/// Each kind that this platform has, by its own name and as a configuration file would give it.
+/// Each kind that this platform has, by its name, as a configuration file has it.
 #[test]
 fn echo_on_each_by_name() {
     let mut kinds = Vec::new();
@@ -107,7 +106,7 @@ fn echo_on_each_by_name() {
 }
 
 #[test]
-fn unknown_names() {
+fn unknown_names_are_refused() {
     let strange = [
         "iocp", "", " ", "Epoll", "EPOLL", "Poll", "SELECT", "poll ", " poll", "epoll\n", "epol", "epolls",
         "devpoll", "ppoll", "default",
@@ -120,9 +119,9 @@ fn unknown_names() {
     assert_eq!(std::io::Error::from(Error::UnknownBackend).kind(), std::io::ErrorKind::NotFound);
 }
 
-/// What is said to be supported is granted, and what is not is refused, with the backend's name.
+/// What a kind supports by its methods can be registered. The rest is refused with the backend's name.
 #[test]
-fn what_each_says_it_supports() {
+fn each_kind_supports_what_it_says() {
     for kind in available() {
         let (ours, theirs) = pair();
         let mut selector = AnySelector::of_kind(kind).unwrap();
@@ -148,8 +147,8 @@ fn what_each_says_it_supports() {
         assert_eq!(selector.select(SOON).events(), Ok(1));
         let (_, events) = selector.next_ready().unwrap();
         assert_eq!(events.contains(Events::HANGUP), kind.tells_hangup() && kind != Kind::Kqueue, "{kind}");
-        let told = kind == Kind::Kqueue || kind.supports_read_hangup();
-        assert_eq!(events.contains(Events::READ_HANGUP), told, "{kind}");
+        let reported = kind == Kind::Kqueue || kind.supports_read_hangup();
+        assert_eq!(events.contains(Events::READ_HANGUP), reported, "{kind}");
     }
     // In the order epoll, kqueue, poll, select.
     assert_eq!(
@@ -203,9 +202,9 @@ fn a_one_shot_is_armed_by_modify() {
     }
 }
 
-/// Nothing is forbidden here, so it is the best.
+/// Nothing is forbidden here.
 #[test]
-fn the_best_that_there_is() {
+fn the_best_backend_is_chosen() {
     let mut selector = AnySelector::<std::fs::File>::new().unwrap();
     let best = available().next().unwrap();
     assert_eq!(selector.kind(), best);
@@ -214,7 +213,7 @@ fn the_best_that_there_is() {
     assert_eq!(fixed.kind(), best);
 }
 
-/// Under filters, which bind the thread that takes them upon itself, and no other.
+/// Under filters, which hold for one thread.
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
@@ -258,7 +257,7 @@ mod forbidden {
         })
     }
 
-    /// Refused, and not known at all: what a filter, a container and an emulator answer.
+    /// A filter or a container refuses calls, and an emulator does not know them.
     const REFUSALS: [i32; 2] = [EPERM, ENOSYS];
 
     fn refused(call: &'static str, errno: i32) -> Error {
@@ -282,14 +281,14 @@ mod forbidden {
         }
     }
 
-    /// The kernel opens an epoll instance, and permits or knows nothing that is done with it.
+    /// The kernel opens an epoll instance, and refuses every call that uses it.
     #[test]
     fn with_an_epoll_that_can_only_be_opened_it_is_poll() {
         let used: [&[c_long]; 3] = [&[SYS_epoll_ctl], &[SYS_epoll_pwait], &[SYS_epoll_ctl, SYS_epoll_pwait]];
         for (errno, calls) in REFUSALS.into_iter().flat_map(|errno| used.map(|calls| (errno, calls))) {
             let Some(kind) = without(errno, calls, new) else { return };
             assert_eq!(kind, Ok(Kind::Poll), "{calls:?}");
-            // The named one is opened.
+            // By name, it is opened.
             let named = || {
                 let epoll = AnySelector::<Source>::of_kind(Kind::Epoll).unwrap().kind();
                 (epoll, selectors_std::EpollSelector::<Source>::new().is_ok())
@@ -321,9 +320,9 @@ mod forbidden {
         }
     }
 
-    /// What may be there in a moment is no reason to do with less for good.
+    /// A shortage may be over in a moment, so it does not select a worse backend.
     #[test]
-    fn out_of_descriptors_or_memory_is_told() {
+    fn a_shortage_is_an_error() {
         for errno in [EMFILE, ENOMEM] {
             let Some(kind) = without(errno, &[SYS_epoll_create1], new) else { return };
             assert_eq!(kind, Err(refused("epoll_create1", errno)));
@@ -334,15 +333,15 @@ mod forbidden {
     fn a_cell_without_a_selector_may_be_tried_again() {
         static CELL: SelectorCell<EpollSelector<OwnedFd, (), 4>> = SelectorCell::new();
         let open = || CELL.open().err();
-        let Some(answer) = without(EMFILE, &[SYS_epoll_create1], open) else { return };
-        assert_eq!(answer, Some(refused("epoll_create1", EMFILE)));
+        let Some(result) = without(EMFILE, &[SYS_epoll_create1], open) else { return };
+        assert_eq!(result, Some(refused("epoll_create1", EMFILE)));
         assert_eq!(CELL.open().unwrap().select(NOW).map(|result| result.timed_out()), Ok(true));
     }
 
     #[test]
     fn a_wait_for_one_that_is_refused() {
         let wait = || wait(std::io::stdout(), Events::WRITE, NOW);
-        let Some(answer) = without(ENOMEM, &[SYS_ppoll], wait) else { return };
-        assert_eq!(answer, Err(Error::Os { call: "poll", fd: Some(1), errno: Errno::NOMEM, file: None }));
+        let Some(result) = without(ENOMEM, &[SYS_ppoll], wait) else { return };
+        assert_eq!(result, Err(Error::Os { call: "poll", fd: Some(1), errno: Errno::NOMEM, file: None }));
     }
 }

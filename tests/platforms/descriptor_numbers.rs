@@ -1,5 +1,5 @@
-//! The numbers of descriptors: the first, as a program that is started without standard input gets 0 for what it opens
-//! first, and those at which `select` begins to look further. Linux watches devices and lends so many numbers everywhere.
+//! Descriptors with the first numbers, and with those at which the `select` call reads another word of its sets. A program
+//! that is started without standard input gets 0 for the first file that it opens.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -15,12 +15,12 @@ use crate::common::{Check, every_pair};
 
 type Selector<'a> = PollSelector<BorrowedFd<'a>, (), 4>;
 
-/// The number that the next descriptor gets.
+/// The number of the next descriptor that is opened.
 fn next() -> i32 {
     File::open("/").unwrap().as_raw_fd()
 }
 
-/// Watches a descriptor at each of these.
+/// Watches a descriptor at each of these numbers.
 struct Edges;
 
 impl Check for Edges {
@@ -38,7 +38,7 @@ impl Check for Edges {
             assert_eq!(selector.register(open, Events::WRITE, ()).unwrap().fd, number, "{name}");
             let begun = Instant::now();
             assert_eq!(selector.select(SOON).events(), Ok(1), "{name}: {number}");
-            // What the kernel did not look at is told, too, when the time has passed.
+            // A descriptor that the kernel does not check is also reported, but only after the timeout.
             assert!(begun.elapsed() < Duration::from_secs(10), "{name}: {number}");
             assert_eq!(
                 selector.next_ready().map(|(key, events)| (key.fd, events)),
@@ -49,17 +49,17 @@ impl Check for Edges {
 }
 
 #[test]
-fn are_all_alike() {
-    alone(are_all_alike, || {
+fn small_and_large_numbers_are_supported() {
+    alone(small_and_large_numbers_are_supported, || {
         needs::number(1023);
         every_pair(&mut Edges);
         the_first_are_numbers_like_any_other();
     });
 }
 
-// Not a test by itself: beside another it would close what that has opened.
+// Not a test of its own, as it closes descriptors.
 fn the_first_are_numbers_like_any_other() {
-    // SAFETY: nobody in this process reads from standard input.
+    // SAFETY: nothing in this process reads from standard input.
     unsafe { rustix::io::close(0) };
     assert_eq!(next(), 0);
 
@@ -74,21 +74,21 @@ fn the_first_are_numbers_like_any_other() {
     drop(null);
     assert_eq!(next(), 0);
 
-    // A selector's own descriptor in the place of standard output.
+    // A selector's own descriptor has the number of standard output.
     let stdout = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3).unwrap();
     let (null, (ours, _theirs)) = (File::open("/dev/null").unwrap(), pair());
-    // SAFETY: it is put back below, and nobody writes in between.
+    // SAFETY: it is put back below, and nothing writes in between.
     unsafe { rustix::io::close(1) };
     let mut selector = AnySelector::<_, _, 4>::new().unwrap();
     let own = selector.fileno().map(|own| own.as_raw_fd());
     selector.register(&ours, Events::WRITE, ()).unwrap();
-    let told = selector.select(SOON);
+    let reported = selector.select(SOON);
     drop(selector);
     rustix::stdio::dup2_stdout(&stdout).unwrap();
-    assert_eq!((null.as_raw_fd(), own.unwrap_or(1), told.events()), (0, 1, Ok(1)));
+    assert_eq!((null.as_raw_fd(), own.unwrap_or(1), reported.events()), (0, 1, Ok(1)));
     drop(null);
 
-    // A waker's are none of the first three, though these are free: one of them, two, all.
+    // A waker's descriptors have none of the first three numbers, though one, two or all of these are free.
     for number in 0..3 {
         if number > 0 {
             // SAFETY: it is put back below, and nothing in this process prints in between.
@@ -109,7 +109,7 @@ impl Check for WakersAreHigher {
     fn check<B: Backend, M: Table>(&mut self, name: &str) {
         let cell = M::cell();
         for _ in 0..2 {
-            // One of epoll is among the first three.
+            // The epoll instance has one of the first three.
             let mut selector = selectors_core::Selector::<B, BorrowedFd<'_>, (), M>::new().unwrap();
             let before = next();
             let waker = selector.waker_in(cell.clone()).unwrap();

@@ -1,6 +1,6 @@
-//! A number that was closed and is beyond what the kernel has of the process's descriptors: `select` neither refuses
-//! it nor looks at it, and leaves its bits as they were. Linux shrinks the table for a child and for a thread that
-//! leaves it.
+//! A closed descriptor with a number beyond the kernel's table of the process's descriptors. The `select` call neither
+//! refuses nor checks it, and leaves its bits set. Linux gives a smaller table to a child, and to a thread that stops
+//! sharing the table.
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
@@ -28,26 +28,26 @@ impl Check for Shrunk {
             let [stays, goes] = [3, far].map(|least| rustix::io::fcntl_dupfd_cloexec(&ours, least).unwrap());
             let mut selector = Selector::<B, RawFd, &str, M>::new().unwrap();
             for (fd, data) in [(&stays, "stays"), (&goes, "goes")] {
-                // SAFETY: one is open until the selector is gone; the other is closed below, which is what this is
-                // about, and nobody opens anything so far up.
+                // SAFETY: one is open until the selector is dropped. The other is closed below, and nothing else is opened
+                // at such a number.
                 unsafe { selector.register_raw(fd.as_raw_fd(), Events::READ, data) }.unwrap();
             }
             drop(goes);
-            // SAFETY: this thread has what is open now, too, and ends here.
+            // SAFETY: the new table has all that is open now, and the thread ends here.
             unsafe { unshare_unsafe(UnshareFlags::FILES) }?;
 
             let (begun, wait) = (Instant::now(), Duration::from_millis(20));
             assert_eq!(selector.select(Some(wait)).events(), Ok(0), "{name}");
             assert!(begun.elapsed() >= wait, "{name} does not wait");
             theirs.write_all(b"!").unwrap();
-            let told = selector.select(SOON).unwrap();
+            let reported = selector.select(SOON).unwrap();
             let mut all = Vec::new();
             while let Some((key, events)) = selector.next_ready() {
                 all.push((key.data, events));
             }
-            // epoll tells of the file for as long as anybody has it.
+            // epoll reports the file as long as it is open in any table.
             all.retain(|(data, _)| *data == "stays" || selector.kind() != Kind::Epoll);
-            assert_eq!((told.events() > 0, all), (true, vec![("stays", Events::READ)]), "{name}");
+            assert_eq!((reported.events() > 0, all), (true, vec![("stays", Events::READ)]), "{name}");
             rustix::io::read(&ours, &mut [0; 8]).unwrap();
             assert_eq!(selector.select(NOW).events(), Ok(0), "{name}");
             Ok(())
@@ -57,8 +57,8 @@ impl Check for Shrunk {
 }
 
 #[test]
-fn beyond_the_table_of_descriptors() {
-    alone(beyond_the_table_of_descriptors, || {
+fn a_number_beyond_the_table_is_not_reported() {
+    alone(a_number_beyond_the_table_is_not_reported, || {
         let mut shrunk = Shrunk(Ok(()));
         every_pair(&mut shrunk);
         if let Err(refused) = shrunk.0 {

@@ -1,4 +1,4 @@
-//! The servers go on where the kernel refuses calls: no descriptor is free, memory is short, a peer is gone already.
+//! The servers continue after calls that the kernel refuses: no descriptor is free, memory is short, a peer has left.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -128,7 +128,7 @@ fn accept_fails_for_good() {
 /// The first calls are those of the listeners.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_peer_is_gone_before_its_socket_is_set_up() {
+fn a_peer_leaves_before_its_socket_is_set_up() {
     with_failures("setsockopt", &["EINVAL"], "6+", most_are_served);
 }
 

@@ -13,7 +13,7 @@ use crate::common::needs::installed;
 use crate::common::program::{Program, program};
 use crate::counterparts::{Directory, run};
 
-/// What it prints whatever its input is.
+/// What it prints with any input.
 const ALWAYS: [&str; 8] = [
     "pipe: a thread was here",
     "pipe: end",
@@ -66,7 +66,7 @@ fn a_terminal() {
 }
 
 #[test]
-fn a_terminal_that_is_gone() {
+fn a_terminal_that_hangs_up() {
     let (mut ours, theirs) = terminal();
     let mut program = watching(theirs, &[]);
     ours.write_all(b"a line\n").unwrap();

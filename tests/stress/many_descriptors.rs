@@ -22,8 +22,7 @@ fn pairs() -> Vec<(UnixStream, UnixStream)> {
     (0..count).map(|_| pair()).collect()
 }
 
-/// All that is written to is told, once, while everything that is told is unregistered, and at times
-/// what is about to be told.
+/// Each writer is reported once, while reported keys are unregistered, and some whose event is pending.
 fn in_one_selector<B: Backend>() {
     let pairs = pairs();
     let count = pairs.len();
@@ -36,25 +35,25 @@ fn in_one_selector<B: Backend>() {
     }
     assert_eq!(selector.get_map().len(), 2 * count);
 
-    // Level-triggered: whoever is not taken out is told again, so first all are looked at.
-    let mut told = BTreeSet::new();
+    // In level-triggered mode a key is reported at each wait, so that several waits report all of them.
+    let mut reported = BTreeSet::new();
     let calls = if selector.kind() == Kind::Poll { 1 } else { count.div_ceil(256) };
     for _ in 0..calls {
-        told.extend(ready(&mut selector, SOON).into_keys());
+        reported.extend(ready(&mut selector, SOON).into_keys());
     }
-    assert_eq!(told, writers.iter().copied().collect(), "in {calls} calls");
+    assert_eq!(reported, writers.iter().copied().collect(), "in {calls} calls");
 
     let mut kept = Vec::new();
-    let mut gone = BTreeSet::new();
-    while gone.len() < count {
+    let mut unregistered = BTreeSet::new();
+    while unregistered.len() < count {
         assert_ne!(selector.select(SOON).unwrap().events(), 0);
         while let Some((key, events)) = selector.next_ready() {
             let (fd, (writer, number)) = (key.fd, key.data);
             assert_eq!((writer, events, writers[number]), (true, Events::WRITE, fd));
-            assert!(gone.insert(fd), "{fd} was told after it had left");
+            assert!(unregistered.insert(fd), "{fd} was reported after it was unregistered");
             kept.push(selector.unregister(fd).unwrap());
             let next: RawFd = writers[(number + 1) % count];
-            if number % 10 == 0 && gone.insert(next) {
+            if number % 10 == 0 && unregistered.insert(next) {
                 kept.push(selector.unregister(next).unwrap());
             }
         }
@@ -107,7 +106,7 @@ fn on_the_best_of_the_platform() {
 }
 
 selectors_core::if_select! {
-    /// Each that is too large is refused when it comes, and the others are told all the same.
+    /// Numbers that are too large are refused, and the other ones are reported.
     #[test]
     fn on_select_up_to_its_limit() {
         alone(on_select_up_to_its_limit, in_one_set);
@@ -129,7 +128,7 @@ selectors_core::if_select! {
                     assert!(fd >= 1024);
                     assert_eq!(refused.fileobj.as_raw_fd(), fd);
                     refusals += 1;
-                    // In between it works as before.
+                    // The selector still works.
                     if refusals % 500 == 1 {
                         assert_eq!(ready(&mut selector, SOON).len(), writers.len());
                     }

@@ -1,6 +1,6 @@
-//! The waker's words, as they are in the crate, under a model checker: every
-//! order of the threads' steps, and every value that the memory model lets them
-//! read.
+//! The waker's state, as it is in the crate, under a model checker. It tries
+//! every order of the threads' steps, and every value that the memory model
+//! allows them to read.
 //!
 //! `RUSTFLAGS='--cfg loom' cargo test --release --test stress`
 #![allow(unreachable_pub, dead_code, reason = "the crate's file is a module here")]
@@ -8,7 +8,7 @@
 #[path = "../../selectors-core/src/waker/state.rs"]
 mod state;
 
-// What `state` takes from its parent.
+// What `state` imports from its parent.
 use loom::sync::atomic;
 
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -16,8 +16,8 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use state::{Attachment, Errand, State};
 
-/// A descriptor, and the wait for it: reported once for each write as an edge,
-/// or until it is drained.
+/// A descriptor, and the wait for it. A write is reported once if `edge` is set,
+/// and until it is drained otherwise.
 struct Descriptor {
     edge: bool,
     written: Mutex<bool>,
@@ -153,28 +153,28 @@ fn all_is_seen(edge: bool, ended_by_another_event: bool) {
 }
 
 #[test]
-fn edge() {
+fn edge_triggered() {
     all_is_seen(true, false);
 }
 
 #[test]
-fn level() {
+fn level_triggered() {
     all_is_seen(false, false);
 }
 
 #[test]
-fn edge_after_another_event() {
+fn edge_triggered_after_another_event() {
     all_is_seen(true, true);
 }
 
 #[test]
-fn level_after_another_event() {
+fn level_triggered_after_another_event() {
     all_is_seen(false, true);
 }
 
 /// A selector ends, and another one takes the cell, while a thread wakes
-/// whichever has it. The next wake ends the wait of the second: nothing is left
-/// of the first which would make it think that another's write is under way.
+/// the one that has it. The next wake ends the wait of the second selector: the
+/// state has no mark of a write to the first one.
 #[test]
 fn one_selector_after_the_other() {
     check(|| {
@@ -213,7 +213,7 @@ fn a_stale_waker_and_the_next_attachment() {
 }
 
 /// Two threads wake the second selector, one by its waker and one by that of
-/// the first: neither keeps the other from it.
+/// the first. Neither hinders the other.
 #[test]
 fn a_stale_waker_swallows_no_wake() {
     check(|| {
@@ -234,8 +234,8 @@ fn a_stale_waker_swallows_no_wake() {
     });
 }
 
-/// Of wakes that no wait sees in between, one writes; and what each thread did
-/// before is published, also by those which do not write.
+/// If no wait sees a wake in between, only the first of several wakes writes.
+/// What each thread did before is published, also by those that do not write.
 #[test]
 fn a_burst_is_one_write() {
     check(|| {
@@ -255,8 +255,8 @@ fn a_burst_is_one_write() {
     });
 }
 
-/// A wake whose write is refused leaves no mark: not on its own attachment,
-/// where the next wake writes, and not on the next one, whose wake it is not.
+/// A wake whose write is refused leaves no mark. On its own attachment the next
+/// wake writes, and the next attachment does not get the wake.
 #[test]
 fn a_refused_write() {
     check(|| {

@@ -1,5 +1,4 @@
-//! A thread that is signalled ten thousand times while it selects loses no event and no wake, and no wait
-//! ends in an error.
+//! A thread gets ten thousand signals while it selects. It loses no event and no wake, and no wait returns an error.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -36,7 +35,7 @@ extern "C" fn handler(_number: i32) {
     }
 }
 
-/// Sends signals to a thread, each when the one before has been handled, for pending ones are the same.
+/// Sends signals to a thread, each after the one before has been handled, as pending signals coalesce.
 fn send(target: usize, handled: &AtomicU32, over: &AtomicBool) {
     while !over.load(Ordering::SeqCst) {
         let before = handled.load(Ordering::SeqCst);
@@ -69,7 +68,7 @@ where
     let (events, wakes) = (AtomicU32::new(0), AtomicU32::new(0));
     thread::scope(|scope| {
         scope.spawn(|| send(target, handled, &over));
-        // One byte and its echo, one wake and its end, then the next: one that is lost stops all.
+        // Each byte waits for the echo of the one before, and each wake for the wait that it ends. A loss stops the test.
         scope.spawn(|| {
             while handled.load(Ordering::SeqCst) < SIGNALS {
                 theirs.write_all(b"!").unwrap();
@@ -122,7 +121,7 @@ where
             signalled::<B, M>(mode, None);
         }
     }
-    // With epoll, two system calls.
+    // On epoll this is two system calls.
     signalled::<B, M>(Mode::Level, Some(Duration::from_micros(300)));
 }
 
@@ -152,7 +151,7 @@ fn poll() {
     every_mode::<Poll<Growable>, Growable>();
 }
 
-/// The handler itself wakes, the one thing a handler may do to a selector: none of its wakes is lost.
+/// The handler itself wakes, which is the only thing that a handler may do to a selector. No wake is lost.
 #[test]
 fn the_handler_wakes() {
     static CELL: WakeCell = WakeCell::new();

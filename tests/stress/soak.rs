@@ -32,7 +32,7 @@ fn event() -> OwnedFd {
     eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap()
 }
 
-/// A generator good enough for choices.
+/// A simple generator of random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -143,7 +143,7 @@ impl Server {
         let mut process =
             Command::new(program::program(name)).args(args).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        // The only number of that size in what they say first.
+        // The port is the only number of that size in the first line.
         let number = |line: String| line.split([' ', ':']).find_map(|word| word.parse().ok());
         let port = lines.find_map(|line| number(line.unwrap()).filter(|port| *port > 1000)).unwrap();
         thread::spawn(move || lines.for_each(drop));
@@ -152,17 +152,16 @@ impl Server {
 
     /// Descriptors that it should close once all peers have closed, and resident memory in kilobytes.
     ///
-    /// A connection that it accepted and that is established now is none of them: no end of it was reported. With a full
-    /// queue of connections to accept, the kernel uses SYN cookies, and takes the last acknowledgement of a connection
-    /// that has ended for the first one of another, which has no peer. A proxy keeps one to its upstream for each of
-    /// these.
+    /// A connection that it accepted and that is still established does not count, as its end was not reported. If the queue
+    /// of connections is full, the kernel uses SYN cookies, and takes the last acknowledgement of an ended connection for
+    /// the first one of a new connection, which has no peer. A proxy keeps a connection to its upstream for each of these.
     fn size(&self) -> (usize, usize) {
         const ESTABLISHED: &str = "01";
         let process = self.process.id();
         let port = format!(":{:04X}", self.port);
         let connections = fs::read_to_string("/proc/net/tcp").unwrap();
         let connections = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        // And whether it was accepted.
+        // The value says whether it was accepted.
         let established: HashMap<_, _> = connections
             .filter(|fields| fields.get(3) == Some(&ESTABLISHED))
             .map(|fields| (format!("socket:[{}]", fields[9]), fields[1].ends_with(&port)))
@@ -197,7 +196,7 @@ impl Server {
         }
     }
 
-    /// Troubles it for that long, after which it must be as it was after a part of that.
+    /// Troubles it for this time. At the end it must be no larger than after a third of it.
     fn trouble(&self, time: Duration, may_speak: bool, inherited: usize) {
         let most = (needs::limit() - 100) / (program::SERVERS.len() + OTHERS.len());
         let (mut dice, mut peers, mut rounds) = (Dice(4711), Vec::new(), 0_u64);
@@ -213,13 +212,13 @@ impl Server {
             }
             self.settled(known)
         };
-        // It grows to what it needs before it is measured.
+        // It grows to the size that it needs before it is measured.
         let before = run(time / 3, None);
         // What this process has inherited, its servers have inherited, too.
         assert!(before.0 < 25 + inherited, "{} keeps {} descriptors", self.name, before.0);
         let after = run(time * 2 / 3, Some(before.0));
         println!("{}: {rounds} troubles, {before:?}, {after:?} descriptors and kilobytes", self.name);
-        // Buffers of unsent bytes leave the allocator with holes; a leak is more than a megabyte a minute.
+        // Freed buffers of unsent bytes leave holes in the memory. A leak is more than a megabyte in a minute.
         assert!(after.1 <= before.1 + 2048, "{} grew from {} to {} kB", self.name, before.1, after.1);
     }
 

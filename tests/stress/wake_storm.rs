@@ -1,8 +1,8 @@
-//! Four threads wake one selector many thousand times each, and none of it is lost.
+//! Four threads wake one selector many thousand times each, and no wake is lost.
 //!
 //! Wakes may coalesce, so counting those that arrive proves nothing. Each thread therefore counts what it has
-//! announced, wakes, and now and then waits until the selecting thread has seen that count; between
-//! wakes that one sleeps without a timeout. A wake that gets lost leaves all of them asleep.
+//! announced, wakes, and now and then waits until the selecting thread has seen that count. Between wakes
+//! the selecting thread waits without a timeout. If a wake is lost, all of them wait until the test fails.
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,8 +24,8 @@ fn wakes() -> u64 {
     (4000 * soak_seconds()).min(100_000)
 }
 
-/// After how many wakes a thread waits to be seen: at times after each, when nobody else's wake can
-/// stand in for a lost one for long, at times after many, which coalesce.
+/// After how many wakes a thread waits until its count is seen. At times this is after each wake, so that the wakes of other
+/// threads do not hide a lost one for long, and at times after many, which coalesce.
 fn patience(number: u64) -> u64 {
     [1, 2, 5, 10, 20, 50, 100, 100, 500, 1000][(number / 1000 % 10) as usize]
 }
@@ -50,7 +50,7 @@ where
 {
     let (line, wakes) = (&shared.lines[own], wakes());
     for number in 1..=wakes {
-        // Relaxed: that the selecting thread sees this is the waker's promise.
+        // Relaxed, as the wake alone must make the selecting thread see it.
         line.announced.store(number, Ordering::Relaxed);
         waker.wake().unwrap();
         if let Some(theirs) = theirs.filter(|_| number % 64 == own as u64) {
@@ -112,13 +112,13 @@ fn watched<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'sta
     let (done, result) = mpsc::channel();
     thread::spawn(move || done.send(work()));
     match result.recv_timeout(Duration::from_secs(60)) {
-        Ok(answer) => answer,
+        Ok(result) => result,
         Err(error) => panic!("{what}: a wake was lost, or it is far too slow ({error})"),
     }
 }
 
 #[test]
-fn none_is_lost() {
+fn no_wake_is_lost() {
     struct Storm;
     impl Check for Storm {
         fn check<B: Backend, M: Table>(&mut self, pair: &str) {

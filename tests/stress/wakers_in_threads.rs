@@ -1,4 +1,4 @@
-//! A waker and a selector in several threads: for race detectors (see `.ci/sanitizers`), and in its own right.
+//! A waker and a selector in several threads. Race detectors run this, too: see `.ci/sanitizers`.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ fn join(threads: Vec<thread::ScopedJoinHandle<'_, ()>>) {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// What happened before a wake is seen after the wait that it ends, whoever's write ended that.
+/// What happened before a wake is seen after the wait that it ends, also if another thread's write ended that wait.
 fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
     let mut selector = Selector::<B, OwnedFd, (), Growable>::new().unwrap();
     let waker = selector.waker().unwrap();
-    // Relaxed, and the waker alone puts them in order.
+    // Relaxed, as the waker alone must put them in order.
     let posted = [const { AtomicU64::new(0) }; 3];
     let taken = AtomicU64::new(0);
     let (posted, taken) = (&posted, &taken);
@@ -32,7 +32,7 @@ fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
                 for round in 1..=rounds {
                     mail.store(round, Ordering::Relaxed);
                     waker.wake().unwrap();
-                    // In step, or most wakes would be one.
+                    // The threads keep in step, as most wakes would coalesce otherwise.
                     while taken.load(Ordering::Acquire) < round {
                         thread::yield_now();
                     }
@@ -67,8 +67,8 @@ fn selectors_end_while_they_are_woken<B: Backend>(rounds: u64) {
     }
 }
 
-/// A cell goes from selector to selector, while one thread wakes the earlier
-/// one and another thread the one that there is.
+/// A cell passes from selector to selector, while one thread wakes the earlier
+/// one and another thread the present one.
 fn a_cell_changes_hands<B: Backend>(rounds: u64) {
     let cell = Arc::new(WakeCell::new());
     let mut earlier = None;
@@ -78,7 +78,7 @@ fn a_cell_changes_hands<B: Backend>(rounds: u64) {
         let (posted, stale) = (AtomicU64::new(0), earlier.replace(waker.clone()));
         thread::scope(|scope| {
             let wakes = scope.spawn(|| {
-                // Relaxed: that the selecting thread sees this is the waker's promise.
+                // Relaxed, as the wake alone must make the selecting thread see it.
                 posted.store(round, Ordering::Relaxed);
                 waker.wake().unwrap();
                 while waker.wake() != Err(Error::WakerClosed) {}
@@ -104,14 +104,14 @@ fn wakes_publish() {
 }
 
 #[test]
-fn ends() {
+fn a_selector_may_end_while_it_is_woken() {
     selectors_end_while_they_are_woken::<Epoll>(20);
     selectors_end_while_they_are_woken::<Poll<Growable>>(20);
     selectors_end_while_they_are_woken::<Select<Growable>>(20);
 }
 
 #[test]
-fn hands() {
+fn a_cell_may_pass_from_selector_to_selector() {
     a_cell_changes_hands::<Epoll>(100);
     a_cell_changes_hands::<Poll<Growable>>(100);
     a_cell_changes_hands::<Select<Growable>>(100);

@@ -1,5 +1,5 @@
-//! The wait is refused while keys are disarmed because their descriptors were closed. The `select` call says `EBADF`
-//! to a closed one, so that errno alone does not say that there is one to be found.
+//! The wait is refused while keys are disarmed because their descriptors were closed. The `select` call returns `EBADF` for
+//! a closed descriptor, so that the error number alone does not show that there is one.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -31,7 +31,7 @@ where
 {
     let mut selector = Watching::<B, M>::new().unwrap();
     let (fired, armed, open) = (pair(), pair(), pair());
-    // Where nothing else is opened, and below the lowest limit that is usual.
+    // At these numbers nothing else is opened, and they are below the lowest usual limit.
     let apart = |stream| -> OwnedFd { fcntl_dupfd_cloexec(&stream, 200).unwrap() };
     let (fired, armed) = (apart(fired.0), apart(armed.0));
     let watched =
@@ -44,12 +44,12 @@ where
     drop((fired, armed));
     assert!(reported(&mut selector).is_empty());
 
-    // Something is there to be lost.
+    // An event that could be lost.
     let (kind, open) = (selector.kind(), open.0.as_raw_fd());
     selector.modify(open, OUT.one_shot()).unwrap();
     let (call, name) = names(kind).wait;
-    let answer = under(call, errno, || selector.select(NOW));
-    let interrupted = answer.map(|result| result.interrupted() && result.events() == 0);
+    let result = under(call, errno, || selector.select(NOW));
+    let interrupted = result.map(|result| result.interrupted() && result.events() == 0);
     assert_eq!(interrupted, if errno == Errno::INTR { Ok(true) } else { Err(os(name, None, errno)) });
     assert!(selector.next_ready().is_none());
     assert_eq!(reported(&mut selector), ["open"]);

@@ -1,4 +1,4 @@
-//! The kernel refuses, by a seccomp filter in the thread that makes the call.
+//! Calls that the kernel refuses because of a seccomp filter.
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
@@ -56,7 +56,7 @@ pub(super) struct Names {
 type Refused = (&'static [Call], &'static str);
 
 pub(super) fn names(kind: Kind) -> Names {
-    // If the kernel can't be asked whether a descriptor can be polled, it is asked whether that is open.
+    // If `poll` fails, the backend checks only that the descriptor is open.
     const CHECK: Refused = (&[POLL, GETFD], "fcntl");
     match kind {
         Kind::Epoll => Names {
@@ -69,8 +69,8 @@ pub(super) fn names(kind: Kind) -> Names {
     }
 }
 
-/// What `epoll_ctl` answers when the kernel says that something is there which is not: it tries to
-/// take that over.
+/// The error of `epoll_ctl` when the kernel says that the descriptor is there already: the backend then modifies it, and it
+/// is not there.
 fn added(call: &str, errno: Errno) -> Errno {
     if call == "epoll_ctl" && errno == Errno::EXIST { Errno::NOENT } else { errno }
 }
@@ -119,7 +119,8 @@ where
     }
 }
 
-/// The call fails, the removal does not: what is left in the kernel is met as stale, and got rid of.
+/// The call fails, but the removal does not. The event of the key that the kernel still watches is stale, and the selector
+/// then recreates its set.
 fn unregister<B: Backend + Send, M: Table>(errno: Errno)
 where
     Watching<B, M>: Send,
@@ -136,7 +137,7 @@ where
         assert_eq!(ready(&mut selector), [(second, OUT)].into());
     }
     agree(&selector, own, &[(second, OUT, LEVEL)], 0);
-    // And at once, before it was met.
+    // Also if the number is registered again before a wait.
     let key = under(&[DEL], errno, || selector.unregister(second)).unwrap();
     selector.register(key.fileobj, OUT, 9).unwrap();
     agree(&selector, own, &[(second, OUT, LEVEL)], 0);
@@ -151,8 +152,8 @@ where
     let (one, _two) = pair();
     let fd = one.as_raw_fd();
     selector.register(one, OUT.one_shot(), 7).unwrap();
-    let answer = under(call, errno, || selector.select(Some(timeout)));
-    let interrupted = answer.map(|result| result.interrupted() && result.events() == 0);
+    let result = under(call, errno, || selector.select(Some(timeout)));
+    let interrupted = result.map(|result| result.interrupted() && result.events() == 0);
     assert_eq!(interrupted, if errno == Errno::INTR { Ok(true) } else { Err(os(name, None, errno)) });
     assert!(selector.next_ready().is_none());
     agree(&selector, own, &[(fd, OUT, Mode::OneShot)], 0);
@@ -165,9 +166,9 @@ where
 {
     let (mut selector, own) = opened::<B, M>();
     let cell = M::cell();
-    let answer = under(call, errno, || selector.waker_in(cell.clone()).map(|_| ()));
-    let Err(Error::Os { call, errno: told, .. }) = answer else { panic!("{answer:?}") };
-    assert_eq!((call, told), (name, added(name, errno)));
+    let result = under(call, errno, || selector.waker_in(cell.clone()).map(|_| ()));
+    let Err(Error::Os { call, errno: refused_with, .. }) = result else { panic!("{result:?}") };
+    assert_eq!((call, refused_with), (name, added(name, errno)));
     assert_eq!(cell.wake(), Err(Error::WakerClosed));
     agree(&selector, own, &[], 0);
     let waker = selector.waker_in(cell).unwrap();
@@ -179,15 +180,15 @@ where
 fn wake<B: Backend + Send, M: Table>(errno: Errno) {
     let (mut selector, _) = opened::<B, M>();
     let waker = selector.waker_in(M::cell()).unwrap();
-    let answer = under(&[WRITE], errno, || waker.wake());
-    assert_eq!(answer, Err(os("write", None, errno)));
+    let result = under(&[WRITE], errno, || waker.wake());
+    assert_eq!(result, Err(os("write", None, errno)));
     assert_eq!(found(selector.select(NOW)), Ok((0, false)));
     waker.wake().unwrap();
     assert_eq!(found(selector.select(NOW)), Ok((0, true)));
     assert_eq!(found(selector.select(NOW)), Ok((0, false)));
 }
 
-/// The wake ends one wait more, when its descriptor could not be emptied.
+/// If its descriptor can't be read, a wake ends one more wait.
 fn drain<B: Backend + Send, M: Table>(errno: Errno)
 where
     Watching<B, M>: Send,
@@ -234,7 +235,7 @@ where
     drop(key);
 }
 
-/// Only the refinement of the timeout is refused: the wait lasts longer. An interruption ends it.
+/// If only the wait for the fraction of a millisecond is refused, the wait lasts longer. An interruption ends it.
 fn refinement<B: Backend + Send, M: Table>(errno: Errno)
 where
     Watching<B, M>: Send,
@@ -257,12 +258,12 @@ where
     assert_eq!((selector.stats().waits, selector.stats().interrupted), (1, interrupted.into()));
     peer.write_all(b"!").unwrap();
     let result = under(&[POLL], errno, || selector.select(Some(timeout)));
-    assert_eq!(found(result), Ok((1, false)), "what is ready needs no refinement");
+    assert_eq!(found(result), Ok((1, false)), "a ready key needs no second call");
     assert_eq!(ready(&mut selector), [(fd, IN)].into());
     agree(&selector, own, &[(fd, IN, LEVEL)], 0);
 }
 
-/// A kernel that refuses to say whether a descriptor can be polled does not hinder a registration.
+/// If the kernel refuses the check whether a descriptor can be polled, the registration succeeds.
 fn check<B: Backend + Send, M: Table>(errno: Errno)
 where
     Watching<B, M>: Send,
@@ -316,7 +317,7 @@ where
             check::<B, M>(errno);
             cell("register, modify: ppoll");
         }
-        // Interrupted for ever is what no signal does: those are tried again, and would be for ever.
+        // An interrupted call is tried again. No signal interrupts all of them, as the filter would.
         if errno != Errno::INTR {
             wake::<B, M>(errno);
             cell("wake: write");
@@ -328,7 +329,7 @@ where
     }
 }
 
-/// Probing takes the next backend, unless there is too little of something.
+/// Probing takes the next backend, except if memory or descriptors are short.
 fn probe<M: Table>(cells: &mut Cells, label: &str) {
     type Probed<M> = Selector<Any<M>, std::fs::File, (), M>;
     for errno in ERRNOS {
@@ -337,7 +338,7 @@ fn probe<M: Table>(cells: &mut Cells, label: &str) {
         {
             let kind = under(&[call], errno, || Probed::<M>::new().map(|selector| selector.kind()));
             match errno {
-                // A real shortage can't refuse the probe of `epoll_ctl`, which adds nothing.
+                // A shortage does not refuse the probe of `epoll_ctl`, which adds nothing.
                 Errno::MFILE | Errno::NOMEM if call.0 != ADD.0 => {
                     assert_eq!(kind.map_err(|error| error.errno()), Err(Some(errno)));
                 }

@@ -1,5 +1,5 @@
-//! Processes that close all their descriptors, and what a cell does with
-//! numbers that are another file's then.
+//! Processes that close all their descriptors and use the numbers for other
+//! files.
 
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::fd::{AsRawFd, RawFd};
@@ -18,7 +18,7 @@ struct Strangers(Vec<(PipeReader, PipeWriter)>);
 impl Strangers {
     const PIPES: RawFd = 30;
 
-    /// As a daemon closes all descriptors, and then opens files.
+    /// Closes all descriptors, as a daemon does, and then opens files.
     fn instead_of_all() -> Self {
         for number in 0..2 * Self::PIPES {
             // SAFETY: the caller has dropped or forgotten what owns them.
@@ -45,21 +45,21 @@ impl Strangers {
 }
 
 unsafe extern "C" {
-    // That of rustix does not allow for a number that is not open.
+    // The function of rustix does not allow a number that is not open.
     #[link_name = "close"]
     fn libc_close(number: RawFd) -> i32;
 }
 
-/// The emulated kqueue has descriptors of its own, which it would close in the
-/// place of other files.
+/// Whether the backend works after all descriptors were closed. The emulated
+/// kqueue would close its own, which are other files then.
 fn can_close_all<B>() -> bool {
     !std::any::type_name::<B>().contains("emulated")
 }
 
-/// What a daemon does with what it inherits from a parent that was woken. That
-/// has its wake and its selector all the same.
+/// Runs a daemon that inherits from a parent that was woken. The parent still
+/// has its wake and its selector.
 ///
-/// A daemon is a child's child, as most have it, so that it is no leader of a
+/// A daemon is usually a child of a child, so that it is not the leader of a
 /// session.
 fn daemon<B: Backend, M: Table>(run: impl FnOnce(Inherited<B, M>)) {
     let cell = M::cell();
@@ -78,8 +78,8 @@ fn daemon<B: Backend, M: Table>(run: impl FnOnce(Inherited<B, M>)) {
     works(&mut selector, &waker, &cell);
 }
 
-/// With what the parent had attached, and with what it has attached itself. It
-/// needs no reset then.
+/// It drops what the parent had attached, and what it has attached itself. Then
+/// it needs no reset.
 pub fn a_daemon_that_drops_its_selectors_first<B: Backend, M: Table>() {
     for attaches_before in [false, true] {
         daemon::<B, M>(|(selector, waker, cell)| {
@@ -100,7 +100,7 @@ pub fn a_daemon_that_drops_its_selectors_first<B: Backend, M: Table>() {
     }
 }
 
-/// It can't drop them: what they own is closed already.
+/// It can't drop its selectors, as their descriptors are closed already.
 pub fn a_daemon_that_resets_its_cell<B: Backend, M: Table>() {
     for (attaches_before, attaches_after) in [(false, true), (true, true), (false, false), (true, false)] {
         daemon::<B, M>(|(selector, waker, cell)| {
@@ -127,8 +127,7 @@ pub fn a_daemon_that_resets_its_cell<B: Backend, M: Table>() {
     }
 }
 
-/// It is like a new cell. What an earlier selector still drops is no concern of
-/// it.
+/// The cell is like a new one. Dropping an earlier selector does not affect it.
 pub fn a_reset_without_a_fork<B: Backend, M: Table>() {
     let cell = M::cell();
     for pending in [false, true] {

@@ -1,11 +1,10 @@
-//! Wakers in processes that fork, with real forks: a parent's wakes are neither
-//! stolen nor lost, and a child has its own.
+//! Wakers in processes that fork. No wake of the parent is lost or ends a wait
+//! of the child, and the child has its own.
 //!
 //! A row is run on every pair of a backend and a table, in a process of its
-//! own. Where there is no kqueue, also on the emulated one; what that shows is
-//! the waker's part. A real kqueue is not inherited, so a child forgets its
-//! selector on both, and what the emulation does with its own state over a fork
-//! is not looked at.
+//! own. Without a kqueue, it also runs on the emulated one, which shows the part
+//! of the waker. A real kqueue is not inherited, so a child forgets its selector
+//! on both. The state of the emulation after a fork is not tested.
 
 mod daemons;
 mod process;

@@ -1,18 +1,18 @@
-//! Forks, and what is left of a panic in a child: its exit status.
+//! Forks. The exit status of a child shows whether it has panicked.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-// The C library's, which also prepares the allocator for it.
+// The `fork` of the C library also prepares the allocator for it.
 unsafe extern "C" {
     fn fork() -> i32;
     fn _exit(status: i32) -> !;
     fn alarm(seconds: u32) -> u32;
 }
 
-/// A wake that is lost ends the process and not the machine's patience.
+/// Ends the process after this time, if a lost wake leaves it waiting.
 pub fn ends_within(seconds: u32) {
     // SAFETY: has no conditions. No other part of the tests uses the alarm.
     unsafe { alarm(seconds) };
@@ -41,7 +41,7 @@ pub fn forked(child: impl FnOnce()) -> Child {
 }
 
 impl Child {
-    /// Waits for its end. It must have kept what it asserts.
+    /// Waits for its end. It must not have panicked.
     pub fn succeeded(self) {
         let pid = Pid::from_raw(self.0).unwrap();
         let status = loop {
@@ -54,7 +54,7 @@ impl Child {
     }
 }
 
-/// By which one process lets another one go on.
+/// A pipe by which one process lets another one continue.
 pub struct Turn(PipeReader, PipeWriter);
 
 impl Turn {

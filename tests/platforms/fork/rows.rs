@@ -1,4 +1,4 @@
-//! The rows.
+//! Parents and children with selectors of their own.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +13,7 @@ use super::process::{Turn, forked};
 use crate::common::support::{NOW, SOON, Table, pair};
 
 pub(crate) type Waiting<B, M> = Selector<B, OwnedFd, (), M>;
-/// What a child drops or forgets. An option of it is taken in the child's
-/// memory only.
+/// What a child drops or forgets.
 pub(crate) type Inherited<B, M> = (Waiting<B, M>, Waker<<M as Storage>::Wake>, <M as Storage>::Wake);
 
 pub(crate) fn new<B: Backend, M: Table>(cell: &M::Wake) -> (Waiting<B, M>, Waker<M::Wake>) {
@@ -99,7 +98,7 @@ pub fn a_child_with_its_own_selector<B: Backend, M: Table>() {
     }
 }
 
-/// Nor does it end anything if it drops all of it, the cell included.
+/// A child that drops what it inherits, also the cell, ends nothing in the parent.
 pub fn a_child_that_only_drops_what_it_inherits<B: Backend, M: Table>() {
     let (ours, _theirs) = pair();
     for pending in [false, true] {
@@ -136,7 +135,7 @@ pub fn a_child_that_ends_at_once<B: Backend, M: Table>() {
     }
 }
 
-/// Hundreds of wakes of each, while the other one waits: none arrives there.
+/// Hundreds of wakes of each process, while the other one waits. None ends a wait of the other one.
 pub fn parent_and_child_wait_at_the_same_time<B: Backend, M: Table>() {
     const WAKES: usize = 300;
     let cell = M::cell();
@@ -216,7 +215,7 @@ pub fn a_cell_that_is_free_at_the_fork<B: Backend, M: Table>() {
     assert_eq!(stale.wake(), Err(Error::WakerClosed));
 }
 
-/// It is the first selector's, in both processes: it does not wake the second.
+/// The waker is that of the first selector in both processes. It does not wake the second.
 pub fn an_inherited_waker_and_the_next_selector_of_the_parent<B: Backend, M: Table>() {
     let cell = M::cell();
     let (selector, waker) = new::<B, M>(&cell);
@@ -235,9 +234,9 @@ pub fn an_inherited_waker_and_the_next_selector_of_the_parent<B: Backend, M: Tab
     child.succeeded();
 }
 
-/// It is the parent's as long as the cell is: dropping the inherited selector
-/// ends nothing, so that the waker still wakes the parent. It takes no wake
-/// from it.
+/// The waker belongs to the parent as long as the cell does. If the child drops
+/// the inherited selector, the waker still wakes the parent, and no wake of the
+/// parent is lost.
 pub fn an_inherited_waker_that_is_used_before_the_cell_is_attached<B: Backend, M: Table>() {
     for (pending, leaves) in [(false, false), (true, false), (false, true), (true, true)] {
         let cell = M::cell();
@@ -259,8 +258,8 @@ pub fn an_inherited_waker_that_is_used_before_the_cell_is_attached<B: Backend, M
     }
 }
 
-/// A mistake. It does not take the wakes of the selector that has the cell in
-/// this process.
+/// This is a mistake of a program. It does not lose the wakes of the selector
+/// that has the cell in this process.
 pub fn an_inherited_selector_that_is_used_after_the_cell_is_attached<B: Backend, M: Table>() {
     let cell = M::cell();
     let (mut selector, waker) = new::<B, M>(&cell);
@@ -288,9 +287,8 @@ pub fn an_inherited_selector_that_is_used_after_the_cell_is_attached<B: Backend,
     child.succeeded();
 }
 
-/// A thread of the parent, which the child has not, was perhaps in the middle
-/// of a wake. The child does not wait for it, and keeps no descriptor open
-/// because of it.
+/// A thread that only the parent has was perhaps in the middle of a wake. The
+/// child does not wait for it, and keeps no descriptor open because of it.
 pub fn forks_in_the_middle_of_wakes<B: Backend, M: Table>() {
     let cell = M::cell();
     let (mut selector, waker) = new::<B, M>(&cell);
@@ -329,14 +327,14 @@ impl Drop for Over<'_> {
     }
 }
 
-/// The number that the next descriptor gets.
+/// The number of the next descriptor that is opened.
 fn next() -> RawFd {
     rustix::io::dup(std::io::stdin()).unwrap().as_raw_fd()
 }
 
 /// A cell has descriptors as long as a selector has the cell.
 pub fn nothing_is_left_open<B: Backend, M: Table>() {
-    // The first selector's place is the emulated kqueue's from then on.
+    // The emulated kqueue then keeps the number of the first selector.
     drop(Waiting::<B, M>::new().unwrap());
     let cell = M::cell();
     let before = next();

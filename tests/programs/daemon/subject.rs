@@ -1,4 +1,4 @@
-//! A daemon as a process: built, started, asked, and looked at from outside.
+//! A daemon as a process: it is built, started, controlled and measured.
 
 use std::env;
 use std::fs;

@@ -20,10 +20,10 @@ fn exercise<const N: usize>(
     selector.register(fd, Events::READ, 7).ok()?;
     selector.modify(&fd, Events::READ | Events::WRITE).ok()?;
     selector.select(None).ok()?;
-    let told = selector.next_ready().map(|(key, events)| key.data + u32::from(events.bits()))?;
+    let reported = selector.next_ready().map(|(key, events)| key.data + u32::from(events.bits()))?;
     *selector.get_key_mut(&fd)?.data_mut() += 1;
     let sum = selector.get_map().iter().map(|key| key.data).sum::<u32>();
-    Some(told + sum + selector.unregister(&fd).ok()?.data)
+    Some(reported + sum + selector.unregister(&fd).ok()?.data)
 }
 
 fn main(_: start::Arguments) -> i32 {
@@ -31,7 +31,7 @@ fn main(_: start::Arguments) -> i32 {
     static B: SelectorCell<Selector<32>> = SelectorCell::new();
     static C: SelectorCell<Selector<64>> = SelectorCell::new();
     static D: SelectorCell<Selector<100>> = SelectorCell::new();
-    // SAFETY: the standard output, which nobody closes.
+    // SAFETY: nothing closes the standard output.
     let fd = unsafe { BorrowedFd::borrow_raw(1) };
     let mut done = [exercise(&A, fd), None, None, None];
     if cfg!(feature = "two") {

@@ -51,7 +51,7 @@ fn exercise<B: Backend>(
     let Ok(selector) = cell.open() else { return 0 };
     let _ = selector.waker_in(wake);
     let [fd, bits, seconds] = numbers;
-    // SAFETY: the standard streams, which nobody closes.
+    // SAFETY: nothing closes the standard streams.
     let source = unsafe { BorrowedFd::borrow_raw(fd & 1) };
     let mode = [Mode::Level, Mode::Edge, Mode::OneShot].into_iter().nth((bits >> 8) as usize);
     let interest = Events::from_bits_retain(bits as u16).with_mode(mode.unwrap_or_default());
