@@ -56,6 +56,22 @@ pub fn at_once<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + S
     });
 }
 
+/// A simple generator of random numbers. Its seed is not zero.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn roll(&mut self, sides: usize) -> usize {
+        usize::try_from(self.next() % sides as u64).unwrap()
+    }
+}
+
 /// An address of this machine at which nothing listens, with a connection that keeps the port from other programs.
 ///
 /// On some systems a connection to a port that is only bound is not refused.

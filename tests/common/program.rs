@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,8 +17,8 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 #[cfg(target_os = "linux")]
 use super::process::ticks;
 
-/// How long anything may take before a test fails. This is far more than it needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take before a test fails. This is far more than it needs, also under an emulator.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const SERVERS: [&str; 4] =
     ["selectors_echo_server", "select_echo_server", "select_echo_server_timeout", "select_poll_echo_server"];
@@ -238,9 +238,44 @@ pub fn reset(stream: TcpStream) {
 /// Sends a message and expects it back.
 pub fn echo(mut stream: &TcpStream, message: &[u8]) {
     stream.write_all(message).unwrap();
-    let mut response = vec![0; message.len()];
-    stream.read_exact(&mut response).unwrap();
-    assert_eq!(response, message);
+    receive(stream, message);
+}
+
+/// Asserts that this message comes.
+pub fn receive(mut stream: &TcpStream, message: &[u8]) {
+    let mut received = vec![0; message.len()];
+    stream.read_exact(&mut received).unwrap();
+    assert_eq!(received, message);
+}
+
+/// Sends until the peer accepts no more, and returns the number of bytes that it has accepted.
+pub fn fill(mut sender: &TcpStream) -> usize {
+    sender.set_nonblocking(true).unwrap();
+    let (block, mut sent, mut refusals) = (block(), 0, 0);
+    while refusals < 10 {
+        match sender.write(&block[sent % block.len()..]) {
+            Ok(count) => (sent, refusals) = (sent + count, 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(50));
+                refusals += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(sent < 256 << 20, "the peer keeps it all");
+    }
+    sender.set_nonblocking(false).unwrap();
+    sent
+}
+
+/// Asserts that these bytes are the first that `fill` sends.
+pub fn assert_filled(received: &[u8]) {
+    let block = block();
+    assert!(received.chunks(block.len()).all(|chunk| block.starts_with(chunk)), "bytes are lost");
+}
+
+/// What `fill` repeats. Its length is not a power of two, so that lost buffers show.
+fn block() -> Vec<u8> {
+    pattern(99_991)
 }
 
 /// Asserts that the server survives the loss of its peer, and serves the next.

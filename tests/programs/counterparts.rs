@@ -83,3 +83,23 @@ pub fn listening(mut server: Program) -> (Program, SocketAddr) {
     let address = line.split(' ').nth(2).unwrap().parse().unwrap();
     (server, address)
 }
+
+/// Echoes all that comes, each connection in a thread.
+pub fn echo_everything(listener: TcpListener) {
+    thread::spawn(move || {
+        for peer in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut &peer, &mut &peer);
+            });
+        }
+    });
+}
+
+/// Asserts that netcat gets its echo, if it is installed.
+pub fn echoes_netcat(address: SocketAddr) {
+    let Some(program) = needs::installed("nc") else { return };
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "printf 'one\\ntwo\\n' | \"$0\" -N 127.0.0.1 \"$1\""]);
+    let output = run("nc", command.arg(program).arg(address.port().to_string()));
+    assert_eq!(output, "one\ntwo");
+}

@@ -3,17 +3,18 @@
 //! descriptor is free.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::common::alone::alone;
-use crate::common::support::SOON;
+use crate::common::program::{PATIENCE, connect, echo, reset};
+
 #[allow(dead_code, reason = "its main is not called")]
 mod readme {
     include!("readme.rs");
@@ -38,25 +39,6 @@ mod core_page {
         listener.set_nonblocking(true).unwrap();
         std::thread::spawn(|| panic!("{:?}", serve(listener.into())))
     }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let client = TcpStream::connect(address).unwrap();
-    client.set_read_timeout(SOON).unwrap();
-    client.set_write_timeout(SOON).unwrap();
-    client
-}
-
-fn echoes(client: &mut TcpStream) {
-    let mut echo = [0; 5];
-    client.write_all(b"hello").unwrap();
-    client.read_exact(&mut echo).unwrap();
-    assert_eq!(&echo, b"hello");
-}
-
-/// Closing it sends a reset.
-fn resets(client: &TcpStream) {
-    sockopt::set_socket_linger(client, Some(Duration::ZERO)).unwrap();
 }
 
 /// How long this process has run on a CPU.
@@ -84,23 +66,22 @@ fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let server = start(listener);
-    let mut healthy = connect(address);
-    echoes(&mut healthy);
+    let healthy = connect(address.port());
+    echo(&healthy, b"hello");
 
     // Twelve peers that reset: before they are accepted, and with an echo that they have not read.
     for number in 0..12 {
-        let mut client = connect(address);
+        let mut client = connect(address.port());
         if number % 2 == 0 {
             client.write_all(b"never read").unwrap();
             assert!(client.peek(&mut [0]).unwrap() > 0);
         }
-        resets(&client);
-        drop(client);
-        echoes(&mut healthy);
+        reset(client);
+        echo(&healthy, b"hello");
     }
 
     // One that only writes. The server closes it, or reads no more from it, however much the kernel takes.
-    let mut deaf = connect(address);
+    let mut deaf = connect(address.port());
     deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut taken = 0;
     let refused = loop {
@@ -112,25 +93,25 @@ fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
     };
     let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::WouldBlock];
     assert!(kinds.contains(&refused.kind()), "{refused}");
-    echoes(&mut healthy);
+    echo(&healthy, b"hello");
     does_not_spin();
     // What it reads late is all there.
     if refused.kind() == ErrorKind::WouldBlock {
         deaf.read_exact(&mut vec![1; taken]).unwrap();
     }
-    echoes(&mut healthy);
+    echo(&healthy, b"hello");
 
     let waiting: OwnedFd = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     without_descriptors(|| {
         net::connect(&waiting, &address).unwrap();
-        echoes(&mut healthy);
+        echo(&healthy, b"hello");
         does_not_spin();
-        echoes(&mut healthy);
+        echo(&healthy, b"hello");
     });
-    let mut waiting = TcpStream::from(waiting);
-    waiting.set_read_timeout(SOON).unwrap();
-    echoes(&mut waiting);
-    echoes(&mut healthy);
+    let waiting = TcpStream::from(waiting);
+    waiting.set_read_timeout(Some(PATIENCE)).unwrap();
+    echo(&waiting, b"hello");
+    echo(&healthy, b"hello");
     assert!(!server.is_finished());
 }
 

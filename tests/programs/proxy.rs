@@ -1,13 +1,14 @@
 //! The proxy between the test's peers.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
 
-use crate::common::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
+use crate::common::program::{
+    Program, assert_at_rest, assert_filled, connect, echo, fill, limited, pattern, program, receive, reset,
+};
 use crate::common::{at_once, needs};
-use crate::counterparts::{listening, serve};
+use crate::counterparts::{echo_everything, listening, serve};
 
 /// Starts a proxy to a listener of the test.
 fn proxy() -> (Program, SocketAddr, TcpListener) {
@@ -22,17 +23,6 @@ fn carried(address: SocketAddr, upstream: &TcpListener) -> (TcpStream, TcpStream
     let (server, _) = upstream.accept().unwrap();
     server.set_read_timeout(client.read_timeout().unwrap()).unwrap();
     (client, server)
-}
-
-/// Echoes whatever comes, each connection in a thread.
-fn echo_everything(upstream: TcpListener) {
-    thread::spawn(move || {
-        for peer in upstream.incoming().map_while(Result::ok) {
-            thread::spawn(move || {
-                let _ = std::io::copy(&mut &peer, &mut &peer);
-            });
-        }
-    });
 }
 
 #[test]
@@ -55,49 +45,20 @@ fn back_pressure() {
     at_once([true, false], |client_sends| {
         let (proxy, address, upstream) = proxy();
         let (client, server) = carried(address, &upstream);
-        let (mut sender, mut receiver) = if client_sends { (client, server) } else { (server, client) };
+        let (sender, mut receiver) = if client_sends { (client, server) } else { (server, client) };
         let sent = fill(&sender);
         assert_at_rest(&proxy);
         assert_is_small(&proxy);
 
         receiver.write_all(b"still here").unwrap();
-        let mut reply = [0; 10];
-        sender.set_nonblocking(false).unwrap();
-        sender.read_exact(&mut reply).unwrap();
-        assert_eq!(&reply, b"still here");
+        receive(&sender, b"still here");
 
         sender.shutdown(Shutdown::Write).unwrap();
         let mut received = Vec::new();
         receiver.read_to_end(&mut received).unwrap();
         assert_eq!(received.len(), sent);
-        let repeated = block();
-        assert!(received.chunks(repeated.len()).all(|chunk| repeated.starts_with(chunk)));
+        assert_filled(&received);
     });
-}
-
-/// `fill` repeats it. Its length is not a power of two, so that lost buffers show.
-fn block() -> Vec<u8> {
-    pattern(99_991)
-}
-
-/// Sends until nothing more is taken.
-fn fill(mut sender: &TcpStream) -> usize {
-    const TOO_MUCH: usize = 256 << 20;
-    sender.set_nonblocking(true).unwrap();
-    let block = block();
-    let (mut sent, mut refusals) = (0, 0);
-    while refusals < 10 {
-        match sender.write(&block[sent % block.len()..]) {
-            Ok(count) => (sent, refusals) = (sent + count, 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                thread::sleep(Duration::from_millis(50));
-                refusals += 1;
-            }
-            Err(error) => panic!("{error}"),
-        }
-        assert!(sent < TOO_MUCH, "the proxy swallows all");
-    }
-    sent
 }
 
 #[cfg(target_os = "linux")]

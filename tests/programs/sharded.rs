@@ -1,15 +1,13 @@
 //! The echo server on every core, and how it ends.
 
 use std::io::{Read, Write};
-use std::process::Command;
 use std::thread;
 
 use rustix::process::{Signal, kill_process};
 
-use crate::common::at_once;
-use crate::common::needs::{self, installed};
 use crate::common::program::{assert_at_rest, connect, echo, pattern, reset};
-use crate::counterparts::{run, serve};
+use crate::common::{at_once, needs};
+use crate::counterparts::{echoes_netcat, serve};
 
 #[test]
 fn all_threads_serve_and_end() {
@@ -70,10 +68,6 @@ fn peers_that_reset() {
 
 #[test]
 fn netcat_gets_its_echo() {
-    let Some(program) = installed("nc") else { return };
     let (_server, address) = serve("sharded_echo", &["127.0.0.1:0", "2"]);
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "printf 'one\\ntwo\\n' | \"$0\" -N 127.0.0.1 \"$1\""]);
-    let output = run("nc", command.arg(program).arg(address.port().to_string()));
-    assert_eq!(output, "one\ntwo");
+    echoes_netcat(address);
 }

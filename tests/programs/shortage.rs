@@ -3,11 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
-use std::thread;
 
 use crate::common::program::{Program, assert_at_rest, connect, limited, program};
 use crate::common::{at_once, needs};
-use crate::counterparts::listening;
+use crate::counterparts::{echo_everything, listening};
 
 /// A server, its arguments, and whether it serves a connection.
 struct Server(&'static str, &'static str, fn(&TcpStream) -> bool);
@@ -43,13 +42,7 @@ fn responds(mut stream: &TcpStream) -> bool {
 fn upstream() -> SocketAddr {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = upstream.local_addr().unwrap();
-    thread::spawn(move || {
-        for peer in upstream.incoming().map_while(Result::ok) {
-            thread::spawn(move || {
-                let _ = std::io::copy(&mut &peer, &mut &peer);
-            });
-        }
-    });
+    echo_everything(upstream);
     address
 }
 

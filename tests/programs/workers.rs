@@ -2,15 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 
-use crate::common::needs::{self, installed};
-use crate::common::program::{Program, assert_at_rest, connect, echo, limited, pattern, program, reset};
-use crate::counterparts::{listening, run, serve};
+use crate::common::needs;
+use crate::common::program::{
+    Program, assert_at_rest, assert_filled, connect, echo, fill, limited, pattern, program, reset,
+};
+use crate::counterparts::{echoes_netcat, listening, serve};
 
 fn start(workers: &str, most: &str) -> (Program, SocketAddr) {
     serve("workers", &["127.0.0.1:0", workers, most])
@@ -81,25 +82,6 @@ fn full_workers_leave_connections_in_the_queue() {
     }
 }
 
-/// Sends until nothing more is taken.
-fn fill(mut client: &TcpStream) -> usize {
-    client.set_nonblocking(true).unwrap();
-    let (block, mut sent, mut refusals) = (pattern(99_991), 0, 0);
-    while refusals < 10 {
-        match client.write(&block[sent % block.len()..]) {
-            Ok(count) => (sent, refusals) = (sent + count, 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                thread::sleep(Duration::from_millis(20));
-                refusals += 1;
-            }
-            Err(error) => panic!("{error}"),
-        }
-        assert!(sent < 256 << 20, "the server keeps it all");
-    }
-    client.set_nonblocking(false).unwrap();
-    sent
-}
-
 /// Peers that do not read stop their own connection only, at no cost, and get all when they read.
 #[test]
 fn back_pressure_takes_no_processor_time() {
@@ -113,8 +95,7 @@ fn back_pressure_takes_no_processor_time() {
     for (mut client, sent) in stuck.into_iter().zip(sent) {
         let mut received = vec![0; sent];
         client.read_exact(&mut received).unwrap();
-        let block = pattern(99_991);
-        assert!(received.chunks(block.len()).all(|chunk| block.starts_with(chunk)));
+        assert_filled(&received);
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
     }
@@ -134,8 +115,7 @@ fn sigterm_drains() {
     // An end, or a reset as there was more to read.
     let _ = reader.read_to_end(&mut received);
     assert!(!received.is_empty() && received.len() <= sent);
-    let block = pattern(99_991);
-    assert!(received.chunks(block.len()).all(|chunk| block.starts_with(chunk)));
+    assert_filled(&received);
     let (status, lines) = server.finish();
     assert!(status.success(), "{status}");
     assert_eq!(numbers(&lines, "open").iter().sum::<usize>(), 1, "{lines:#?}");
@@ -163,10 +143,6 @@ fn peers_that_reset_and_no_descriptors() {
 
 #[test]
 fn netcat_gets_its_echo() {
-    let Some(program) = installed("nc") else { return };
     let (_server, address) = start("2", "100");
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "printf 'one\\ntwo\\n' | \"$0\" -N 127.0.0.1 \"$1\""]);
-    let output = run("nc", command.arg(program).arg(address.port().to_string()));
-    assert_eq!(output, "one\ntwo");
+    echoes_netcat(address);
 }

@@ -21,7 +21,7 @@ use selectors_std::Growable;
 use crate::common::alone::alone;
 use crate::common::process::{descriptors, resident};
 use crate::common::support::NOW;
-use crate::common::{at_once, needs, program, soak_seconds};
+use crate::common::{Dice, at_once, needs, program, soak_seconds};
 
 /// Descriptors, and resident memory in kilobytes.
 fn size_of_this_process() -> (usize, usize) {
@@ -30,18 +30,6 @@ fn size_of_this_process() -> (usize, usize) {
 
 fn event() -> OwnedFd {
     eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap()
-}
-
-/// A simple generator of random numbers.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides as u64).unwrap()
-    }
 }
 
 fn many_descriptors<B: Backend, M: Storage>(number: usize) {

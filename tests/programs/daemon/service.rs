@@ -6,10 +6,9 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::set_socket_linger;
-
-use super::subject::{Daemon, PATIENCE, Subject, echo, take_echo};
-use crate::common::needs;
+use super::subject::{Daemon, Subject};
+use crate::common::program::{PATIENCE, echo, receive, reset};
+use crate::common::{Dice, needs};
 
 /// How many peers a daemon serves at a time.
 pub const PLACES: usize = 64;
@@ -18,7 +17,7 @@ pub const PLACES: usize = 64;
 pub fn served(daemon: &Daemon, count: usize) -> Vec<TcpStream> {
     let clients: Vec<_> = (0..count).map(|_| daemon.connect()).collect();
     for (number, client) in clients.iter().enumerate() {
-        echo(client, &format!("peer {number}\n")).unwrap();
+        echo(client, format!("peer {number}\n").as_bytes());
     }
     clients
 }
@@ -34,12 +33,12 @@ pub fn crowd(subject: &Subject) {
     assert_eq!((daemon.peers(), daemon.stat("accepted")), (PLACES, PLACES as u64));
     daemon.assert_does_not_spin();
     for (number, client) in first.iter().enumerate() {
-        echo(client, &format!("still here {number}\n")).unwrap();
+        echo(client, format!("still here {number}\n").as_bytes());
     }
     drop(first);
     // Each gives its place to the next, in the order of the backlog.
     for (number, client) in rest.into_iter().enumerate() {
-        take_echo(&client, &format!("waiting {number}\n")).unwrap();
+        receive(&client, format!("waiting {number}\n").as_bytes());
     }
     daemon.wait_for_peers(0);
     assert_eq!((daemon.stat("accepted"), daemon.stat("expired")), (264, 0));
@@ -86,14 +85,8 @@ pub fn slow_readers(subject: &Subject) {
 
 /// Bytes without a pattern, different for each seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    (0..length / 8).flat_map(|_| next().to_ne_bytes()).collect()
+    let mut dice = Dice(seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15));
+    (0..length / 8).flat_map(|_| dice.next().to_ne_bytes()).collect()
 }
 
 pub fn idle_peers(subject: &Subject) {
@@ -105,7 +98,7 @@ pub fn idle_peers(subject: &Subject) {
         (end, start.elapsed())
     });
     while start.elapsed() < Duration::from_secs(3) {
-        echo(&busy, "busy\n").unwrap();
+        echo(&busy, b"busy\n");
         sleep(Duration::from_millis(100));
     }
     let (end, lifetime) = closer.join().unwrap();
@@ -148,7 +141,7 @@ pub fn resets(subject: &Subject) {
                 client.set_write_timeout(Some(PATIENCE)).unwrap();
                 client.write_all(&[0; 30_000]).unwrap();
             }
-            set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+            reset(client);
         }
         daemon.wait_for_peers(0);
     }
@@ -182,7 +175,7 @@ pub fn starvation(subject: &Subject) {
     assert!(daemon.peers() < clients.len());
     daemon.assert_does_not_spin();
     for (number, client) in clients.into_iter().enumerate() {
-        take_echo(&client, &format!("client {number}\n")).unwrap();
+        receive(&client, format!("client {number}\n").as_bytes());
     }
     daemon.wait_for_peers(0);
 }

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -12,11 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::common::program::program;
+use crate::common::program::{self, PATIENCE};
 use crate::common::{needs, without_std};
-
-/// How long anything may take before a test fails: far more than it needs, under an emulator, too.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Which of the two programs, where its file is, and what runs it.
 pub struct Subject {
@@ -56,7 +52,7 @@ pub fn with_std() -> &'static Subject {
     static SUBJECT: OnceLock<Subject> = OnceLock::new();
     SUBJECT.get_or_init(|| Subject {
         name: "with std, as this test was built",
-        path: program("daemon"),
+        path: program::program("daemon"),
         bare: false,
         runner: None,
     })
@@ -167,10 +163,7 @@ impl Daemon {
     }
 
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream
+        program::connect(self.port)
     }
 
     /// The number of the process.
@@ -198,17 +191,4 @@ impl Drop for Daemon {
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(&self.ours);
     }
-}
-
-/// Sends a text and takes its echo.
-pub fn echo(mut stream: &TcpStream, text: &str) -> io::Result<()> {
-    stream.write_all(text.as_bytes())?;
-    take_echo(stream, text)
-}
-
-pub fn take_echo(mut stream: &TcpStream, text: &str) -> io::Result<()> {
-    let mut echo = vec![0; text.len()];
-    stream.read_exact(&mut echo)?;
-    assert_eq!(text.as_bytes(), echo);
-    Ok(())
 }
