@@ -3,48 +3,88 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use crate::measure::{BARE, Contender, FIXED, GROWABLE, MIO, POLLING, Plan, Row};
-use crate::pool::pairs;
-use crate::subjects::{Bare, Fixed, Growable, LEVEL, Mio, Polling, Subject};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use crate::limits::PAIRS;
+use crate::measure::Plan;
+use crate::row::{Called, Contender, Row};
+use crate::subjects::{
+    BARE, Bare, EDGE, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Pointer, Polling, Subject,
+    Watch,
+};
+use crate::work::mode;
 
 type Pair = (OwnedFd, OwnedFd);
 
-fn send(fd: impl AsFd) {
-    rustix::io::write(fd, b"e").unwrap();
+/// Connected pairs of non-blocking sockets.
+fn pairs(count: usize) -> Vec<Pair> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    (0..count).map(|_| socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap()).collect()
 }
 
-/// Each event reads a byte and writes one to the next pair, until `WRITES` have been written;
-/// `active` of these relays run at a time. Per event, which is a wait's share, a read and a write.
-fn chain<'a, S: Subject<'a>>(plan: Plan, chain: &'a [Pair], active: usize) -> f64 {
-    const WRITES: usize = 50;
-    let mut subject = S::open();
-    for (index, (reader, _)) in (0_u64..).zip(chain) {
-        subject.add(reader.as_fd(), LEVEL, index);
+/// How a chain is measured.
+#[derive(Clone, Copy)]
+struct Chain {
+    plan: Plan,
+    /// How many bytes are on their way at a time.
+    active: usize,
+    watch: Watch,
+}
+
+impl Chain {
+    /// Each event reads the bytes of a pair and writes them to the next, until `WRITES` have been written. The figure
+    /// is per byte: a share of a wait, a read and a write.
+    fn round<'a, S: Subject<'a>>(self, chain: &'a [Pair]) -> f64 {
+        const WRITES: usize = 50;
+        let mut subject = S::open();
+        for (index, (reader, _)) in (0_u64..).zip(chain) {
+            subject.add(reader.as_fd(), self.watch, index);
+        }
+        // Where the bytes start. In the end all pairs have had their turn.
+        let mut start = 0;
+        // No more bytes are on their way, so that one read drains a pair, as edges need.
+        let mut bytes = [0; 128];
+        self.plan.time(|| {
+            for relay in 0..self.active {
+                send(&chain[(start + relay * chain.len() / self.active) % chain.len()].1, b"e");
+            }
+            let (mut left, mut received) = (WRITES, 0);
+            while received < self.active + WRITES {
+                subject.wait(true, |fd, index| {
+                    let read = rustix::io::read(fd, &mut bytes).unwrap();
+                    received += read;
+                    let forward = read.min(left);
+                    if forward > 0 {
+                        left -= forward;
+                        let next = usize::try_from(*index).unwrap() + 1;
+                        send(&chain[next % chain.len()].1, &bytes[..forward]);
+                    }
+                });
+            }
+            start = (start + WRITES) % chain.len();
+            received
+        })
     }
-    // Where the next relay starts: in the end all pairs have had their turn.
-    let mut start = 0;
-    plan.time(|| {
-        for relay in 0..active {
-            send(&chain[(start + relay * chain.len() / active) % chain.len()].1);
-        }
-        let (mut left, mut read) = (WRITES, 0);
-        while read < active + WRITES {
-            read += subject.wait(true, |fd, index| {
-                rustix::io::read(fd, &mut [0; 1]).unwrap();
-                if left > 0 {
-                    left -= 1;
-                    let next = usize::try_from(*index).unwrap() + 1;
-                    send(&chain[next % chain.len()].1);
-                }
-            });
-        }
-        start = (start + WRITES) % chain.len();
-        read
-    })
+
+    fn contender<'a, S: Subject<'a>>(
+        self,
+        name: &'static str,
+        called: Called,
+        chain: &'a [Pair],
+    ) -> Contender<'a> {
+        Contender::new(name, move || match called {
+            Called::Inlined => self.round::<S>(chain),
+            Called::Pointer => self.round::<Pointer<S>>(chain),
+        })
+    }
 }
 
-/// Two threads, each waiting on its own selector for the other's byte. Per round trip.
-fn ping_pong<'a, S: Subject<'a>>(plan: Plan, [here, there]: &'a [Pair; 2]) -> f64 {
+fn send(fd: impl AsFd, bytes: &[u8]) {
+    rustix::io::write(fd, bytes).unwrap();
+}
+
+/// Two threads, each of which waits on its own selector for the other's byte. Per round trip.
+fn ping_pong<'a, S: Subject<'a>>(plan: Plan, watch: Watch, [here, there]: &'a [Pair; 2]) -> f64 {
     fn receive<'a, S: Subject<'a>>(subject: &mut S) -> u8 {
         let mut byte = [0];
         let read = |fd: BorrowedFd<'a>, _: &mut u64| {
@@ -56,50 +96,63 @@ fn ping_pong<'a, S: Subject<'a>>(plan: Plan, [here, there]: &'a [Pair; 2]) -> f6
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut subject = S::open();
-            subject.add(there.0.as_fd(), LEVEL, 0);
+            subject.add(there.0.as_fd(), watch, 0);
             while receive(&mut subject) == b'e' {
-                send(&here.1);
+                send(&here.1, b"e");
             }
         });
         let mut subject = S::open();
-        subject.add(here.0.as_fd(), LEVEL, 0);
+        subject.add(here.0.as_fd(), watch, 0);
         let time = plan.time(|| {
-            send(&there.1);
+            send(&there.1, b"e");
             receive(&mut subject);
             1
         });
-        rustix::io::write(&there.1, b".").unwrap();
+        send(&there.1, b".");
         time
     })
 }
 
-pub(crate) fn rows(plan: Plan, rows: &mut impl FnMut(Row)) {
-    for count in [100, 9000] {
-        let pairs = pairs(count);
-        for active in [1, 100] {
-            let contenders = vec![
-                Contender::new(BARE, || chain::<Bare<'_>>(plan, &pairs, active)),
-                Contender::new(GROWABLE, || chain::<Growable<'_>>(plan, &pairs, active)),
-                Contender::new(FIXED, || chain::<Fixed<'_, 10_240>>(plan, &pairs, active)),
-                Contender::new(MIO, || chain::<Mio<'_>>(plan, &pairs, active)),
-                Contender::new(POLLING, || chain::<Polling<'_>>(plan, &pairs, active)),
-            ];
-            let work = format!("chain, {count} pairs, {active} active");
-            rows(Row::measure(work, "event", plan, contenders));
+fn chains(plan: Plan, rows: &mut impl FnMut(Row)) {
+    for (count, active) in [(100, 1), (100, 100), (PAIRS.fitting(), 1), (PAIRS.fitting(), 100)] {
+        let pairs = &pairs(count)[..];
+        for watch in [LEVEL, EDGE] {
+            for called in Called::BOTH {
+                let chain = Chain { plan, active, watch };
+                let mut contenders = vec![
+                    chain.contender::<Bare<'_>>(BARE, called, pairs),
+                    chain.contender::<Growable<'_>>(GROWABLE, called, pairs),
+                    chain.contender::<Fixed<'_, 10_240>>(FIXED, called, pairs),
+                    chain.contender::<Polling<'_>>(POLLING, called, pairs),
+                ];
+                if watch.edge {
+                    contenders.push(chain.contender::<Mio<'_>>(MIO, called, pairs));
+                }
+                let work = format!("chain, {count} pairs, {active} active, {}", mode(watch.edge));
+                rows(Row::measure(&work, "ns/byte", called, plan, contenders));
+            }
         }
     }
+}
+
+pub(crate) fn rows(plan: Plan, rows: &mut impl FnMut(Row)) {
+    chains(plan, rows);
     let [one, two] = [pairs(1), pairs(1)];
     let [Some(one), Some(two)] = [one, two].map(|mut pair| pair.pop()) else { return };
-    let both = [one, two];
-    // A thread has to be started, and the scheduler to be averaged over.
+    let both = &[one, two];
+    // A thread has to be started, and the scheduler's decisions to be averaged.
     let plan = Plan { slice: plan.slice.max(Duration::from_millis(4)), ..plan };
-    let contenders = vec![
-        Contender::new(BARE, || ping_pong::<Bare<'_>>(plan, &both)),
-        Contender::new(GROWABLE, || ping_pong::<Growable<'_>>(plan, &both)),
-        Contender::new(FIXED, || ping_pong::<Fixed<'_, 64>>(plan, &both)),
-        Contender::new(MIO, || ping_pong::<Mio<'_>>(plan, &both)),
-        Contender::new(POLLING, || ping_pong::<Polling<'_>>(plan, &both)),
-    ];
-    let work = "ping-pong between two threads".to_owned();
-    rows(Row::measure(work, "round trip", plan, contenders));
+    for watch in [LEVEL, EDGE] {
+        let mut contenders = vec![
+            Contender::new(BARE, || ping_pong::<Bare<'_>>(plan, watch, both)),
+            Contender::new(GROWABLE, || ping_pong::<Growable<'_>>(plan, watch, both)),
+            Contender::new(FIXED, || ping_pong::<Fixed<'_, 64>>(plan, watch, both)),
+            Contender::new(POLLING, || ping_pong::<Polling<'_>>(plan, watch, both)),
+        ];
+        if watch.edge {
+            contenders.push(Contender::new(MIO, || ping_pong::<Mio<'_>>(plan, watch, both)));
+        }
+        let work = format!("ping-pong between two threads, {}", mode(watch.edge));
+        rows(Row::measure(&work, "ns/round trip", Called::Inlined, plan, contenders));
+    }
 }

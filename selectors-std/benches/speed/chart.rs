@@ -1,9 +1,13 @@
-//! The chart: for each work a line, on it a dot for each subject's ratio to the bare call.
+//! The chart: a line for each work, and on it a dot for each subject's ratio to the bare calls.
 
 use std::fmt::Write;
-use std::{fs, io, path::Path};
 
-use crate::measure::{ALL, BARE, Row};
+use crate::results::{CHART, shown};
+use crate::row::Row;
+use crate::subjects::{BARE, FIXED, GROWABLE, MIO, POLLING};
+
+const SUBJECTS: [(&str, &str); 4] =
+    [(GROWABLE, "#0b6e4f"), (FIXED, "#6fb98f"), (MIO, "#3465a4"), (POLLING, "#ce5c00")];
 
 const LEFT: f64 = 270.0;
 const RIGHT: f64 = 30.0;
@@ -13,8 +17,6 @@ const LINE: f64 = 22.0;
 /// The axis is logarithmic: half as much and twice as much are equally far from one.
 const AXIS: [f64; 9] = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
-const COLOURS: [&str; 5] = ["#888888", "#0b6e4f", "#6fb98f", "#3465a4", "#ce5c00"];
-
 fn x(ratio: f64) -> f64 {
     let [first, .., last] = AXIS;
     let part = (ratio.clamp(first, last) / first).ln() / (last / first).ln();
@@ -22,21 +24,20 @@ fn x(ratio: f64) -> f64 {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a few dozen lines")]
-pub(crate) fn write(rows: &[Row], path: &Path) -> io::Result<()> {
-    let lines: Vec<&Row> = rows.iter().filter(|row| row.is_timed()).collect();
+pub(crate) fn chart(rows: &[Row]) -> String {
+    let lines: Vec<&Row> = CHART.iter().filter_map(|work| shown(rows, work)).collect();
     let bottom = TOP + LINE * lines.len() as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"10\" y=\"20\" font-size=\"14\">Time beside the bare system call with a table of one's own \
-         (left of 1: less time)</text>\n",
+         <text x=\"10\" y=\"20\" font-size=\"14\">Time next to the bare loop, which is 1 (left of it: less time)</text>\n",
         bottom + 24.0
     );
-    for (index, (who, colour)) in ALL.iter().zip(COLOURS).enumerate().skip(1) {
-        let at = LEFT + 110.0 * (index - 1) as f64;
+    for (index, (subject, colour)) in SUBJECTS.into_iter().enumerate() {
+        let at = LEFT + 110.0 * index as f64;
         let _ = writeln!(
             svg,
-            "<circle cx=\"{at:.1}\" cy=\"38\" r=\"5\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"42\">{who}</text>",
+            "<circle cx=\"{at:.1}\" cy=\"38\" r=\"5\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"42\">{subject}</text>",
             at + 10.0
         );
     }
@@ -54,13 +55,13 @@ pub(crate) fn write(rows: &[Row], path: &Path) -> io::Result<()> {
         let y = TOP + LINE * (index as f64 + 0.5);
         let _ = writeln!(svg, "<text x=\"10\" y=\"{:.1}\">{}</text>", y + 4.0, row.work);
         // Ours on top of the others.
-        for (who, colour) in ALL.iter().zip(COLOURS).skip(1).rev() {
-            let Some(ratio) = row.ratio(who, BARE) else { continue };
+        for (subject, colour) in SUBJECTS.into_iter().rev() {
+            let Some(ratio) = row.ratio(subject, BARE) else { continue };
             let _ = writeln!(
                 svg,
                 "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{colour}\" \
                  stroke-width=\"2\"/><circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{colour}\">\
-                 <title>{who}: {:.3}</title></circle>",
+                 <title>{subject}: {:.3}</title></circle>",
                 x(ratio.low),
                 x(ratio.high),
                 x(ratio.median),
@@ -69,5 +70,5 @@ pub(crate) fn write(rows: &[Row], path: &Path) -> io::Result<()> {
         }
     }
     svg.push_str("</svg>\n");
-    fs::write(path, svg)
+    svg
 }

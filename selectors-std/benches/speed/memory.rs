@@ -1,14 +1,18 @@
-//! What the keys take, and that waits allocate nothing.
+//! The memory of the keys, and the allocations of waits.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::measure::{ALL, BARE, FIXED, GROWABLE, MIO, POLLING, Row};
+use crate::limits::KEYS;
+use crate::measure::count;
 use crate::pool::{Pool, clear, raise};
-use crate::subjects::{Bare, Fixed, Growable, LEVEL, Mio, Polling, Subject};
+use crate::row::Row;
+use crate::subjects::{
+    BARE, Bare, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Polling, Subject, registered,
+};
 
-/// The system's allocator, which counts.
+/// The system's allocator, and counters.
 struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -42,41 +46,44 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-const KEYS: usize = 10_000;
+/// The capacity of the fixed selector: that of as many keys as are measured, if the limit of open files allows them.
+const CAPACITY: usize = 10_000;
 
-/// Bytes of heap per key beyond the source and the data, and allocations per thousand waits.
-#[allow(clippy::cast_precision_loss, reason = "a few million at most")]
-fn measure<'a, S: Subject<'a>>(pool: &'a Pool) -> (f64, f64) {
+/// Bytes of heap per key without the source and the data, and allocations per thousand waits.
+fn measure<'a, S: Subject<'a>>(pool: &'a Pool, keys: usize) -> [f64; 2] {
     let before = LIVE.load(Relaxed);
-    let mut subject = Box::new(S::open());
-    for fd in pool.fds() {
-        subject.add(fd, LEVEL, 0);
-    }
-    let grown = (LIVE.load(Relaxed) - before) as f64;
+    let mut subject: Box<S> = Box::new(registered(pool.fds(), LEVEL));
+    let grown = LIVE.load(Relaxed) - before;
     let own = size_of::<BorrowedFd<'_>>() + size_of::<u64>();
     subject.wait(false, |_, data| *data += 1);
     let before = CALLS.load(Relaxed);
     for _ in 0..1000 {
         subject.wait(false, |_, data| *data += 1);
     }
-    (grown / KEYS as f64 - own as f64, (CALLS.load(Relaxed) - before) as f64)
+    [count(grown) / count(keys) - count(own), amount(CALLS.load(Relaxed) - before)]
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a few thousand at most")]
+fn amount(calls: usize) -> f64 {
+    calls as f64
 }
 
 pub(crate) fn rows(rows: &mut impl FnMut(Row)) {
-    let pool = Pool::new(KEYS);
+    let keys = KEYS.fitting();
+    let pool = &Pool::new(keys);
     pool.some(100).for_each(raise);
-    let figures = ALL.map(|name| match name {
-        BARE => (name, measure::<Bare<'_>>(&pool)),
-        GROWABLE => (name, measure::<Growable<'_>>(&pool)),
-        FIXED => (name, measure::<Fixed<'_, KEYS>>(&pool)),
-        MIO => (name, measure::<Mio<'_>>(&pool)),
-        POLLING => (name, measure::<Polling<'_>>(&pool)),
-        _ => (name, (f64::NAN, f64::NAN)),
-    });
+    let figures = [
+        (BARE, measure::<Bare<'_>>(pool, keys)),
+        (GROWABLE, measure::<Growable<'_>>(pool, keys)),
+        (FIXED, measure::<Fixed<'_, CAPACITY>>(pool, CAPACITY)),
+        (MIO, measure::<Mio<'_>>(pool, keys)),
+        (POLLING, measure::<Polling<'_>>(pool, keys)),
+    ];
     pool.fds().for_each(clear);
-    rows(Row::exact(MEMORY, "bytes", &figures.map(|(name, (bytes, _))| (name, bytes))));
-    rows(Row::exact(ALLOCATIONS, "calls", &figures.map(|(name, (_, calls))| (name, calls))));
+    let work = format!("bytes per key without source and data, {keys} keys");
+    rows(Row::exact(&work, "bytes", &figures.map(|(name, [bytes, _])| (name, bytes))));
+    rows(Row::exact(ALLOCATIONS, "allocations", &figures.map(|(name, [_, calls])| (name, calls))));
 }
 
-pub(crate) const MEMORY: &str = "memory per key beyond source and data, 10000 keys";
+pub(crate) const MEMORY: &str = "bytes per key without source and data, 10000 keys";
 pub(crate) const ALLOCATIONS: &str = "allocations in 1000 waits, 100 ready";

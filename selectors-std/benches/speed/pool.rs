@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 /// Eventfds, none of them ready.
 pub(crate) struct Pool(Vec<OwnedFd>);
@@ -33,10 +32,4 @@ pub(crate) fn raise(fd: BorrowedFd<'_>) {
 /// Makes it unreadable again.
 pub(crate) fn clear(fd: BorrowedFd<'_>) {
     let _ = rustix::io::read(fd, &mut [0; 8]);
-}
-
-/// Connected pairs of non-blocking sockets.
-pub(crate) fn pairs(count: usize) -> Vec<(OwnedFd, OwnedFd)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    (0..count).map(|_| socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap()).collect()
 }

@@ -1,21 +1,23 @@
 //! Waits: empty, and with some descriptors ready of many.
 
-use crate::measure::{Plan, Row, Work, everyone};
+use crate::limits::KEYS;
+use crate::measure::{Plan, handle};
 use crate::pool::{Pool, clear, raise};
-use crate::subjects::{Asked, LEVEL, Subject};
+use crate::row::{Called, Row};
+use crate::subjects::{EDGE, LEVEL, Subject, Watch, registered};
+use crate::work::{Setting, Work};
 
 /// A wait that finds nothing.
 #[derive(Clone, Copy)]
-struct Empty;
+struct Empty(Watch);
 
 impl Work for Empty {
     fn round<'a, S: Subject<'a>>(self, plan: Plan, pool: &'a Pool) -> f64 {
-        let mut subject = S::open();
-        for fd in pool.fds() {
-            subject.add(fd, LEVEL, 0);
-        }
+        let mut subject: S = registered(pool.fds(), self.0);
+        // An edge is reported for what was ready before.
+        while subject.wait(false, |_, _| {}) > 0 {}
         plan.time(|| {
-            subject.wait(false, |_, data| *data += 1);
+            subject.wait(false, |_, data| handle(data));
             1
         })
     }
@@ -27,11 +29,8 @@ struct Level;
 
 impl Work for Level {
     fn round<'a, S: Subject<'a>>(self, plan: Plan, pool: &'a Pool) -> f64 {
-        let mut subject = S::open();
-        for fd in pool.fds() {
-            subject.add(fd, LEVEL, 0);
-        }
-        plan.time(|| subject.wait(false, |_, data| *data += 1))
+        let mut subject: S = registered(pool.fds(), LEVEL);
+        plan.time(|| subject.wait(false, |_, data| handle(data)))
     }
 }
 
@@ -43,38 +42,42 @@ struct Edge {
 
 impl Work for Edge {
     fn round<'a, S: Subject<'a>>(self, plan: Plan, pool: &'a Pool) -> f64 {
-        let mut subject = S::open();
-        for fd in pool.fds() {
-            subject.add(fd, Asked { edge: true, ..LEVEL }, 0);
-        }
-        // Some are readable from the beginning.
+        let mut subject: S = registered(pool.fds(), EDGE);
         while subject.wait(false, |_, _| {}) > 0 {}
         let prepare = || pool.some(self.ready).for_each(raise);
         plan.time_between(prepare, || {
-            let mut taken = 0;
-            while taken < self.ready {
-                taken += subject.wait(false, |_, data| *data += 1);
+            let mut handled = 0;
+            while handled < self.ready {
+                handled += subject.wait(false, |_, data| handle(data));
             }
-            taken
+            handled
         })
     }
 }
 
 pub(crate) fn rows(plan: Plan, rows: &mut impl FnMut(Row)) {
-    for many in [10, 10_000] {
-        let pool = Pool::new(many);
-        let work = format!("empty wait, {many} registered");
-        rows(Row::measure(work, "wait", plan, everyone(plan, &pool, true, Empty)));
+    for many in [10, KEYS.fitting()] {
+        let pool = &Pool::new(many);
+        for edge in [false, true] {
+            // There is no handler to call.
+            let setting = Setting { plan, pool, called: Called::Inlined, edge };
+            let work = format!("empty wait, {many} registered, {}", setting.mode());
+            let contenders = setting.contenders(Empty(setting.watch()));
+            rows(Row::measure(&work, "ns/wait", setting.called, plan, contenders));
+        }
         for ready in [1, 100, 1000] {
             if ready > many {
                 break;
             }
             pool.some(ready).for_each(raise);
-            let work = format!("wait, {ready} ready of {many}");
-            rows(Row::measure(work, "event", plan, everyone(plan, &pool, false, Level)));
-            if many == 10_000 {
-                let work = format!("wait, {ready} ready of {many}, edge");
-                rows(Row::measure(work, "event", plan, everyone(plan, &pool, true, Edge { ready })));
+            for edge in [false, true] {
+                for called in Called::BOTH {
+                    let setting = Setting { plan, pool, called, edge };
+                    let work = format!("wait, {ready} ready of {many}, {}", setting.mode());
+                    let contenders =
+                        if edge { setting.contenders(Edge { ready }) } else { setting.contenders(Level) };
+                    rows(Row::measure(&work, "ns/event", called, plan, contenders));
+                }
             }
             pool.fds().for_each(clear);
         }

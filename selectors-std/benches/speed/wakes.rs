@@ -1,8 +1,10 @@
-//! Wakes, each ending a wait of the same thread: what the calls cost, without the scheduler.
+//! Wakes, each of which ends a wait of the same thread: the cost of the calls, without the scheduler's.
 
-use crate::measure::{Plan, Row, Work, everyone};
+use crate::measure::Plan;
 use crate::pool::{Pool, clear};
+use crate::row::{Called, Row};
 use crate::subjects::Subject;
+use crate::work::{Setting, Work};
 
 #[derive(Clone, Copy)]
 struct Wakes {
@@ -17,7 +19,7 @@ impl Work for Wakes {
             for _ in 0..self.burst {
                 S::wake(&waker);
             }
-            // Only the bare loop is shown its eventfd, and has to drain it.
+            // Only the bare loop reports its eventfd, and has to drain it.
             subject.wait(true, |fd, _| clear(fd));
             1
         })
@@ -25,12 +27,16 @@ impl Work for Wakes {
 }
 
 pub(crate) fn rows(plan: Plan, rows: &mut impl FnMut(Row)) {
-    let pool = Pool::new(1);
+    let pool = &Pool::new(1);
     for burst in [1, 100] {
         let work = match burst {
             1 => "wake + wait".to_owned(),
             _ => format!("burst of {burst} wakes + wait"),
         };
-        rows(Row::measure(work, "time", plan, everyone(plan, &pool, true, Wakes { burst })));
+        for called in Called::BOTH {
+            // The wakers have no mode, so that mio is measured, too.
+            let setting = Setting { plan, pool, called, edge: true };
+            rows(Row::measure(&work, "ns/wait", called, plan, setting.contenders(Wakes { burst })));
+        }
     }
 }

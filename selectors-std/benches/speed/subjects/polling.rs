@@ -6,21 +6,21 @@ use std::time::Duration;
 use polling::{Event, Events, PollMode, Poller};
 use slab::Slab;
 
-use super::{Asked, EVENTS, Subject};
+use super::{EVENTS, Subject, Watch};
 
-/// polling with a slab, in its level mode unless edge is asked: its default, one-shot, needs a call more for each event.
+/// polling with a slab, in its level or edge mode. Its default is one-shot, which needs one more call for each event.
 pub(crate) struct Polling<'a> {
     poller: Arc<Poller>,
     events: Events,
     keys: Slab<(BorrowedFd<'a>, u64)>,
 }
 
-fn event(key: usize, asked: Asked) -> Event {
-    if asked.write { Event::all(key) } else { Event::readable(key) }
+fn event(key: usize, watch: Watch) -> Event {
+    if watch.write { Event::all(key) } else { Event::readable(key) }
 }
 
-fn mode(asked: Asked) -> PollMode {
-    if asked.edge { PollMode::Edge } else { PollMode::Level }
+fn mode(watch: Watch) -> PollMode {
+    if watch.edge { PollMode::Edge } else { PollMode::Level }
 }
 
 impl<'a> Subject<'a> for Polling<'a> {
@@ -32,36 +32,53 @@ impl<'a> Subject<'a> for Polling<'a> {
         Self { poller: Arc::new(Poller::new().unwrap()), events, keys: Slab::new() }
     }
 
+    #[inline(always)]
     #[allow(unsafe_code)]
-    fn add(&mut self, fd: BorrowedFd<'a>, asked: Asked, data: u64) -> usize {
+    fn add(&mut self, fd: BorrowedFd<'a>, watch: Watch, data: u64) -> usize {
         let key = self.keys.insert((fd, data));
-        // SAFETY: the source must be deleted before it is closed: it is borrowed for longer than
-        // `self` lives, and with that ends the epoll instance.
-        unsafe { self.poller.add_with_mode(fd.as_raw_fd(), event(key, asked), mode(asked)) }.unwrap();
+        // SAFETY: the source must be deleted before it is closed. It is borrowed for longer than
+        // `self` lives, and the epoll instance ends with `self`.
+        unsafe { self.poller.add_with_mode(fd.as_raw_fd(), event(key, watch), mode(watch)) }.unwrap();
         key
     }
 
-    fn change(&mut self, key: usize, asked: Asked) {
-        self.poller.modify_with_mode(self.keys[key].0, event(key, asked), mode(asked)).unwrap();
+    #[inline(always)]
+    fn change(&mut self, key: usize, watch: Watch) {
+        self.poller.modify_with_mode(self.keys[key].0, event(key, watch), mode(watch)).unwrap();
     }
 
+    #[inline(always)]
     fn remove(&mut self, key: usize) {
         let (fd, _) = self.keys.remove(key);
         self.poller.delete(fd).unwrap();
     }
 
     #[inline(always)]
-    fn wait(&mut self, forever: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
+    fn wait(&mut self, block: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
         self.events.clear();
-        self.poller.wait(&mut self.events, if forever { None } else { Some(Duration::ZERO) }).unwrap();
-        let mut taken = 0;
+        self.poller.wait(&mut self.events, if block { None } else { Some(Duration::ZERO) }).unwrap();
+        let mut handled = 0;
         for event in self.events.iter() {
             if let Some((fd, data)) = self.keys.get_mut(event.key) {
                 each(*fd, data);
-                taken += 1;
+                handled += 1;
             }
         }
-        taken
+        handled
+    }
+
+    #[inline(always)]
+    fn wait_and_change(&mut self, watch: Watch) -> usize {
+        self.events.clear();
+        self.poller.wait(&mut self.events, Some(Duration::ZERO)).unwrap();
+        let mut changed = 0;
+        for found in self.events.iter() {
+            if let Some((fd, _)) = self.keys.get(found.key) {
+                self.poller.modify_with_mode(fd, event(found.key, watch), mode(watch)).unwrap();
+                changed += 1;
+            }
+        }
+        changed
     }
 
     fn waker(&mut self, _eventfd: BorrowedFd<'a>) -> Arc<Poller> {

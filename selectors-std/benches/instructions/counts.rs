@@ -1,20 +1,22 @@
-//! User-space instructions per operation, counted by valgrind: the same to the instruction in every run.
+//! User-space instructions per operation, counted by valgrind: every run has the same counts.
 //!
-//! The program runs itself under callgrind. Between the two marks below callgrind counts; at each second
-//! mark it writes down what it has counted, and the program under it says what that was.
+//! The program runs itself under callgrind, which counts between the two marks below. At each second mark
+//! it writes its counts to a file, and the program under it prints what was counted.
 
 use std::io::{self, Error};
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-use selectors_core::storage::Storage;
-use selectors_std::backend::{Backend, Epoll};
-
-use crate::arrays::{BarePoll, BareSelect, FixedPoll, FixedSelect, GrowingPoll, GrowingSelect, registered};
-use crate::measure::{ALL, BARE, FIXED, GROWABLE, MIO, POLLING};
 use crate::pool::{Pool, clear, raise};
-use crate::subjects::{Asked, Bare, Fixed, Growable, LEVEL, Mio, NewCell, Ours, Polling, Subject};
+use crate::subjects::{
+    BARE, Bare, BarePoll, BareSelect, FIXED, Fixed, FixedByNumber, FixedPoll, FixedSelect, GROWABLE,
+    Growable, GrowableByNumber, GrowingPoll, GrowingSelect, LEVEL, MIO, Mio, POLLING, Polling, Subject,
+    Watch, registered,
+};
+
+/// The columns.
+const ALL: [&str; 5] = [BARE, GROWABLE, FIXED, MIO, POLLING];
 
 /// The argument with which the program is run under callgrind.
 pub(crate) const COUNTED: &str = "--counted";
@@ -31,7 +33,7 @@ fn counting_ends() {
 
 const TIMES: u32 = 1000;
 
-/// Says what is counted, and has it counted.
+/// Prints what is counted, and counts it.
 fn count<T>(operation: &str, subject: &str, mut work: impl FnMut() -> T) {
     println!("{operation};{subject}");
     // What has to grow has grown.
@@ -54,8 +56,8 @@ const EVENT: &str = "event";
 const READY: u32 = 64;
 
 fn waits<'a, S: Subject<'a>>(name: &str, pool: &'a Pool) {
-    let mut subject: S = registered(pool.fds());
-    // mio knows edges only: what it is told of has to happen again.
+    let mut subject: S = registered(pool.fds(), LEVEL);
+    // mio has only edges: what it reports has to happen again.
     let prepare = || {
         if name == MIO {
             pool.fds().for_each(raise);
@@ -74,7 +76,7 @@ fn waits<'a, S: Subject<'a>>(name: &str, pool: &'a Pool) {
 fn keys<'a, S: Subject<'a>>(name: &str, pool: &'a Pool) {
     let mut fds = pool.fds();
     let (one, other) = (fds.next().unwrap(), fds.next().unwrap());
-    let mut subject: S = registered(fds);
+    let mut subject: S = registered(fds, LEVEL);
     count("register + unregister", name, || {
         let handle = subject.add(one, LEVEL, 0);
         subject.remove(handle);
@@ -83,7 +85,7 @@ fn keys<'a, S: Subject<'a>>(name: &str, pool: &'a Pool) {
     let mut write = false;
     count("modify, changed", name, || {
         write = !write;
-        subject.change(handle, Asked { write, ..LEVEL });
+        subject.change(handle, Watch { write, ..LEVEL });
     });
     subject.change(handle, LEVEL);
     count("modify, unchanged", name, || subject.change(handle, LEVEL));
@@ -94,18 +96,19 @@ fn keys<'a, S: Subject<'a>>(name: &str, pool: &'a Pool) {
     });
 }
 
-/// What only ours have: a registration is named by its id, or by its descriptor's number as above.
-fn ids<'a, B: Backend, M: Storage<Wake: Send + NewCell>>(name: &str, pool: &'a Pool) {
-    let mut subject: Ours<'a, B, M> = registered(pool.fds());
-    let (mut write, id) = (false, subject.id(pool.fds().next().unwrap()));
+/// Only ours have ids next to the numbers of descriptors, which are used above.
+fn ids<'a, S: Subject<'a>>(name: &str, pool: &'a Pool) {
+    let mut subject: S = registered(pool.fds().skip(1), LEVEL);
+    let id = subject.add(pool.fds().next().unwrap(), LEVEL, 0);
+    let mut write = false;
     count("modify, changed, by id", name, || {
         write = !write;
-        subject.change_by_id(std::hint::black_box(id), Asked { write, ..LEVEL });
+        subject.change(std::hint::black_box(id), Watch { write, ..LEVEL });
     });
 }
 
 fn arrays<'a, S: Subject<'a>>(operation: &str, name: &str, pool: &'a Pool) {
-    let mut subject: S = registered(pool.fds());
+    let mut subject: S = registered(pool.fds(), LEVEL);
     count(operation, name, || subject.wait(false, |_, data| *data += 1));
 }
 
@@ -118,12 +121,12 @@ pub(crate) fn counted() {
     waits::<Mio<'_>>(MIO, &pool);
     waits::<Polling<'_>>(POLLING, &pool);
     keys::<Bare<'_>>(BARE, &pool);
-    keys::<Growable<'_>>(GROWABLE, &pool);
-    keys::<Fixed<'_, 128>>(FIXED, &pool);
+    keys::<GrowableByNumber<'_>>(GROWABLE, &pool);
+    keys::<FixedByNumber<'_, 128>>(FIXED, &pool);
     keys::<Mio<'_>>(MIO, &pool);
     keys::<Polling<'_>>(POLLING, &pool);
-    ids::<Epoll<256>, selectors_std::Growable>(GROWABLE, &pool);
-    ids::<Epoll<64>, selectors_core::storage::Fixed<128>>(FIXED, &pool);
+    ids::<Growable<'_>>(GROWABLE, &pool);
+    ids::<Fixed<'_, 128>>(FIXED, &pool);
     drop(pool);
     for many in [100, 1000] {
         let pool = Pool::new(many);
@@ -131,12 +134,12 @@ pub(crate) fn counted() {
             pool.some(ready).for_each(raise);
             let poll = format!("poll, {ready} ready of {many}");
             let mut bare = BarePoll::new(&pool);
-            count(&poll, BARE, || bare.wait());
+            count(&poll, BARE, || bare.wait(|data| *data += 1));
             arrays::<GrowingPoll<'_>>(&poll, GROWABLE, &pool);
             arrays::<FixedPoll<'_>>(&poll, FIXED, &pool);
             let select = format!("select, {ready} ready of {many}");
             let mut bare = BareSelect::new(&pool);
-            count(&select, BARE, || bare.wait());
+            count(&select, BARE, || bare.wait(|data| *data += 1));
             arrays::<GrowingSelect<'_>>(&select, GROWABLE, &pool);
             arrays::<FixedSelect<'_>>(&select, FIXED, &pool);
             pool.fds().for_each(clear);
@@ -153,7 +156,7 @@ impl Counts {
         found.map(|&(_, _, count)| count)
     }
 
-    /// In place of full waits, what each of their events takes.
+    /// Replaces the full waits by the cost of each of their events.
     fn per_event(&mut self) {
         for who in ALL {
             let [full, empty, raise] =
@@ -200,7 +203,7 @@ fn run_counted(dumps: &Path) -> io::Result<Counts> {
     Ok(counts)
 }
 
-/// Prints the table, and answers whether all of ours are within the limits, or, `record`ing, makes those anew.
+/// Prints the table, and returns whether all of ours are within the limits. With `record`, it sets the limits instead.
 pub(crate) fn main(results: &Path, record: bool) -> io::Result<bool> {
     let counts = run_counted(&env::temp_dir().join(format!("callgrind-{}", std::process::id())))?;
     let mut csv = String::from("operation,subject,instructions\n");
