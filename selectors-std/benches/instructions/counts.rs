@@ -10,9 +10,9 @@ use std::{env, fs};
 
 use crate::pool::{Pool, clear, raise};
 use crate::subjects::{
-    BARE, Bare, BarePoll, BareSelect, FIXED, Fixed, FixedByNumber, FixedPoll, FixedSelect, GROWABLE,
-    Growable, GrowableByNumber, GrowingPoll, GrowingSelect, LEVEL, MIO, Mio, POLLING, Polling, Subject,
-    Watch, registered,
+    BARE, Bare, BareArrays, BarePoll, BareSelect, FIXED, Fixed, FixedByNumber, FixedPoll, FixedSelect,
+    GROWABLE, Growable, GrowableByNumber, GrowingPoll, GrowingSelect, LEVEL, MIO, Mio, POLLING, Polling,
+    Subject, Watch, registered,
 };
 
 /// The columns.

@@ -7,8 +7,8 @@ use crate::measure::{Plan, handle};
 use crate::pool::{Pool, clear, raise};
 use crate::row::{Called, Contender, Row};
 use crate::subjects::{
-    BARE, BarePoll, BareSelect, FIXED, FixedPoll, FixedSelect, GROWABLE, GrowingPoll, GrowingSelect, LEVEL,
-    Pointer, Subject, registered,
+    BARE, BareArrays, BarePoll, BareSelect, FIXED, FixedPoll, FixedSelect, GROWABLE, GrowingPoll,
+    GrowingSelect, LEVEL, Pointer, Subject, registered,
 };
 
 fn time<'a, S: Subject<'a>>(plan: Plan, pool: &'a Pool) -> f64 {
@@ -26,23 +26,17 @@ fn ours<'a, S: Subject<'a>>(name: &'static str, plan: Plan, pool: &'a Pool, call
     })
 }
 
-/// Times the bare loop that `open` creates.
-fn bare<'a, T>(
-    plan: Plan,
-    called: Called,
-    open: impl Fn() -> T + 'a,
-    wait: impl Fn(&mut T) -> usize + 'a,
-    wait_dyn: impl Fn(&mut T, &mut dyn FnMut(&mut u64)) -> usize + 'a,
-) -> Contender<'a> {
+fn bare<'a, T: BareArrays<'a>>(plan: Plan, pool: &'a Pool, called: Called) -> Contender<'a> {
     Contender::new(BARE, move || {
-        let mut bare = open();
+        let mut bare = T::new(pool);
         match called {
             Called::Inlined => plan.time(|| {
-                wait(&mut bare);
+                bare.wait(handle);
                 1
             }),
             Called::Pointer => plan.time(|| {
-                wait_dyn(&mut bare, black_box(&mut |data: &mut u64| handle(data)));
+                let each: fn(&mut u64) = black_box(handle);
+                bare.wait(each);
                 1
             }),
         }
@@ -51,7 +45,7 @@ fn bare<'a, T>(
 
 fn poll(plan: Plan, pool: &Pool, called: Called) -> Vec<Contender<'_>> {
     vec![
-        bare(plan, called, || BarePoll::new(pool), |bare| bare.wait(handle), |bare, each| bare.wait(each)),
+        bare::<BarePoll<'_>>(plan, pool, called),
         ours::<GrowingPoll<'_>>(GROWABLE, plan, pool, called),
         ours::<FixedPoll<'_>>(FIXED, plan, pool, called),
     ]
@@ -59,7 +53,7 @@ fn poll(plan: Plan, pool: &Pool, called: Called) -> Vec<Contender<'_>> {
 
 fn select(plan: Plan, pool: &Pool, called: Called) -> Vec<Contender<'_>> {
     vec![
-        bare(plan, called, || BareSelect::new(pool), |bare| bare.wait(handle), |bare, each| bare.wait(each)),
+        bare::<BareSelect>(plan, pool, called),
         ours::<GrowingSelect<'_>>(GROWABLE, plan, pool, called),
         ours::<FixedSelect<'_>>(FIXED, plan, pool, called),
     ]

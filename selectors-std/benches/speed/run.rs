@@ -66,7 +66,7 @@ fn plan(quick: bool) -> Plan {
     if quick {
         Plan { rounds: 3, slice: Duration::from_millis(1) }
     } else {
-        Plan { rounds: 15, slice: Duration::from_millis(4) }
+        Plan { rounds: 13, slice: Duration::from_millis(4) }
     }
 }
 

@@ -10,20 +10,27 @@ use super::Ours;
 use super::bare::NOW;
 use crate::pool::Pool;
 
+/// What a program without a selector writes on poll or select. It keeps its arrays.
+pub(crate) trait BareArrays<'a> {
+    fn new(pool: &'a Pool) -> Self;
+    /// Looks what is ready, and calls `each` for it. Returns the number.
+    fn wait(&mut self, each: impl FnMut(&mut u64)) -> usize;
+}
+
 /// poll, and the data of the caller in an array of the same order.
 pub(crate) struct BarePoll<'a> {
     fds: Vec<PollFd<'a>>,
     data: Vec<u64>,
 }
 
-impl<'a> BarePoll<'a> {
-    pub(crate) fn new(pool: &'a Pool) -> Self {
+impl<'a> BareArrays<'a> for BarePoll<'a> {
+    fn new(pool: &'a Pool) -> Self {
         let fds: Vec<_> = pool.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         Self { data: vec![0; fds.len()], fds }
     }
 
     #[inline(always)]
-    pub(crate) fn wait(&mut self, mut each: impl FnMut(&mut u64)) -> usize {
+    fn wait(&mut self, mut each: impl FnMut(&mut u64)) -> usize {
         let ready = rustix::event::poll(&mut self.fds, Some(&NOW)).unwrap();
         let mut left = ready;
         for (entry, data) in self.fds.iter().zip(&mut self.data) {
@@ -46,8 +53,8 @@ pub(crate) struct BareSelect {
     data: Vec<u64>,
 }
 
-impl BareSelect {
-    pub(crate) fn new(pool: &Pool) -> Self {
+impl BareArrays<'_> for BareSelect {
+    fn new(pool: &Pool) -> Self {
         let bound = pool.fds().map(|fd| fd.as_raw_fd() + 1).max().unwrap();
         let words = fd_set_num_elements(pool.fds().count(), bound);
         let mut watched = vec![FdSetElement::default(); words];
@@ -59,7 +66,7 @@ impl BareSelect {
 
     #[inline(always)]
     #[allow(unsafe_code)]
-    pub(crate) fn wait(&mut self, mut each: impl FnMut(&mut u64)) -> usize {
+    fn wait(&mut self, mut each: impl FnMut(&mut u64)) -> usize {
         self.ready.copy_from_slice(&self.watched);
         let bound = fd_set_bound(&self.watched);
         // SAFETY: the descriptors are those of a pool, which outlives the round.

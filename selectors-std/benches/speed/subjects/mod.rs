@@ -10,7 +10,9 @@ mod polling;
 
 use std::os::fd::BorrowedFd;
 
-pub(crate) use self::arrays::{BarePoll, BareSelect, FixedPoll, FixedSelect, GrowingPoll, GrowingSelect};
+pub(crate) use self::arrays::{
+    BareArrays, BarePoll, BareSelect, FixedPoll, FixedSelect, GrowingPoll, GrowingSelect,
+};
 pub(crate) use self::bare::{Bare, Buffer, buffer, flags};
 pub(crate) use self::calls::Calls;
 pub(crate) use self::mio::Mio;
