@@ -9,7 +9,7 @@ use crate::subjects::{BARE, FIXED, GROWABLE, MIO, POLLING};
 const SUBJECTS: [(&str, &str); 4] =
     [(GROWABLE, "#0b6e4f"), (FIXED, "#6fb98f"), (MIO, "#3465a4"), (POLLING, "#ce5c00")];
 
-const LEFT: f64 = 270.0;
+const LEFT: f64 = 300.0;
 const RIGHT: f64 = 30.0;
 const WIDTH: f64 = 880.0;
 const TOP: f64 = 64.0;

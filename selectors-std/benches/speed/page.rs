@@ -12,7 +12,7 @@ const INTRODUCTION: &str = "\
 # Speed
 
 `cargo bench -p selectors-std` measures on Linux and writes this page, `results/table.csv`, the chart and the rows
-in the README of the workspace. `cargo bench -p selectors-std -- --quick` takes about a minute and writes its page to
+in the README of the workspace. `cargo bench -p selectors-std -- --quick` takes one to two minutes and writes its page to
 `target/speed`. Other options: `--help`. `.ci/instructions` counts user instructions, which don't vary from run to run:
 `results/instructions.csv`.
 

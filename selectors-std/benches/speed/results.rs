@@ -16,7 +16,7 @@ const HEADLINES: [&str; 5] = [
     "wait, 100 ready of 10000, edge",
     "register + unregister, 100 others, edge",
     "modify, changed, 100 others, edge",
-    "echo, 5000 connections, edge",
+    "echo, 5000 connections, edge, processor time",
 ];
 
 /// The rows of the chart.
@@ -36,9 +36,9 @@ pub(crate) const CHART: [&str; 18] = [
     "ping-pong between two threads, edge",
     "poll, 1000 ready of 1000",
     "select, 1000 ready of 1000",
-    "echo, 1 connection, edge",
-    "echo, 100 connections, edge",
-    "echo, 5000 connections, edge",
+    "echo, 1 connection, edge, processor time",
+    "echo, 100 connections, edge, processor time",
+    "echo, 5000 connections, edge, processor time",
 ];
 
 /// The row of this work that the README shows: in the release profile, with the handler inlined.

@@ -13,7 +13,7 @@ use crate::pool::Pool;
 /// What a program without a selector writes on poll or select. It keeps its arrays.
 pub(crate) trait BareArrays<'a> {
     fn new(pool: &'a Pool) -> Self;
-    /// Looks what is ready, and calls `each` for it. Returns the number.
+    /// Polls, and calls `each` for each ready descriptor. Returns their number.
     fn wait(&mut self, each: impl FnMut(&mut u64)) -> usize;
 }
 
