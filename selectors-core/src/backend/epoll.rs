@@ -60,8 +60,8 @@ pub struct Epoll<const BATCH: usize = 64> {
 struct Batch<const N: usize>([Event; N]);
 
 #[allow(unsafe_code)]
-// SAFETY: an event is a number of 32 bits and one of 64, of which the latter might be a pointer for somebody
-// who made it from one. Here all are made from numbers, by `data`, and nothing else is read out.
+// SAFETY: an event is a number of 32 bits and one of 64, of which the latter might be a pointer in a program that made it
+// from one. Here all are made from numbers, by `data`, and nothing else is read out.
 unsafe impl<const N: usize> Send for Batch<N> {}
 #[allow(unsafe_code)]
 // SAFETY: as above, and nothing changes an event through a shared reference.

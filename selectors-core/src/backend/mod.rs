@@ -81,6 +81,12 @@ pub unsafe trait Backend: Sized {
     /// The kind of this backend, unless it is chosen at run time.
     const KIND: Option<Kind>;
 
+    /// Whether the registrations are in an array of the backend's own, as for poll and select.
+    ///
+    /// Such an array is searched for the next event, and no event names a registration that was removed. A kernel that
+    /// keeps the set may report one, because a duplicate of a closed descriptor keeps its entry alive.
+    const IS_ARRAY: bool = false;
+
     /// Opens the kernel object, if there is one.
     ///
     /// # Errors
@@ -155,6 +161,15 @@ pub unsafe trait Backend: Sized {
 
     /// Returns a pending event, the same one until [`advance`](Self::advance).
     fn peek(&mut self) -> Option<(Token, Events)>;
+
+    /// Does what `peek` does, but returns `None` if an [array](Self::IS_ARRAY) has to be searched for the event.
+    ///
+    /// A loop in which this and [`advance`](Self::advance) are inlined makes no call in between, so the compiler does not
+    /// check in one what it has checked in the other.
+    #[inline]
+    fn peek_here(&mut self) -> Option<(Token, Events)> {
+        self.peek()
+    }
 
     /// Consumes the event that `peek` returned.
     fn advance(&mut self);

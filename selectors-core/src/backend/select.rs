@@ -132,35 +132,49 @@ impl<M: Storage> Select<M> {
         })
     }
 
-    /// Stores the kernel's results, and returns whether there were more bits than it counted.
-    fn collect(&mut self, results: &[Set; 3], counted: usize) -> bool {
-        let mut bits = 0;
-        for (set, meaning) in results.iter().zip(MEANING) {
-            let mut entries = self.entries.iter_mut();
-            for_each_descriptor(set, |fd| {
+    /// Stores the results of one of the kernel's sets, and returns how many bits it has.
+    #[inline(never)]
+    fn collect(&mut self, set: &[FdSetElement], meaning: Events) -> usize {
+        let (mut bits, mut ready) = (0, 0);
+        let (mut last, mut position) = (LIMIT, self.entries.len());
+        let mut first = RawFd::try_from(set.len()).unwrap_or(0) * BITS as RawFd;
+        for word in set.iter().rev() {
+            first -= BITS as RawFd;
+            let mut left = *word;
+            while let Some(bit) = pop_highest(&mut left) {
                 bits += 1;
-                if let Some(entry) = entries.by_ref().find(|entry| entry.fd == fd) {
-                    self.ready += usize::from(entry.ready.is_empty());
+                // From one descriptor to the next, the position falls by no more than the number. So the entry is near.
+                let fd = first + bit;
+                let from = position.saturating_sub((last - fd).cast_unsigned() as usize);
+                let near = self.entries.get_mut(from..position).unwrap_or_default();
+                let Ok(ahead) = near.binary_search_by_key(&fd, |entry| entry.fd) else { continue };
+                (last, position) = (fd, from + ahead);
+                if let Some(entry) = near.get_mut(ahead) {
+                    ready += usize::from(entry.ready.is_empty());
                     entry.ready |= meaning;
                 }
-            });
+            }
         }
-        bits > counted
+        self.ready += ready;
+        self.cursor = self.cursor.min(position);
+        bits
     }
 }
 
-/// Visits the descriptors in a set. Word by word, because rustix's iterator over several of them can panic, for all the
-/// compiler knows.
-fn for_each_descriptor(set: &Set, mut visit: impl FnMut(RawFd)) {
-    for (word, first) in set.iter().zip((0..LIMIT).step_by(BITS as usize)) {
-        let word = core::slice::from_ref(word);
-        // Nearly all words are empty, and to start an iterator costs more than this check.
-        if fd_set_bound(word) > 0 {
-            for bit in FdSetIter::new(word) {
-                visit(first + bit);
-            }
-        }
+/// Removes and returns the highest bit of a word.
+///
+/// The bits are visited from the highest, because rustix's functions that find and remove one are inlined. Its iterator is
+/// not, and costs more than all the rest of `collect`.
+#[inline]
+fn pop_highest(word: &mut FdSetElement) -> Option<RawFd> {
+    let word = core::slice::from_mut(word);
+    let bound = fd_set_bound(word);
+    if bound == 0 {
+        return None;
     }
+    let bit = (bound - 1) & (BITS as RawFd - 1); // which the compiler does not know to be within the word
+    fd_set_remove(word, bit);
+    Some(bit)
 }
 
 /// Returns whether a descriptor has been closed without the selector's knowledge.
@@ -175,26 +189,16 @@ fn number_is_closed(fd: RawFd) -> bool {
     io::fcntl_getfd(fd) == Err(Errno::BADF)
 }
 
+#[inline]
 #[allow(unsafe_code)]
-fn call(last: RawFd, sets: &mut [Set; 3], timeout: Option<&Timespec>) -> io::Result<usize> {
+fn call(last: RawFd, sets: &mut [Option<Set>; 3], timeout: Option<&Timespec>) -> io::Result<usize> {
     // How far the kernel looks costs time. Few steps, so that the compiler sees that rustix's check of it can't fail.
     let bound = if last < 256 { 256 } else { LIMIT };
-    let [read, write, priority] = sets.each_mut().map(|set| {
-        // An empty set is cheaper left out.
-        (fd_set_bound(set) > 0).then_some(set)
-    });
+    let [read, write, priority] = sets.each_mut().map(|set| set.as_mut().map(Set::as_mut_slice));
     // SAFETY: each descriptor in the sets was added and not removed, so that it is open, as the caller of `add` promises.
     // If one is closed all the same, select returns EBADF or ignores it, and changes no file. Each set has `LIMIT` bits,
     // and `bound` is no larger.
-    let counted = unsafe {
-        rustix::event::select(
-            bound,
-            read.map(Set::as_mut_slice),
-            write.map(Set::as_mut_slice),
-            priority.map(Set::as_mut_slice),
-            timeout,
-        )
-    }?;
+    let counted = unsafe { rustix::event::select(bound, read, write, priority, timeout) }?;
     Ok(usize::try_from(counted).unwrap_or(0))
 }
 
@@ -203,6 +207,7 @@ fn call(last: RawFd, sets: &mut [Set; 3], timeout: Option<&Timespec>) -> io::Res
 // can fail.
 unsafe impl<M: Storage> Backend for Select<M> {
     const KIND: Option<Kind> = Some(Kind::Select);
+    const IS_ARRAY: bool = true;
 
     unsafe fn new() -> Result<Self, Error> {
         let interest = [[FdSetElement::default(); WORDS]; 3];
@@ -257,11 +262,24 @@ unsafe impl<M: Storage> Backend for Select<M> {
 
     fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         loop {
-            let mut sets = self.interest;
             let last = self.entries.last().map_or(0, |last| last.fd);
+            let words = (last.unsigned_abs() / BITS + 1) as usize;
+            let mut sets = [None; 3];
+            for (set, interest) in sets.iter_mut().zip(&self.interest) {
+                // An empty set is cheaper left out.
+                if fd_set_bound(interest.get(..words).unwrap_or_default()) > 0 {
+                    *set = Some(*interest);
+                }
+            }
             match call(last, &mut sets, timeout) {
                 Ok(counted) => {
-                    let disarmed = self.collect(&sets, counted) && self.disarm_closed();
+                    self.cursor = self.entries.len();
+                    let mut bits = 0;
+                    for (set, meaning) in sets.iter().zip(MEANING) {
+                        let results = set.as_ref().and_then(|set| set.get(..words));
+                        bits += results.map_or(0, |set| self.collect(set, meaning));
+                    }
+                    let disarmed = bits > counted && self.disarm_closed();
                     // If all of them were closed descriptors, these are out of the sets now.
                     if self.ready > 0 || counted == 0 || !disarmed {
                         return Ok(self.ready);
@@ -273,13 +291,14 @@ unsafe impl<M: Storage> Backend for Select<M> {
         }
     }
 
-    #[inline]
     fn peek(&mut self) -> Option<(Token, Events)> {
-        match self.entries.get(self.cursor) {
-            Some(entry) if !entry.ready.is_empty() => Some((entry.token, entry.ready)),
-            _ if self.ready == 0 => None,
-            _ => self.peek_further(),
-        }
+        self.peek_here().or_else(|| self.peek_further())
+    }
+
+    #[inline]
+    fn peek_here(&mut self) -> Option<(Token, Events)> {
+        let entry = self.entries.get(self.cursor).filter(|entry| !entry.ready.is_empty())?;
+        Some((entry.token, entry.ready))
     }
 
     #[inline]
@@ -308,10 +327,10 @@ impl<M: Storage> fmt::Debug for Select<M> {
 #[cfg(test)]
 #[allow(unsafe_code)]
 mod tests {
-    use super::{Backend, Events, Select, Token};
+    use super::{Backend, Events, Select, Token, Watched};
     use crate::backend::NOW;
     use crate::storage::Fixed;
-    use rustix::fd::AsFd;
+    use rustix::fd::{AsFd, AsRawFd};
 
     #[test]
     fn a_count_that_is_too_large_costs_a_wait() {
@@ -327,6 +346,36 @@ mod tests {
             assert_eq!(select.peek(), Some((token, Events::WRITE)));
             select.advance();
             assert_eq!((select.peek(), select.pending()), (None, 0));
+        }
+    }
+
+    #[test]
+    fn each_bit_finds_its_entry() {
+        let (_reader, writer) = rustix::pipe::pipe().unwrap();
+        let least = [130, 3, 200, 70, 131, 4, 131, 69];
+        let ends = least.map(|least| rustix::io::fcntl_dupfd_cloexec(&writer, least).unwrap());
+        // SAFETY: the ends stay open for longer than the backend.
+        let mut select = unsafe { Select::<Fixed<8>>::new() }.unwrap();
+        let token = |slot: usize| Token { slot: u32::try_from(slot).unwrap(), generation: 0 };
+        for ready in 0..=0xff_usize {
+            let interest = |slot: usize| if ready >> slot & 1 == 1 { Events::WRITE } else { Events::PRIORITY };
+            for (slot, end) in ends.iter().enumerate() {
+                // SAFETY: as above.
+                unsafe { select.add(end.as_fd(), token(slot), interest(slot).into()) }.unwrap();
+            }
+            assert_eq!(select.wait(Some(&NOW)), Ok(ready.count_ones() as usize));
+            let (mut last, mut reported) = (-1, 0);
+            while let Some((Token { slot, .. }, events)) = select.peek() {
+                let end = ends[slot as usize].as_raw_fd();
+                assert!(end > last && events == Events::WRITE && interest(slot as usize) == events);
+                (last, reported) = (end, reported | 1 << slot);
+                select.advance();
+            }
+            assert_eq!(reported, ready);
+            for (slot, end) in ends.iter().enumerate() {
+                let (fd, interest) = (end.as_fd(), interest(slot).into());
+                select.remove(&Watched { fd, token: token(slot), interest, armed: true });
+            }
         }
     }
 }

@@ -188,9 +188,14 @@ impl<B: Backend> Engine<B> {
     pub(crate) fn next_ready<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(usize, Events)> {
         // `peek` could do all of this, but its loop would make every event pay for those that are dropped, and for
         // one-shots.
-        let (token, events) = self.backend.peek()?;
+        let Some((token, events)) = self.backend.peek_here() else {
+            let further = B::IS_ARRAY && self.backend.pending() > 0;
+            return if further { self.next_by_peek(slots) } else { None };
+        };
         let place = token.slot as usize;
-        if let Some(slot) = slots.get(place).filter(|slot| slot.is(token) && slot.stays_armed()) {
+        let is_current = |slot: &Slot<S, D>| B::IS_ARRAY || slot.is(token);
+        if let Some(slot) = slots.get(place).filter(|slot| is_current(slot) && slot.stays_armed()) {
+            debug_assert!(slot.is(token));
             let reported = events.reported(slot.mask());
             if !reported.is_empty() {
                 self.backend.advance();
