@@ -57,7 +57,7 @@ pub fn select<'a, S: AsFd + ?Sized>(
 
     let sources = [readable, writable, exceptional];
     // A source's `as_fd` may return another descriptor each time, so it is called once.
-    let mut asked = Vec::with_capacity(sources.iter().map(|list| list.len()).sum());
+    let mut requests = Vec::with_capacity(sources.iter().map(|list| list.len()).sum());
     for (list, flag) in sources.iter().zip(LISTS) {
         for source in *list {
             let fd = source.as_fd();
@@ -65,23 +65,23 @@ pub fn select<'a, S: AsFd + ?Sized>(
                 // `poll` would ignore it, and wait for the whole timeout.
                 return Err(Error::InvalidFd { fd: fd.as_raw_fd() }.into());
             }
-            asked.push((fd, flag));
+            requests.push((fd, flag));
         }
     }
-    let mut fds = entries(asked.clone());
+    let mut fds = entries(requests.clone());
     match in_steps(timeout, |time| poll(&mut fds, time)) {
         Ok(_) => {}
         Err(Errno::INTR) => fds.iter_mut().for_each(PollFd::clear_revents),
         Err(errno) => return Err(Error::Os { call: "poll", fd: None, errno, file: None }.into()),
     }
 
-    let mut asked = asked.into_iter();
+    let mut requests = requests.into_iter();
     let mut ready = [const { Vec::new() }; 3];
     for ((list, counts_as), ready) in sources.into_iter().zip(counts_as).zip(&mut ready) {
-        for (source, (fd, _)) in list.iter().zip(&mut asked) {
+        for (source, (fd, _)) in list.iter().zip(&mut requests) {
             let flags = reported(&fds, fd);
             if flags.contains(PollFlags::NVAL) {
-                // Closed, or not to be polled: this says which.
+                // The descriptor is closed or can't be polled, and the error of this says which.
                 wait(fd, Events::READ, Some(Duration::ZERO))?;
             }
             if flags.intersects(counts_as) {
@@ -92,21 +92,23 @@ pub fn select<'a, S: AsFd + ?Sized>(
     Ok(ready.into())
 }
 
-/// One entry for each descriptor, by ascending number. The kernel compares the
-/// number of entries, not of descriptors, with `RLIMIT_NOFILE`.
-fn entries<'a>(mut asked: Vec<(BorrowedFd<'a>, PollFlags)>) -> Vec<PollFd<'a>> {
-    asked.sort_unstable_by_key(|(fd, _)| fd.as_raw_fd());
-    asked.dedup_by(|(fd, flags), (kept, all)| {
+/// Returns one entry for each descriptor, by ascending number.
+///
+/// The kernel compares the number of entries, not of descriptors, with
+/// `RLIMIT_NOFILE`.
+fn entries<'a>(mut requests: Vec<(BorrowedFd<'a>, PollFlags)>) -> Vec<PollFd<'a>> {
+    requests.sort_unstable_by_key(|(fd, _)| fd.as_raw_fd());
+    requests.dedup_by(|(fd, flags), (kept, all)| {
         let same = fd.as_raw_fd() == kept.as_raw_fd();
         if same {
             *all |= *flags;
         }
         same
     });
-    asked.into_iter().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect()
+    requests.into_iter().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect()
 }
 
-/// What the kernel reported for `fd`, which has an entry.
+/// Returns what the kernel reported for `fd`, which has an entry.
 fn reported(fds: &[PollFd<'_>], fd: BorrowedFd<'_>) -> PollFlags {
     let place = fds.binary_search_by_key(&fd.as_raw_fd(), |entry| entry.as_fd().as_raw_fd());
     place.ok().and_then(|place| fds.get(place)).map_or(PollFlags::empty(), PollFd::revents)
