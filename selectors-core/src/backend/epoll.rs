@@ -74,7 +74,10 @@ impl<const BATCH: usize> Epoll<BATCH> {
     #[inline]
     fn wait_once(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         let ready = epoll::wait(borrow(&self.fd), &mut self.ready.0, timeout)?;
-        self.pending = 0..ready;
+        // Otherwise it is empty already.
+        if ready > 0 {
+            self.pending = 0..ready;
+        }
         Ok(ready)
     }
 

@@ -42,11 +42,14 @@ impl<B: Backend> Engine<B> {
     // Inlined, so that a timeout known where it is called costs nothing.
     #[inline]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Result<SelectResult, Error>> {
+        // Before the call. After it, the compiler would add in each branch, and
+        // jump.
+        self.stats.waits += 1;
         match in_steps(timeout, |time| self.backend.wait(time)) {
+            Ok(0) => Err(Ok(SelectResult::TIMED_OUT)),
             Ok(count) => {
-                self.stats.waits += 1;
                 self.stats.events += count as u64;
-                if count > 0 { Ok(count) } else { Err(Ok(SelectResult::TIMED_OUT)) }
+                Ok(count)
             }
             Err(errno) => Err(self.end_wait(errno, self.backend.kind().call())),
         }
@@ -56,9 +59,9 @@ impl<B: Backend> Engine<B> {
     #[cold]
     fn end_wait(&mut self, errno: Errno, call: &'static str) -> Result<SelectResult, Error> {
         if errno != Errno::INTR {
+            self.stats.waits -= 1; // `wait` has counted it
             return Err(os(call, None, errno));
         }
-        self.stats.waits += 1;
         self.stats.interrupted += 1;
         Ok(SelectResult::INTERRUPTED)
     }
