@@ -11,7 +11,7 @@ use crate::events::{Events, Interest, Mode};
 use crate::key::{Lookup, SelectorKey, State};
 use crate::stats::Stats;
 use crate::storage::Index;
-use crate::table::{Keys, Token};
+use crate::table::{Keys, Token, Vacancy};
 use crate::waker::{Attached, WakeCell};
 
 mod ready;
@@ -65,21 +65,21 @@ impl<B: Backend> Engine<B> {
         check_support(self.backend.kind(), interest)
     }
 
-    /// Refuses what can be refused without a system call or a free slot.
-    fn check_new<S, D, I: Index>(
+    /// Refuses what can be refused without a system call, and returns a free
+    /// slot for the key.
+    #[inline]
+    fn admit<'k, S, D, I: Index>(
         &self,
-        keys: &Keys<'_, S, D, I>,
+        mut keys: Keys<'k, S, D, I>,
         key: &SelectorKey<S, D>,
         wakers: Option<RawFd>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vacancy<'k, S, D, I>, Error> {
         self.check(key.interest())?;
-        if key.fd < 0 {
-            return Err(Error::InvalidFd { fd: key.fd });
-        }
-        if keys.find(key.fd.into()).is_some() || wakers == Some(key.fd) {
+        if wakers == Some(key.fd) {
             return Err(Error::AlreadyRegistered { fd: key.fd });
         }
-        Ok(())
+        keys.claim(key.fd, keys.head.free)?;
+        keys.vacancy()
     }
 
     /// Registers a key, or gives it back with the error.
@@ -93,20 +93,15 @@ impl<B: Backend> Engine<B> {
         key: SelectorKey<S, D>,
         wakers: Option<RawFd>,
     ) -> Result<&'k SelectorKey<S, D>, (Error, SelectorKey<S, D>)> {
-        let vacancy = self.check_new(&keys, &key, wakers).and_then(|()| keys.vacancy());
-        let mut vacancy = match vacancy {
+        let vacancy = match self.admit(keys, &key, wakers) {
             Ok(vacancy) => vacancy,
             Err(error) => return Err((error, key)),
         };
-        vacancy.claim(key.fd);
         // SAFETY: the key owns the source of the descriptor, or the caller of `register_raw` has promised that it stays
         // open. Nothing drops the key before it is in the table, and what takes it out there calls `remove` first.
         match unsafe { self.backend.add(key.borrow(), vacancy.token, key.interest()) } {
             Ok(()) => Ok(vacancy.fill(key)),
-            Err(error) => {
-                vacancy.abandon(key.fd);
-                Err((error, key))
-            }
+            Err(error) => Err((error, key)),
         }
     }
 

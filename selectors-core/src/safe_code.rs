@@ -99,9 +99,8 @@ only_unsafe!(
     ",
     "impl Index for Bomb {
         fn find(&self, _: i32, scan: impl FnOnce() -> Option<u32>) -> Option<u32> { scan() }
-        fn reserve(&mut self) -> bool { true }
-        fn insert(&mut self, _: i32, _: u32) { panic!() }
-        fn remove(&mut self, _: i32) {}
+        fn reserve(&mut self, _: usize) -> bool { true }
+        fn insert(&mut self, _: i32, _: u32, _: impl FnOnce() -> Option<u32>, _: impl Iterator<Item = (i32, u32)>) -> Option<u32> { panic!() }
     }"
 );
 

@@ -84,9 +84,9 @@ pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 ///
 /// # Safety
 ///
-/// The implementer must ensure that `find` returns the right slot. That is the
-/// slot that `insert` was last called with for this descriptor, unless `remove`
-/// was called since. Or it is what `scan` returns. No method panics.
+/// The implementer must ensure that, for a file descriptor with a key, `find`
+/// returns the slot that `insert` was last called with, or else what `scan`
+/// returns. No method panics.
 ///
 /// # Examples
 ///
@@ -99,19 +99,25 @@ pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 pub unsafe trait Index: Default {
     /// Returns the slot of a file descriptor.
     ///
-    /// `scan` searches the slots one by one.
+    /// `scan` searches the slots one by one. The selector checks whether the key in
+    /// the slot has this descriptor, so an index may also return an old slot.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
-    /// Reserves capacity for one more file descriptor.
+    /// Reserves capacity for a number of keys.
     ///
-    /// Returns whether that succeeded. The selector calls this before any
-    /// system call.
-    fn reserve(&mut self) -> bool;
+    /// Returns whether that succeeded. The selector calls this before it adds a
+    /// slot.
+    fn reserve(&mut self, keys: usize) -> bool;
     /// Stores that a file descriptor is in a slot.
     ///
-    /// The selector has called `reserve` before.
-    fn insert(&mut self, fd: RawFd, slot: u32);
-    /// Removes a file descriptor.
-    fn remove(&mut self, fd: RawFd);
+    /// Returns what `find` would have returned before. `live` has the file
+    /// descriptors with a key, and their slots. The index may forget all others.
+    fn insert(
+        &mut self,
+        fd: RawFd,
+        slot: u32,
+        scan: impl FnOnce() -> Option<u32>,
+        live: impl Iterator<Item = (RawFd, u32)>,
+    ) -> Option<u32>;
 }
 
 /// Storage for `N` keys, without an allocator.
@@ -206,11 +212,17 @@ unsafe impl Index for Scan {
         scan()
     }
 
-    fn reserve(&mut self) -> bool {
+    fn reserve(&mut self, _keys: usize) -> bool {
         true
     }
 
-    fn insert(&mut self, _fd: RawFd, _slot: u32) {}
-
-    fn remove(&mut self, _fd: RawFd) {}
+    fn insert(
+        &mut self,
+        _fd: RawFd,
+        _slot: u32,
+        scan: impl FnOnce() -> Option<u32>,
+        _live: impl Iterator<Item = (RawFd, u32)>,
+    ) -> Option<u32> {
+        scan()
+    }
 }

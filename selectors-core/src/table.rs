@@ -55,9 +55,14 @@ pub struct Watched<'a> {
 pub(crate) struct Slot<S, D> {
     /// Counts what the kernel was given a token for: registrations, and what came after a pause.
     generation: u32,
-    /// With a key, the events that may be reported: none after its one-shot has fired, and none while it is paused. Without
-    /// a key, the next free slot. One word serves both, because there are as many as keys.
-    mask_or_next: u32,
+    /// With a key, the events that may be reported. There are none after its
+    /// one-shot has fired and while it is paused. Without a key, the lower half of
+    /// the number of the next free slot.
+    mask: u16,
+    /// With a key, the lower half of its descriptor, so that a scan passes over
+    /// most slots without a look at the key. Without a key, the upper half of the
+    /// number of the next free slot.
+    tag: u16,
     pub(crate) key: Option<SelectorKey<S, D>>,
 }
 
@@ -75,18 +80,27 @@ impl<S, D> Slot<S, D> {
 
     /// Returns the events that may be reported.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "with a key, the word is made by `set_mask`")]
     pub(crate) fn mask(&self) -> Events {
         if self.key.is_none() {
             return Events::empty();
         }
-        Events::from_bits_retain(self.mask_or_next as u16)
+        Events::from_bits_retain(self.mask)
     }
 
     fn set_mask(&mut self, mask: Events) {
         if self.key.is_some() {
-            self.mask_or_next = mask.bits().into();
+            self.mask = mask.bits();
         }
+    }
+
+    /// Without a key, returns the next free slot.
+    fn next(&self) -> u32 {
+        u32::from(self.tag) << 16 | u32::from(self.mask)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the halves are taken apart")]
+    fn set_next(&mut self, next: u32) {
+        (self.mask, self.tag) = (next as u16, (next >> 16) as u16);
     }
 
     /// Marks the key as watched with this interest.
@@ -137,7 +151,8 @@ const HALF: u32 = u32::MAX >> (u32::BITS - USER_DATA_BITS / 2);
 /// What a table has besides its slots.
 pub(crate) struct Head<S, D, I> {
     index: I,
-    free: u32,
+    /// The free slot that is next, or `END`.
+    pub(crate) free: u32,
     live: u32,
     /// Counts the registrations.
     serial: u32,
@@ -170,7 +185,8 @@ impl<S, D, M: Storage> Table<S, D, M> {
         Keys { head: &mut self.head, slots: &mut self.slots }
     }
 
-    /// Makes a free slot if there is none. If that fails, `vacancy` returns the error.
+    /// Makes a free slot if there is none, and capacity in the index. If that
+    /// fails, `vacancy` returns the error.
     pub(crate) fn grow(&mut self) {
         if self.head.free != END {
             return;
@@ -178,8 +194,8 @@ impl<S, D, M: Storage> Table<S, D, M> {
         let Some(number) = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF) else {
             return;
         };
-        let empty = Slot { generation: 0, mask_or_next: END, key: None };
-        if self.slots.push(empty).is_ok() {
+        let empty = Slot { generation: 0, mask: u16::MAX, tag: u16::MAX, key: None };
+        if self.head.index.reserve(self.slots.len() + 1) && self.slots.push(empty).is_ok() {
             self.head.free = number;
         }
     }
@@ -201,31 +217,41 @@ impl<S, D, I: Index> Head<S, D, I> {
     /// Returns the slot of a key. The slot exists and has a key.
     // Compiled once for all capacities, unlike what calls it.
     pub(crate) fn find(&self, slots: &[Slot<S, D>], lookup: Lookup) -> Option<usize> {
-        match lookup {
-            Lookup::Id(id) => {
-                let place = id.slot as usize;
-                // The other part of the id is the slot.
-                let found = slots.get(place)?.key.as_ref()?.id.serial == id.serial;
-                found.then_some(place)
-            }
-            Lookup::Fd(fd) => {
-                let place = self.find_fd(slots, fd)? as usize;
-                slots.get(place)?.key.as_ref()?;
-                Some(place)
-            }
-        }
+        let place = match lookup {
+            Lookup::Id(id) => id.slot,
+            Lookup::Fd(fd) => self.index.find(fd, || scan(slots, fd))?,
+        } as usize;
+        let key = slots.get(place)?.key.as_ref()?;
+        let found = match lookup {
+            // The other part of the id is the slot.
+            Lookup::Id(id) => key.id.serial == id.serial,
+            // The slot may be an old one.
+            Lookup::Fd(fd) => key.fd == fd,
+        };
+        found.then_some(place)
     }
+}
 
-    fn find_fd(&self, slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
-        // A key without a number has a negative one.
-        if fd < 0 {
-            return None;
-        }
-        self.index.find(fd, || {
-            let holds = |slot: &Slot<S, D>| matches!(&slot.key, Some(key) if key.fd == fd);
-            slots.iter().position(holds).and_then(|slot| u32::try_from(slot).ok())
-        })
+#[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+fn tag(fd: RawFd) -> u16 {
+    fd as u16
+}
+
+/// Searches the slots for a descriptor.
+fn scan<S, D>(slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
+    // A key without a number has a negative one.
+    if fd < 0 {
+        return None;
     }
+    let mut tagged = slots.iter().filter(|slot| slot.tag == tag(fd));
+    tagged.find_map(|slot| slot.key.as_ref().filter(|key| key.fd == fd).map(|key| key.id.slot))
+}
+
+/// Restores the index after the insertion of a descriptor that has a key.
+#[cold]
+fn refuse<I: Index>(index: &mut I, fd: RawFd, slot: u32) -> Error {
+    index.insert(fd, slot, || None, core::iter::empty());
+    Error::AlreadyRegistered { fd }
 }
 
 /// A free slot, and the token of the registration that is going to be in it.
@@ -235,26 +261,14 @@ pub(crate) struct Vacancy<'a, S, D, I> {
     pub(crate) token: Token,
 }
 
-impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
-    /// Enters the descriptor into the index.
-    ///
-    /// This comes before the system call, so that only this module's code runs between that and `fill`.
-    pub(crate) fn claim(&mut self, fd: RawFd) {
-        self.head.index.insert(fd, self.token.slot);
-    }
-
-    /// Withdraws `claim`, after the kernel has refused.
-    pub(crate) fn abandon(self, fd: RawFd) {
-        self.head.index.remove(fd);
-    }
-
+impl<'a, S, D, I> Vacancy<'a, S, D, I> {
     /// Stores the key of a claimed descriptor.
     pub(crate) fn fill(self, mut key: SelectorKey<S, D>) -> &'a SelectorKey<S, D> {
         key.id = KeyId { slot: self.token.slot, serial: self.head.serial };
         self.head.serial = self.head.serial.wrapping_add(1);
-        self.head.free = self.slot.mask_or_next;
+        self.head.free = self.slot.next();
         self.head.live += 1;
-        self.slot.mask_or_next = key.events.mask().bits().into();
+        (self.slot.mask, self.slot.tag) = (key.events.mask().bits(), tag(key.fd));
         // The slot is empty. This spares the code that would drop another key.
         core::mem::forget(self.slot.key.take());
         self.slot.key.insert(key)
@@ -262,7 +276,7 @@ impl<'a, S, D, I: Index> Vacancy<'a, S, D, I> {
 
     /// Takes the slot out of use, for a waker.
     pub(crate) fn keep_empty(self) {
-        self.head.free = self.slot.mask_or_next;
+        self.head.free = self.slot.next();
     }
 }
 
@@ -272,11 +286,34 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         Keys { head: self.head, slots: self.slots }
     }
 
-    /// Returns a free slot.
+    /// Enters a descriptor into the index, unless it has a key already.
+    ///
+    /// The key need not be in its slot yet. If it never gets there, the index has
+    /// an old slot, which `find` notices.
+    #[inline]
+    pub(crate) fn claim(&mut self, fd: RawFd, number: u32) -> Result<(), Error> {
+        if fd < 0 {
+            return Err(Error::InvalidFd { fd });
+        }
+        let slots = &*self.slots;
+        let number_of = |key: &SelectorKey<S, D>| (key.fd >= 0).then_some((key.fd, key.id.slot));
+        let live = slots.iter().filter_map(|slot| slot.key.as_ref().and_then(number_of));
+        let known = match number {
+            // There is no slot, and perhaps no capacity in the index.
+            END => self.head.index.find(fd, || scan(slots, fd)),
+            _ => self.head.index.insert(fd, number, || scan(slots, fd), live),
+        };
+        let key = known.and_then(|known| slots.get(known as usize)?.key.as_ref());
+        match key.filter(|key| key.fd == fd) {
+            Some(key) => Err(refuse(&mut self.head.index, fd, key.id.slot)),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the free slot that `Head::free` names.
     pub(crate) fn vacancy(self) -> Result<Vacancy<'a, S, D, I>, Error> {
         let (number, capacity) = (self.head.free, self.slots.len());
-        let slot = self.slots.get_mut(number as usize).filter(|_| self.head.index.reserve());
-        let slot = slot.ok_or(Error::Full { capacity })?;
+        let slot = self.slots.get_mut(number as usize).ok_or(Error::Full { capacity })?;
         let token = Token { slot: number, generation: slot.generation };
         Ok(Vacancy { head: self.head, slot, token })
     }
@@ -299,15 +336,11 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
 
     /// Empties a slot. Events that still bear its token are stale from now on.
     pub(crate) fn remove(&mut self, number: u32) -> Option<SelectorKey<S, D>> {
-        let slot = self.slots.get_mut(number as usize)?;
-        let fd = slot.key.as_ref()?.fd;
+        let slot = self.slots.get_mut(number as usize).filter(|slot| slot.key.is_some())?;
         slot.next_generation();
-        slot.mask_or_next = self.head.free;
+        slot.set_next(self.head.free);
         self.head.free = number;
         self.head.live -= 1;
-        if fd >= 0 {
-            self.head.index.remove(fd);
-        }
         // Last, so that the key is moved once.
         slot.key.take()
     }
@@ -317,9 +350,7 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
     where
         S: AsFd,
     {
-        let key = self.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut());
-        if let Some(key) = key.filter(|key| key.fd >= 0) {
-            self.head.index.remove(key.fd);
+        if let Some(key) = self.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
             key.fd = -1;
         }
         self.head.recover = Some(|keys, number| {
@@ -341,18 +372,11 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
 
     /// Gives a number to a key that has none.
     pub(crate) fn set_number(&mut self, number: u32, fd: RawFd) -> Result<(), Error> {
-        if fd < 0 {
-            return Err(Error::InvalidFd { fd });
-        }
-        if self.find(fd.into()).is_some() {
-            return Err(Error::AlreadyRegistered { fd });
-        }
-        if !self.head.index.reserve() {
-            return Err(Error::Full { capacity: self.slots.len() });
-        }
-        if let Some(key) = self.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
-            self.head.index.insert(fd, number);
-            key.fd = fd;
+        self.claim(fd, number)?;
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            if let Some(key) = &mut slot.key {
+                (key.fd, slot.tag) = (fd, tag(fd));
+            }
         }
         Ok(())
     }

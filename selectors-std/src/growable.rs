@@ -1,3 +1,4 @@
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -101,44 +102,57 @@ unsafe impl<T> List<T> for GrowableList<T> {
 /// use selectors_std::{HashIndex, storage::Index};
 ///
 /// let mut index = HashIndex::default();
-/// index.insert(7, 0);
-/// assert_eq!(index.find(7, || None), Some(0));
-/// index.remove(7);
-/// assert_eq!(index.find(7, || None), None);
+/// assert!(index.reserve(1));
+/// assert_eq!(index.insert(7, 0, || None, [].into_iter()), None);
+/// assert_eq!(index.insert(7, 1, || None, [].into_iter()), Some(0));
+/// assert_eq!(index.find(7, || None), Some(1));
 /// ```
+// A descriptor stays in the map when its key is removed. The kernel soon uses the
+// number again. So both to register and to unregister are one look-up. Removals
+// would also leave marks in the map, which use up its capacity.
 #[derive(Debug, Default)]
-pub struct HashIndex {
-    slots: FxHashMap<RawFd, u32>,
-    /// The most descriptors there ever were at a time.
-    most: usize,
+pub struct HashIndex(FxHashMap<RawFd, u32>);
+
+impl HashIndex {
+    /// Inserts a descriptor that is not in the map. If the map is full, all
+    /// descriptors without a key are removed first.
+    #[cold]
+    fn insert_new(&mut self, fd: RawFd, slot: u32, live: impl Iterator<Item = (RawFd, u32)>) {
+        if self.0.len() == self.0.capacity() {
+            self.0.clear();
+            self.0.extend(live);
+        }
+        self.0.insert(fd, slot);
+    }
 }
 
 #[allow(unsafe_code)]
-// SAFETY: a hash map of integers, whose hash and comparison don't panic. `insert` finds the room that `reserve` has made.
+// SAFETY: a hash map of integers, whose hash and comparison don't panic. Only
+// descriptors without a key are removed. `HashMap::insert` has the capacity that
+// `reserve` has made.
 unsafe impl Index for HashIndex {
     fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
-        self.slots.get(&fd).copied()
+        self.0.get(&fd).copied()
     }
 
-    fn reserve(&mut self) -> bool {
-        let count = self.slots.len() + 1;
-        // A removal may leave a mark in the map where it is crowded. Marks that have used up the room make it grow
-        // once more, in a steady state, too; then it is at most half full, and cleans itself in place. A quarter to
-        // spare, and numbers as dense as the kernel gives them out, leave few marks; half would cost every key
-        // fifteen bytes.
-        let spare = if count > self.most { count / 4 } else { 0 };
-        if self.slots.try_reserve(1 + spare).is_err() {
-            return false;
+    fn reserve(&mut self, keys: usize) -> bool {
+        // A quarter more for descriptors without a key. They are removed all at
+        // once when it is used up, which costs little for each of them.
+        let room = keys + keys / 4 + 1;
+        self.0.try_reserve(room.saturating_sub(self.0.len())).is_ok()
+    }
+
+    fn insert(
+        &mut self,
+        fd: RawFd,
+        slot: u32,
+        _scan: impl FnOnce() -> Option<u32>,
+        live: impl Iterator<Item = (RawFd, u32)>,
+    ) -> Option<u32> {
+        if let Some(known) = self.0.get_mut(&fd) {
+            return Some(mem::replace(known, slot));
         }
-        self.most = self.most.max(count);
-        true
-    }
-
-    fn insert(&mut self, fd: RawFd, slot: u32) {
-        self.slots.insert(fd, slot);
-    }
-
-    fn remove(&mut self, fd: RawFd) {
-        self.slots.remove(&fd);
+        self.insert_new(fd, slot, live);
+        None
     }
 }
