@@ -11,7 +11,7 @@ use crate::events::{Events, Interest, Mode};
 use crate::key::{Lookup, SelectorKey, State};
 use crate::stats::Stats;
 use crate::storage::Index;
-use crate::table::{Keys, Token, Vacancy};
+use crate::table::{Head, Keys, Slot, Token, Vacancy};
 use crate::waker::{Attached, WakeCell};
 
 mod ready;
@@ -129,9 +129,10 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Changes the interest of a key, after `check`.
-    // Where speed counts it is inlined, so that the interest and the way to the slot, which the caller often knows, cost
-    // nothing, and no `ret` more follows the system call: see `Selector::select`.
-    #[inline]
+    // Inlined, so that the interest and the way to the slot, which the caller
+    // often knows, cost nothing, and no `ret` follows the system call: see
+    // `Selector::select`.
+    #[inline(always)]
     #[allow(unsafe_code)]
     pub(crate) fn modify<S, D, I: Index>(
         &mut self,
@@ -140,7 +141,9 @@ impl<B: Backend> Engine<B> {
         interest: Interest,
     ) -> Result<(), Error> {
         let Some(slot) = keys.slots.get_mut(number as usize) else { return Ok(()) };
-        let Some(old) = slot.watched(number) else { return self.watch(keys, number, interest) };
+        let Some(old) = slot.watched(number) else {
+            return self.watch(keys.head, keys.slots, number, interest);
+        };
         // An edge is armed again, so that what is still ready is reported again.
         let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
         if !(unchanged && self.backend.is_watched(&old)) {
@@ -152,14 +155,18 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Adds a key to the kernel's set that is in the table already.
+    // The parts of `Keys` fit into registers. `Keys` do not, so `modify` would
+    // write them to memory in any case.
     #[cold]
     #[allow(unsafe_code)]
-    pub(crate) fn watch<S, D, I: Index>(
+    fn watch<S, D, I: Index>(
         &mut self,
-        mut keys: Keys<'_, S, D, I>,
+        head: &mut Head<S, D, I>,
+        slots: &mut [Slot<S, D>],
         number: u32,
         interest: Interest,
     ) -> Result<(), Error> {
+        let mut keys = Keys { head, slots };
         keys.find_lost_number(number)?;
         if let Some(slot) = keys.slots.get_mut(number as usize) {
             if let Some(key) = &slot.key {
@@ -196,7 +203,7 @@ impl<B: Backend> Engine<B> {
             State::Watched | State::Disarmed => {}
             State::Paused => {
                 let interest = key.interest();
-                self.watch(keys, number, interest)?;
+                self.watch(keys.head, keys.slots, number, interest)?;
             }
             State::PausedDisarmed => {
                 keys.find_lost_number(number)?;
@@ -224,7 +231,7 @@ impl<B: Backend> Engine<B> {
 /// The same with a key that is to be looked up. Here and not in `Selector`, whose code is compiled for each capacity.
 impl<B: Backend> Engine<B> {
     /// Checks the interest before the key is looked up.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn modify_key<S, D, I: Index>(
         &mut self,
         keys: Keys<'_, S, D, I>,
@@ -234,6 +241,17 @@ impl<B: Backend> Engine<B> {
         self.check(interest)?;
         let number = keys.number_of(key)?;
         self.modify(keys, number, interest)
+    }
+
+    /// Does the same, but is inlined only where it becomes small, as with an id.
+    #[inline]
+    pub(crate) fn modify_key_shared<S, D, I: Index>(
+        &mut self,
+        keys: Keys<'_, S, D, I>,
+        key: Lookup,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.modify_key(keys, key, interest)
     }
 
     pub(crate) fn pause_key<S, D, I: Index>(

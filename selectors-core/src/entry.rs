@@ -218,7 +218,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    #[inline]
+    // Inlined for the same reason as `Selector::select`.
+    #[inline(always)]
     pub fn modify(&mut self, events: impl Into<Interest>) -> Result<(), Error> {
         let interest = events.into();
         self.engine.check(interest)?;

@@ -414,10 +414,15 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "KQ_EV_ENABLE")]
     #[doc(alias = "EV_DISABLE")]
     #[doc(alias = "KQ_EV_DISABLE")]
-    #[inline]
+    // Inlined for the same reason as `select`.
+    #[inline(always)]
     pub fn modify(&mut self, key: impl Into<Lookup>, events: impl Into<Interest>) -> Result<(), Error> {
-        let interest = events.into();
-        self.engine.modify_key(self.table.keys(), key.into(), interest)
+        let (interest, key) = (events.into(), key.into());
+        if M::INLINE {
+            self.engine.modify_key(self.table.keys(), key, interest)
+        } else {
+            self.engine.modify_key_shared(self.table.keys(), key, interest)
+        }
     }
 
     /// Stops watching a key until it is resumed or modified.

@@ -51,6 +51,11 @@ pub unsafe trait Storage {
     type Index: Index;
     /// The reference by which a selector and its wakers share their cell.
     type Wake: Deref<Target = WakeCell> + Clone;
+    /// Whether `Selector::modify` is always compiled into its callers.
+    ///
+    /// This is faster, because no return follows the system call. Fixed storages
+    /// leave it to the compiler, because each capacity would add a copy.
+    const INLINE: bool = false;
 }
 
 /// A list whose capacity may be limited.

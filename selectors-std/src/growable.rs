@@ -30,6 +30,7 @@ unsafe impl Storage for Growable {
     type List<T> = GrowableList<T>;
     type Index = HashIndex;
     type Wake = Arc<WakeCell>;
+    const INLINE: bool = true;
 }
 
 /// A `Vec` that refuses an item if there is no memory.
