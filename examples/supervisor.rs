@@ -95,10 +95,8 @@ impl Supervisor {
     fn run(mut self) -> io::Result<()> {
         // At the end, only the pipes of signals are registered.
         while !self.is_ending || self.selector.get_map().len() > SIGNALS || self.has_children() {
-            match self.tasks.peek() {
-                Some(&Reverse((deadline, _))) => self.selector.select_until(deadline)?,
-                None => self.selector.select(None)?,
-            };
+            let deadline = self.tasks.peek().map(|Reverse((deadline, _))| *deadline);
+            self.selector.select_until(deadline)?;
             self.read()?;
             while self.tasks.peek().is_some_and(|Reverse((deadline, _))| *deadline <= Instant::now()) {
                 match self.tasks.pop() {

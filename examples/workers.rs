@@ -165,10 +165,7 @@ impl Worker {
     fn run(mut self) -> io::Result<Statistics> {
         let (mut buffer, mut deadline) = (vec![0; 16 << 10], None);
         loop {
-            match deadline {
-                Some(deadline) => self.selector.select_until(deadline)?,
-                None => self.selector.select(None)?,
-            };
+            self.selector.select_until(deadline)?;
             self.obey();
             while let Some((mut key, _events)) = self.selector.next_ready() {
                 let (peer, unsent) = key.parts();
