@@ -243,7 +243,7 @@ impl<B: Backend> Engine<B> {
         self.modify(keys, number, interest)
     }
 
-    /// Does the same, but is inlined only where it becomes small, as with an id.
+    /// Does the same, but is inlined only where it is small, as with an id.
     #[inline]
     pub(crate) fn modify_key_shared<S, D, I: Index>(
         &mut self,
