@@ -162,6 +162,8 @@ impl Counts {
             let [full, empty, raise] =
                 [FULL, EMPTY, RAISE].map(|what| self.get(what, who).unwrap_or(f64::NAN));
             let each = (full - empty - raise) / f64::from(READY);
+            // To a tenth, as it is printed: one instruction per wait is no instruction per event.
+            let each = (each * 10.0).round() / 10.0;
             self.0.insert(0, (EVENT.to_owned(), who.to_owned(), each));
         }
         self.0.retain(|(what, _, _)| what != RAISE && what != FULL);
