@@ -191,10 +191,10 @@ fn number_is_closed(fd: RawFd) -> bool {
 
 #[inline]
 #[allow(unsafe_code)]
-fn call(last: RawFd, sets: &mut [Option<Set>; 3], timeout: Option<&Timespec>) -> io::Result<usize> {
+fn call(last: RawFd, sets: &mut [Option<&mut Set>; 3], timeout: Option<&Timespec>) -> io::Result<usize> {
     // How far the kernel looks costs time. Few steps, so that the compiler sees that rustix's check of it can't fail.
     let bound = if last < 256 { 256 } else { LIMIT };
-    let [read, write, priority] = sets.each_mut().map(|set| set.as_mut().map(Set::as_mut_slice));
+    let [read, write, priority] = sets.each_mut().map(|set| set.as_deref_mut().map(Set::as_mut_slice));
     // SAFETY: each descriptor in the sets was added and not removed, so that it is open, as the caller of `add` promises.
     // If one is closed all the same, select returns EBADF or ignores it, and changes no file. Each set has `LIMIT` bits,
     // and `bound` is no larger.
@@ -264,19 +264,18 @@ unsafe impl<M: Storage> Backend for Select<M> {
         loop {
             let last = self.entries.last().map_or(0, |last| last.fd);
             let words = (last.unsigned_abs() / BITS + 1) as usize;
-            let mut sets = [None; 3];
-            for (set, interest) in sets.iter_mut().zip(&self.interest) {
+            let mut sets = self.interest;
+            let mut used = sets.each_mut().map(|set| {
                 // An empty set is cheaper left out.
-                if fd_set_bound(interest.get(..words).unwrap_or_default()) > 0 {
-                    *set = Some(*interest);
-                }
-            }
-            match call(last, &mut sets, timeout) {
+                let in_use = set.get(..words).is_some_and(|words| fd_set_bound(words) > 0);
+                in_use.then_some(set)
+            });
+            match call(last, &mut used, timeout) {
                 Ok(counted) => {
                     self.cursor = self.entries.len();
                     let mut bits = 0;
-                    for (set, meaning) in sets.iter().zip(MEANING) {
-                        let results = set.as_ref().and_then(|set| set.get(..words));
+                    for (set, meaning) in used.into_iter().zip(MEANING) {
+                        let results = set.and_then(|set| set.get(..words));
                         bits += results.map_or(0, |set| self.collect(set, meaning));
                     }
                     let disarmed = bits > counted && self.disarm_closed();
