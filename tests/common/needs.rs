@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
 use std::io::Write;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -17,8 +18,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// More than any test needs. Some systems call the hard limit unlimited, and refuse that.
 const MOST: u64 = 20_000;
 
-/// What the harness, the other tests and the libraries may have open.
-const OTHERS: usize = 130;
+/// What the harness, the libraries and the other tests may have open: those of the contract that reserve nothing have at
+/// most about a dozen open at once each.
+fn others() -> usize {
+    let number = |text: String| text.parse().ok();
+    let asked = env::args().find_map(|arg| number(arg.strip_prefix("--test-threads=")?.to_owned()));
+    let chosen = asked.or_else(|| env::var("RUST_TEST_THREADS").ok().and_then(number));
+    let threads = chosen.or_else(|| thread::available_parallelism().ok().map(NonZero::get));
+    (30 + 12 * threads.unwrap_or(8)).min(limit() / 2)
+}
 
 /// Set to the name of the test in a process that runs this test alone.
 pub const ALONE: &str = "SELECTORS_ALONE";
@@ -74,10 +82,11 @@ static GIVEN_BACK: Condvar = Condvar::new();
 /// `None` if the hard limit does not allow so many, which is printed. A test reserves once, before it opens anything.
 #[must_use]
 pub fn descriptors(number: usize) -> Option<Descriptors> {
-    let room = limit().saturating_sub(OTHERS);
+    let others = others();
+    let room = limit().saturating_sub(others);
     if number > room {
         skip(&format!(
-            "it needs {number} descriptors and leaves {OTHERS} for others, but the hard limit is {}",
+            "it needs {number} descriptors and leaves {others} for others, but the hard limit is {}",
             limit()
         ));
         return None;

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketType};
 use rustix::pty::OpenptFlags;
 use selectors_core::{Error, Events, Kind, Mode, Selector};
 
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair, ready};
+use crate::support::{Found, Kernel, NOW, Reports, SOON, Table, agree, pair, ready};
 
 const NONE: Events = Events::empty();
 const READ: Events = Events::READ;
@@ -67,20 +67,20 @@ fn rows() -> Vec<Row> {
 
 impl Row {
     /// What a backend of this kind tells those who asked for `asked`.
-    fn expected(&self, kind: Kind, asked: Events) -> Events {
+    fn expected(&self, kind: Kind, reports: Reports, asked: Events) -> Events {
         if kind == Kind::Kqueue {
             return self.expected_of_filters(asked);
         }
         let columns = [READ, WRITE, PRIORITY].into_iter().zip(self.told);
         let mut told: Events =
             columns.filter(|(column, _)| asked.contains(*column)).map(|(_, told)| told).collect();
-        if !kind.tells_error() {
+        if !reports.error {
             told.remove(ERROR);
         }
-        if !kind.supports_read_hangup() {
+        if !reports.read_hangup {
             told.remove(READ_HANGUP);
         }
-        if !kind.tells_hangup() {
+        if !reports.hangup {
             told.remove(HANGUP | self.by_hangup);
         }
         told
@@ -88,10 +88,9 @@ impl Row {
 
     /// What a backend of this kind may report as well. What ends a connection is known exactly of epoll and kqueue, and of
     /// Linux's poll and select. Elsewhere poll reports some errors as hang-ups, and select some hang-ups as exceptional.
-    fn permitted(&self, kind: Kind, asked: Events) -> Events {
+    fn permitted(&self, kind: Kind, reports: Reports, asked: Events) -> Events {
         let all = self.told.into_iter().fold(NONE, |all, told| all | told);
-        let exact = Kind::Epoll.is_available() || kind == Kind::Kqueue;
-        if exact || !all.intersects(GONE | READ_HANGUP) {
+        if reports.exact || !all.intersects(GONE | READ_HANGUP) {
             return NONE;
         }
         asked | if kind == Kind::Poll { GONE | READ_HANGUP } else { NONE }
@@ -127,12 +126,12 @@ pub fn the_table<B: Kernel, M: Table>() {
                 let fd = watched.as_raw_fd();
                 selector.register(watched, asked.with_mode(mode), ()).unwrap();
 
-                let told = row.expected(kind, asked);
+                let told = row.expected(kind, B::reports(kind), asked);
                 let timeout = if told.is_empty() { NOW } else { SOON };
                 let mut answer = ready(&mut selector, timeout);
                 let found = answer.remove(&fd).unwrap_or_default();
                 assert!(answer.is_empty(), "{answer:?}");
-                let unexpected = found - told - row.permitted(kind, asked);
+                let unexpected = found - told - row.permitted(kind, B::reports(kind), asked);
                 assert!(
                     found.contains(told) && unexpected.is_empty(),
                     "{} asked {asked:?} {mode:?}: {found:?}, not {told:?}",

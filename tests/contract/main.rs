@@ -47,7 +47,7 @@ macro_rules! rows {
         $(mod $file {
             $(#[test]
             fn $row() {
-                crate::support::run(crate::$file::$row::<$backend, $table>);
+                crate::support::run::<$backend>(crate::$file::$row::<$backend, $table>);
             })+
         })+
     };
@@ -159,6 +159,12 @@ selectors_core::if_epoll! {
     pair! { emulated_macos_growable, crate::kqueue::On<crate::kqueue::MacOs, 256>, crate::Growable }
     pair! { emulated_no_receipts_fixed, crate::kqueue::On<crate::kqueue::NoReceipts>, crate::Fixed }
     pair! { emulated_no_receipts_growable, crate::kqueue::On<crate::kqueue::NoReceipts, 256>, crate::Growable }
+    pair! { emulated_netbsd_poll_fixed, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Poll<crate::Fixed>>, crate::Fixed }
+    pair! { emulated_netbsd_poll_growable, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Poll<crate::Growable>>, crate::Growable }
+    pair! { emulated_netbsd_select_fixed, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Select<crate::Fixed>>, crate::Fixed }
+    pair! { emulated_netbsd_select_growable, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Select<crate::Growable>>, crate::Growable }
+    pair! { emulated_freebsd_poll_growable, crate::kqueue::As<crate::kqueue::FreeBsd, selectors_core::backend::Poll<crate::Growable>>, crate::Growable }
+    pair! { emulated_macos_poll_fixed, crate::kqueue::As<crate::kqueue::MacOs, selectors_core::backend::Poll<crate::Fixed>>, crate::Fixed }
 }
 selectors_core::if_kqueue! {
     pair! { kqueue_fixed, selectors_core::backend::Kqueue, crate::Fixed }
@@ -172,6 +178,16 @@ pair! { poll_fixed, selectors_core::backend::Poll<crate::Fixed>, crate::Fixed }
 pair! { poll_growable, selectors_core::backend::Poll<crate::Growable>, crate::Growable }
 pair! { any_fixed, selectors_core::backend::Any<crate::Fixed>, crate::Fixed }
 pair! { any_growable, selectors_core::backend::Any<crate::Growable, 256>, crate::Growable }
+
+/// The rows of one pair, one after the other, which lets `support::run` compare what is open before and after each of them.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn rows_leave_no_descriptors_open() {
+    let mut rows = std::process::Command::new(std::env::current_exe().unwrap());
+    let done = rows.args(["--test-threads=1", "emulated_freebsd_growable::"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && shown.contains(" passed"), "{shown}");
+}
 
 /// The page on portability names rows that are there.
 #[test]

@@ -6,12 +6,12 @@ use std::fmt::Debug;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use selectors_core::backend::{Any, Backend, Poll};
 use selectors_core::storage::{Fixed, Storage};
-use selectors_core::{Error, Events, Mode, SelectResult, Selector, WakeCell};
+use selectors_core::{Error, Events, Kind, Mode, SelectResult, Selector, WakeCell};
 use selectors_std::Growable;
 
 use super::needs;
@@ -38,10 +38,25 @@ thread_local! {
 }
 
 /// Runs a row. Its selectors are closed when it has ended.
-#[allow(dead_code, reason = "the other tests have few cells")]
-pub fn run(row: fn()) {
+#[allow(dead_code, reason = "only the contract has rows")]
+pub fn run<B: Kernel>(row: fn()) {
+    let before = open_descriptors();
     row();
-    FREE.lock().unwrap_or_else(PoisonError::into_inner).append(&mut USED.take());
+    B::forget_closed();
+    let mut cells = USED.take();
+    if let (Some(before), Some(after)) = (before, open_descriptors()) {
+        // A cell may keep one descriptor that is current, and two to which a wake may still be written.
+        let most = before + 3 * cells.len();
+        assert!(after <= most, "{before} descriptors were open before the row, and {after} are after it");
+    }
+    FREE.lock().unwrap_or_else(PoisonError::into_inner).append(&mut cells);
+}
+
+/// How many descriptors the process has open, where the system lists them and no other test runs.
+fn open_descriptors() -> Option<usize> {
+    static ALONE: LazyLock<bool> = LazyLock::new(|| std::env::args().any(|arg| arg == "--test-threads=1"));
+    let list = std::fs::read_dir("/proc/self/fd").ok().filter(|_| *ALONE)?;
+    Some(list.count())
 }
 
 impl<const N: usize> Table for Fixed<N> {
@@ -65,13 +80,36 @@ impl Table for Growable {
 pub type KernelSet = BTreeMap<RawFd, Vec<(u32, u64)>>;
 
 selectors_core::if_epoll! {
-    type Best = selectors_core::backend::Epoll;
+    pub type Best = selectors_core::backend::Epoll;
 }
 selectors_core::if_kqueue! {
-    type Best = selectors_core::backend::Kqueue;
+    pub type Best = selectors_core::backend::Kqueue;
 }
 selectors_core::if_no_queue! {
-    type Best = Poll<Growable>;
+    pub type Best = Poll<Growable>;
+}
+
+/// What a backend reports of a descriptor that has hung up or has a pending error.
+#[derive(Clone, Copy, Debug)]
+pub struct Reports {
+    pub hangup: bool,
+    pub error: bool,
+    /// Whether `READ_HANGUP` can be requested alone.
+    pub read_hangup: bool,
+    /// Whether it is known exactly which of them it reports for what.
+    pub exact: bool,
+}
+
+impl Reports {
+    /// What a backend of this kind reports on this platform.
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            hangup: kind.tells_hangup(),
+            error: kind.tells_error(),
+            read_hangup: kind.supports_read_hangup(),
+            exact: Kind::Epoll.is_available() || kind == Kind::Kqueue,
+        }
+    }
 }
 
 /// A backend under test.
@@ -80,6 +118,14 @@ pub trait Kernel: Backend {
     type Small: Kernel;
     /// The one to be watched by another selector: the best of the platform, or of the emulated one.
     type Inner: Kernel;
+
+    /// What this backend reports, as its kind says for this platform, or for the one that is emulated.
+    fn reports(kind: Kind) -> Reports {
+        Reports::of(kind)
+    }
+
+    /// Closes what an emulation has kept of selectors that are closed.
+    fn forget_closed() {}
 
     /// What the kernel says it watches for this selector, where it can be asked.
     ///
@@ -232,8 +278,8 @@ pub fn ready<B: Backend, S, D, M: Storage>(
 /// and look at it again, while other tests run in other threads.
 pub fn apart(fd: impl AsFd) -> OwnedFd {
     static NEXT: AtomicI32 = AtomicI32::new(0);
-    let half = RawFd::try_from(needs::limit().min(1000) / 2).unwrap();
-    let numbers = (0..half).map(|_| half + NEXT.fetch_add(1, Ordering::Relaxed) % half);
+    let quarter = RawFd::try_from(needs::limit().min(1000) / 4).unwrap();
+    let numbers = (0..quarter).map(|_| 3 * quarter + NEXT.fetch_add(1, Ordering::Relaxed) % quarter);
     // One that is in use, perhaps inherited, would give the next number, which is another test's.
     let mut duplicates = numbers.filter_map(|number| {
         let duplicate = rustix::io::fcntl_dupfd_cloexec(&fd, number).ok()?;

@@ -122,6 +122,11 @@ pub fn end_all() {
     QUEUES.lock().unwrap().clear();
 }
 
+/// Lets go of what the queues had whose numbers are no queue's any more.
+pub fn end_closed() {
+    QUEUES.lock().unwrap().retain(|number, _| is_queue(*number));
+}
+
 /// Tells every queue that this number is about to be closed. It finds out by itself later, but takes two
 /// eventfds, which are one inode, for the same file.
 pub fn closes(fd: BorrowedFd<'_>) {

@@ -3,6 +3,7 @@
 mod broken;
 mod calls;
 mod facts;
+mod polls;
 mod tests;
 
 #[path = "../../emulated_kqueue/mod.rs"]
@@ -12,10 +13,12 @@ pub use emulated::Kqueue;
 pub use emulated::systems::{FreeBsd, MacOs, NetBsd, NoReceipts, On};
 use emulated::systems::{Emulated, System};
 use emulated::{inject, queue, sys as kqueue_sys};
+pub use polls::As;
 
-use crate::support::{Kernel, KernelSet, Table};
+use crate::support::{Best, Kernel, KernelSet, Reports, Table};
 use rustix::fd::{AsRawFd, BorrowedFd};
-use selectors_core::Selector;
+use selectors_core::backend::Backend;
+use selectors_core::{Kind, Selector};
 
 /// Those with receipts, on which the facts rely.
 fn on_each_kernel(fact: fn()) {
@@ -28,6 +31,10 @@ fn on_each_kernel(fact: fn()) {
 impl<const BATCH: usize> Kernel for Kqueue<BATCH> {
     type Small = Kqueue<3>;
     type Inner = Kqueue;
+
+    fn forget_closed() {
+        queue::end_closed();
+    }
 
     fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
         Some(queue::watched(selector.as_raw_fd()))
@@ -42,11 +49,24 @@ impl<E: Emulated, const BATCH: usize> Kernel for On<E, BATCH> {
     type Small = On<E, 3>;
     type Inner = On<E>;
 
+    fn forget_closed() {
+        queue::end_closed();
+    }
+
     fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
         Some(queue::watched(selector.as_raw_fd()))
     }
 
     fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
         Some(rustix::fd::AsFd::as_fd(selector))
+    }
+}
+
+impl<E: Emulated, B: Backend> Kernel for As<E, B> {
+    type Small = Self;
+    type Inner = Best;
+
+    fn reports(kind: Kind) -> Reports {
+        polls::reports(E::SYSTEM, kind)
     }
 }
