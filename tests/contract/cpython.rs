@@ -43,7 +43,7 @@ pub fn register<B: Kernel, M: Table>() {
     agree(&selector);
 
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: a negative number is nobody's.
+    // SAFETY: a negative number is no descriptor.
     let invalid = unsafe { selector.register_raw(-10, Events::READ, ()) }.unwrap_err();
     assert_eq!(invalid, Error::InvalidFd { fd: -10 });
 }
@@ -65,7 +65,7 @@ fn raw_pair<B: Kernel, M: Table>() -> (Selector<B, RawFd, (), M>, OwnedFd, Owned
     let (one, two) = pair();
     let (one, two) = (apart(one), apart(two));
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: nobody else has anything at these numbers, so closing them harms nobody.
+    // SAFETY: nothing else is open at these numbers, so closing them affects no other owner.
     unsafe {
         selector.register_raw(one.as_raw_fd(), Events::READ, ()).unwrap();
         selector.register_raw(two.as_raw_fd(), Events::WRITE, ()).unwrap();
@@ -136,8 +136,8 @@ pub fn modify_unregister<B: Kernel, M: Table>() {
     assert_eq!(refused.errno(), Some(Errno::BADF));
     assert_eq!(selector.get_map().len(), 2);
     assert_eq!(selector.get_key(fd).unwrap().events, Events::READ);
-    let told = ready(&mut selector, SOON);
-    assert_eq!(told.keys().collect::<Vec<_>>(), [&two.as_raw_fd()]);
+    let reported = ready(&mut selector, SOON);
+    assert_eq!(reported.keys().collect::<Vec<_>>(), [&two.as_raw_fd()]);
 }
 
 /// What cannot be written, using a closed selector, is a test in the documentation of `Selector`.
@@ -276,15 +276,15 @@ pub fn select_interrupt_exc<B: Kernel, M: Table>() {
     let cell: &'static M::Wake = Box::leak(Box::new(M::cell()));
     selector.waker_in(cell.clone()).unwrap();
     let start = Instant::now();
-    let told = interrupt(Some(&**cell), || {
+    let reported = interrupt(Some(&**cell), || {
         loop {
             match selector.select(SOON) {
                 Ok(result) if result.interrupted() && start.elapsed() < LATE => {}
-                answer => break answer,
+                outcome => break outcome,
             }
         }
     });
-    assert_eq!(told.woken_and(), Ok(0));
+    assert_eq!(reported.woken_and(), Ok(0));
     assert!(selector.next_ready().is_none());
     assert!(start.elapsed() < LATE);
 }
@@ -295,8 +295,8 @@ pub fn select_interrupt_noraise<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, Events::READ, ()).unwrap();
     let start = Instant::now();
-    let told = interrupt(None, || selector.select(SOON));
-    assert!(told.is_ok_and(|result| result.interrupted() && result.events() == 0 && !result.timed_out()));
+    let reported = interrupt(None, || selector.select(SOON));
+    assert!(reported.is_ok_and(|result| result.interrupted() && result.events() == 0 && !result.timed_out()));
     assert!(selector.next_ready().is_none());
     assert!(start.elapsed() < LATE);
 }
@@ -324,13 +324,13 @@ pub fn above_fd_setsize<B: Kernel, M: Table>() {
     if writers.is_empty() {
         return;
     }
-    let mut told: BTreeSet<RawFd> = ready(&mut selector, SOON).into_keys().collect();
-    let calls = writers.len().div_ceil(told.len());
+    let mut reported: BTreeSet<RawFd> = ready(&mut selector, SOON).into_keys().collect();
+    let calls = writers.len().div_ceil(reported.len());
     assert!(calls == 1 || selector.kind() != Kind::Poll);
     for _ in 1..calls {
-        told.extend(ready(&mut selector, SOON).into_keys());
+        reported.extend(ready(&mut selector, SOON).into_keys());
     }
-    assert_eq!(told, writers);
+    assert_eq!(reported, writers);
 }
 
 pub fn register_file<B: Kernel, M: Table>() {
@@ -349,7 +349,7 @@ pub fn register_file<B: Kernel, M: Table>() {
 pub fn register_bad_fd<B: Kernel, M: Table>() {
     let closed = apart(pair().0).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: nobody has anything at this number.
+    // SAFETY: nothing is open at this number.
     let refused = unsafe { selector.register_raw(closed, Events::READ, ()) }.unwrap_err();
     assert_eq!(refused.errno(), Some(Errno::BADF));
     assert!(selector.get_key(closed).is_none());

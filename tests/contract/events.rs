@@ -1,4 +1,4 @@
-//! What is told of a descriptor: one table, and the same answers on every backend.
+//! What is reported of a descriptor: one table, and the same results on every backend.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::io::Write;
@@ -22,20 +22,20 @@ const WRITE: Events = Events::WRITE;
 const PRIORITY: Events = Events::PRIORITY;
 const ERROR: Events = Events::ERROR;
 const HANGUP: Events = Events::HANGUP;
-const GONE: Events = HANGUP.union(ERROR);
+const ENDS: Events = HANGUP.union(ERROR);
 const READ_HANGUP: Events = Events::READ_HANGUP;
 
-/// A descriptor to watch, and what must stay open beside it.
+/// A descriptor to watch, and what must stay open with it.
 type Scene = (OwnedFd, Option<OwnedFd>);
 
 struct Row {
     what: &'static str,
     scene: fn() -> Scene,
-    /// Told to those who asked READ, WRITE, PRIORITY; several are told the union.
-    told: [Events; 3],
-    /// Of these, what only the hang-up says: lost where hang-ups are not told.
+    /// Reported for READ, for WRITE and for PRIORITY; for several of them, the union is.
+    reported: [Events; 3],
+    /// Of these, what only the hang-up says. It is lost where hang-ups are not reported.
     by_hangup: Events,
-    /// Whether both filters of a kqueue tell an end, of which the others tell an error only.
+    /// Whether both filters of a kqueue report an end, of which the others report an error only.
     at_an_end: bool,
     pending: Result<Option<Errno>, Errno>,
 }
@@ -43,7 +43,7 @@ struct Row {
 /// The table.
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {
-    let row = |what, scene, told, pending| Row { what, scene, told, pending, by_hangup: NONE, at_an_end: false };
+    let row = |what, scene, reported, pending| Row { what, scene, reported, pending, by_hangup: NONE, at_an_end: false };
     let (refused, reset) = (Ok(Some(Errno::CONNREFUSED)), Ok(Some(Errno::CONNRESET)));
     let (socket, no_socket) = (Ok(None), Err(Errno::NOTSOCK));
     vec![
@@ -53,60 +53,60 @@ fn rows() -> Vec<Row> {
         row("half-close, unix", half_close_unix, [READ | READ_HANGUP, WRITE, NONE], socket),
         row("half-close, tcp", half_close_tcp, [READ | READ_HANGUP, WRITE, NONE], socket),
         row("socket closed", socket_closed, [READ | READ_HANGUP | HANGUP, WRITE | HANGUP, HANGUP], socket),
-        row("connection reset", connection_reset, [READ | READ_HANGUP | GONE, WRITE | GONE, GONE], reset),
-        row("connection refused", connection_refused, [READ | READ_HANGUP | GONE, WRITE | GONE, GONE], refused),
+        row("connection reset", connection_reset, [READ | READ_HANGUP | ENDS, WRITE | ENDS, ENDS], reset),
+        row("connection refused", connection_refused, [READ | READ_HANGUP | ENDS, WRITE | ENDS, ENDS], refused),
         row("datagram refused", datagram_refused, [READ | ERROR, WRITE | ERROR, ERROR], refused),
         row("connect finished", connect_finished, [NONE, WRITE, NONE], socket),
         row("listener ready", listener_ready, [READ, NONE, NONE], socket),
         Row { by_hangup: WRITE, ..row("pipe without writer", no_writer, [READ | HANGUP, WRITE | HANGUP, HANGUP], no_socket) },
         Row { at_an_end: true, ..row("pipe without reader", no_reader, [READ | ERROR, WRITE | ERROR, ERROR], no_socket) },
         row("terminal's master", master, [READ | HANGUP, WRITE | HANGUP, HANGUP], no_socket),
-        row("terminal's slave", slave, [READ | GONE, WRITE | GONE, GONE], no_socket),
+        row("terminal's slave", slave, [READ | ENDS, WRITE | ENDS, ENDS], no_socket),
     ]
 }
 
 impl Row {
-    /// What a backend of this kind tells those who asked for `asked`.
-    fn expected(&self, kind: Kind, reports: Reports, asked: Events) -> Events {
+    /// What a backend of this kind reports for an interest.
+    fn expected(&self, kind: Kind, reports: Reports, requested: Events) -> Events {
         if kind == Kind::Kqueue {
-            return self.expected_of_filters(asked);
+            return self.expected_of_filters(requested);
         }
-        let columns = [READ, WRITE, PRIORITY].into_iter().zip(self.told);
-        let mut told: Events =
-            columns.filter(|(column, _)| asked.contains(*column)).map(|(_, told)| told).collect();
+        let columns = [READ, WRITE, PRIORITY].into_iter().zip(self.reported);
+        let mut reported: Events =
+            columns.filter(|(column, _)| requested.contains(*column)).map(|(_, reported)| reported).collect();
         if !reports.error {
-            told.remove(ERROR);
+            reported.remove(ERROR);
         }
         if !reports.read_hangup {
-            told.remove(READ_HANGUP);
+            reported.remove(READ_HANGUP);
         }
         if !reports.hangup {
-            told.remove(HANGUP | self.by_hangup);
+            reported.remove(HANGUP | self.by_hangup);
         }
-        told
+        reported
     }
 
     /// What a backend of this kind may report as well. What ends a connection is known exactly of epoll and kqueue, and of
     /// Linux's poll and select. Elsewhere poll reports some errors as hang-ups, and select some hang-ups as exceptional.
-    fn permitted(&self, kind: Kind, reports: Reports, asked: Events) -> Events {
-        let all = self.told.into_iter().fold(NONE, |all, told| all | told);
-        if reports.exact || !all.intersects(GONE | READ_HANGUP) {
+    fn permitted(&self, kind: Kind, reports: Reports, requested: Events) -> Events {
+        let all = self.reported.into_iter().fold(NONE, |all, reported| all | reported);
+        if reports.exact || !all.intersects(ENDS | READ_HANGUP) {
             return NONE;
         }
-        asked | if kind == Kind::Poll { GONE | READ_HANGUP } else { NONE }
+        requested | if kind == Kind::Poll { ENDS | READ_HANGUP } else { NONE }
     }
 
-    /// What the two filters of a kqueue tell, each of which knows of its own direction only.
-    fn expected_of_filters(&self, asked: Events) -> Events {
-        let [read, write, _] = self.told;
-        let mut told = asked & (read | write) & (READ | WRITE);
-        if asked.contains(READ) && (self.at_an_end || read.intersects(HANGUP | READ_HANGUP)) {
-            told |= READ_HANGUP;
+    /// What the two filters of a kqueue report, each of which knows of its own direction only.
+    fn expected_of_filters(&self, requested: Events) -> Events {
+        let [read, write, _] = self.reported;
+        let mut reported = requested & (read | write) & (READ | WRITE);
+        if requested.contains(READ) && (self.at_an_end || read.intersects(HANGUP | READ_HANGUP)) {
+            reported |= READ_HANGUP;
         }
-        if asked.contains(WRITE) && (self.at_an_end || write.contains(HANGUP)) {
-            told |= HANGUP;
+        if requested.contains(WRITE) && (self.at_an_end || write.contains(HANGUP)) {
+            reported |= HANGUP;
         }
-        told
+        reported
     }
 }
 
@@ -114,27 +114,27 @@ pub fn the_table<B: Kernel, M: Table>() {
     for row in rows() {
         for bits in 1..8 {
             for mode in [Mode::Level, Mode::OneShot, Mode::Edge] {
-                let asked = Events::from_bits_retain(bits);
+                let requested = Events::from_bits_retain(bits);
                 let mut selector = Selector::<B, _, _, M>::new().unwrap();
                 let kind = selector.kind();
-                if asked.contains(PRIORITY) && !kind.supports_priority()
+                if requested.contains(PRIORITY) && !kind.supports_priority()
                     || mode == Mode::Edge && !kind.supports_edge()
                 {
                     continue;
                 }
                 let (watched, _other) = (row.scene)();
                 let fd = watched.as_raw_fd();
-                selector.register(watched, asked.with_mode(mode), ()).unwrap();
+                selector.register(watched, requested.with_mode(mode), ()).unwrap();
 
-                let told = row.expected(kind, B::reports(kind), asked);
-                let timeout = if told.is_empty() { NOW } else { SOON };
-                let mut answer = ready(&mut selector, timeout);
-                let found = answer.remove(&fd).unwrap_or_default();
-                assert!(answer.is_empty(), "{answer:?}");
-                let unexpected = found - told - row.permitted(kind, B::reports(kind), asked);
+                let reported = row.expected(kind, B::reports(kind), requested);
+                let timeout = if reported.is_empty() { NOW } else { SOON };
+                let mut result = ready(&mut selector, timeout);
+                let found = result.remove(&fd).unwrap_or_default();
+                assert!(result.is_empty(), "{result:?}");
+                let unexpected = found - reported - row.permitted(kind, B::reports(kind), requested);
                 assert!(
-                    found.contains(told) && unexpected.is_empty(),
-                    "{} asked {asked:?} {mode:?}: {found:?}, not {told:?}",
+                    found.contains(reported) && unexpected.is_empty(),
+                    "{} requested {requested:?} {mode:?}: {found:?}, not {reported:?}",
                     row.what
                 );
 
@@ -158,12 +158,12 @@ pub fn read_and_write_arrive_in_one_item<B: Kernel, M: Table>() {
     }
 }
 
-pub fn told_is_what_is_asked_when_it_is_taken<B: Kernel, M: Table>() {
+pub fn an_event_is_masked_when_it_is_returned<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     two.write_all(b"!").unwrap();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, READ, ()).unwrap();
-    for (at_the_wait, now, told) in [
+    for (at_the_wait, now, reported) in [
         (READ | WRITE, READ, Some(READ)),
         (READ | WRITE, WRITE, Some(WRITE)),
         (READ, READ | WRITE, Some(READ)),
@@ -173,14 +173,18 @@ pub fn told_is_what_is_asked_when_it_is_taken<B: Kernel, M: Table>() {
         selector.modify(&one, at_the_wait).unwrap();
         assert_eq!(selector.select(SOON).events(), Ok(1));
         selector.modify(&one, now).unwrap();
-        assert_eq!(selector.next_ready().map(|(_, events)| events), told, "{at_the_wait:?}, then {now:?}");
+        assert_eq!(
+            selector.next_ready().map(|(_, events)| events),
+            reported,
+            "{at_the_wait:?}, then {now:?}"
+        );
         assert!(selector.next_ready().is_none());
         agree(&selector);
     }
     assert_eq!(selector.stats().stale, 2);
 }
 
-pub fn an_error_is_taken_once<B: Kernel, M: Table>() {
+pub fn take_error_returns_an_error_once<B: Kernel, M: Table>() {
     let (watched, _) = datagram_refused();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(watched, READ, ()).unwrap();
@@ -191,13 +195,13 @@ pub fn an_error_is_taken_once<B: Kernel, M: Table>() {
     assert!(ready(&mut selector, NOW).is_empty(), "the error is gone, and nothing is there to read");
 }
 
-pub fn priority_is_unsupported_or_told<B: Kernel, M: Table>() {
+pub fn priority_is_unsupported_or_reported<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let kind = selector.kind();
-    let answer = selector.register(&one, READ | PRIORITY, ()).map(|key| key.events);
+    let result = selector.register(&one, READ | PRIORITY, ()).map(|key| key.events);
     let unsupported = Error::Unsupported { backend: kind.name(), events: READ | PRIORITY, mode: Mode::Level };
-    assert_eq!(answer, if kind.supports_priority() { Ok(READ | PRIORITY) } else { Err(unsupported) });
+    assert_eq!(result, if kind.supports_priority() { Ok(READ | PRIORITY) } else { Err(unsupported) });
     agree(&selector);
 }
 
@@ -330,9 +334,9 @@ fn slave() -> Scene {
 /// Waits until the kernel reports this, or an end or an error, which some systems report as data to read only.
 fn seen(fd: impl Into<OwnedFd>, flags: PollFlags) -> OwnedFd {
     let fd = fd.into();
-    let mut asked = [PollFd::new(&fd, flags)];
-    rustix::event::poll(&mut asked, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).unwrap();
+    let mut requested = [PollFd::new(&fd, flags)];
+    rustix::event::poll(&mut requested, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).unwrap();
     let ends = PollFlags::HUP | PollFlags::ERR;
-    assert!(asked[0].revents().intersects(flags | ends), "{:?}", asked[0].revents());
+    assert!(requested[0].revents().intersects(flags | ends), "{:?}", requested[0].revents());
     fd
 }

@@ -1,6 +1,6 @@
-//! More ready than a wait brings, or than the caller takes: each has its turn, and nothing is lost.
+//! More is ready than a wait returns, or than the caller consumes: each key has its turn, and nothing is lost.
 //!
-//! epoll and kqueue are asked for three events per wait here. poll and select bring all that is ready, so
+//! epoll and kqueue return three events per wait here. poll and select return all that is ready, so
 //! that the caller's loop, which breaks off after three, is what divides them.
 
 use std::collections::BTreeMap;
@@ -49,13 +49,13 @@ fn modes<B: Kernel, M: Table>() -> impl Iterator<Item = Mode> {
     [Mode::OneShot, Mode::Edge].into_iter().filter(move |mode| edge || *mode != Mode::Edge)
 }
 
-/// How often each was told.
+/// How often each was reported.
 #[derive(Default)]
 struct Turns(BTreeMap<RawFd, usize>);
 
 impl Turns {
-    fn count(&mut self, told: &[RawFd]) {
-        for fd in told {
+    fn count(&mut self, reported: &[RawFd]) {
+        for fd in reported {
             *self.0.entry(*fd).or_default() += 1;
         }
     }
@@ -93,7 +93,7 @@ pub fn a_batch_is_no_larger_than_said<B: Kernel, M: Table>() {
     }
 }
 
-pub fn what_the_kernel_tells_once_survives_a_break<B: Kernel, M: Table>() {
+pub fn what_is_reported_once_survives_a_break<B: Kernel, M: Table>() {
     for mode in modes::<B, M>() {
         for most in 1..=4 {
             let pairs = pairs();
@@ -103,13 +103,13 @@ pub fn what_the_kernel_tells_once_survives_a_break<B: Kernel, M: Table>() {
                 turns.count(&take::<B, M>(&mut selector, most));
             }
             assert!(turns.0.len() == READY && turns.0.values().all(|turns| *turns == 1), "{:?}", turns.0);
-            assert_eq!(selector.select(NOW).events(), Ok(0), "{mode:?}: told again");
+            assert_eq!(selector.select(NOW).events(), Ok(0), "{mode:?}: reported again");
             agree(&selector);
         }
     }
 }
 
-/// More arrives between the waits, for who was told already and for who still waits.
+/// More arrives between the waits, for keys that were reported already and for keys that still wait.
 pub fn what_arrives_late_is_not_lost<B: Kernel, M: Table>() {
     for mode in modes::<B, M>() {
         let mut pairs = pairs();
@@ -122,10 +122,10 @@ pub fn what_arrives_late_is_not_lost<B: Kernel, M: Table>() {
         let mut selector = watching::<B, M>(&pairs, Events::READ.with_mode(mode));
         let mut turns = Turns::default();
         for round in 0..40 {
-            let told = take::<B, M>(&mut selector, 3);
-            turns.count(&told);
+            let reported = take::<B, M>(&mut selector, 3);
+            turns.count(&reported);
             // A byte and a re-arming for each of them, so that all are owed another turn.
-            for fd in told {
+            for fd in reported {
                 peers.get_mut(&fd).unwrap().write_all(b"!").unwrap();
                 selector.modify(fd, Events::READ.with_mode(mode)).unwrap();
             }
@@ -143,7 +143,7 @@ pub fn what_arrives_late_is_not_lost<B: Kernel, M: Table>() {
 }
 
 /// Keys come, go and change between the turns; those that stay have theirs.
-pub fn changes_in_between_starve_nobody<B: Kernel, M: Table>() {
+pub fn changes_in_between_starve_no_key<B: Kernel, M: Table>() {
     let pairs = pairs();
     let restless = &pairs[3].0;
     for change in 0..3 {
@@ -171,15 +171,15 @@ pub fn changes_in_between_starve_nobody<B: Kernel, M: Table>() {
     }
 }
 
-/// Who is told may leave, as servers have it; those who were ready beside it are told next.
-pub fn who_leaves_takes_no_turn_with_it<B: Kernel, M: Table>() {
+/// A reported key may be unregistered, as in servers. The others that were ready with it are reported next.
+pub fn an_unregistered_key_costs_no_other_its_turn<B: Kernel, M: Table>() {
     for mode in modes::<B, M>().chain([Mode::Level]) {
         let pairs = pairs();
         let mut selector = watching::<B, M>(&pairs, Events::WRITE.with_mode(mode));
         let mut left = READY;
         while left > 0 {
             for fd in take::<B, M>(&mut selector, 3) {
-                let _ = selector.unregister(fd).expect("told after it had left");
+                let _ = selector.unregister(fd).expect("reported after it had left");
                 left -= 1;
             }
             agree(&selector);
@@ -190,7 +190,7 @@ pub fn who_leaves_takes_no_turn_with_it<B: Kernel, M: Table>() {
 
 /// What becomes ready while the others always are waits for no more than one turn of each, and what
 /// was left of the batch.
-pub fn a_late_comer_has_its_turn<B: Kernel, M: Table>() {
+pub fn a_late_key_has_its_turn<B: Kernel, M: Table>() {
     let pairs = pairs();
     for (late, mut peer) in pairs.iter().map(|(one, two)| (one, two)) {
         let mut selector = watching::<B, M>(&pairs, Events::WRITE);
@@ -201,10 +201,10 @@ pub fn a_late_comer_has_its_turn<B: Kernel, M: Table>() {
         }
         assert!(!before.0.contains_key(&late.as_raw_fd()));
         peer.write_all(b"!").unwrap();
-        let mut told = Vec::new();
-        while !told.contains(&late.as_raw_fd()) {
-            assert!(told.len() < 2 * READY, "{told:?}");
-            told.extend(take::<B, M>(&mut selector, 3));
+        let mut reported = Vec::new();
+        while !reported.contains(&late.as_raw_fd()) {
+            assert!(reported.len() < 2 * READY, "{reported:?}");
+            reported.extend(take::<B, M>(&mut selector, 3));
         }
     }
 }
@@ -216,19 +216,19 @@ pub fn a_wake_among_many_is_not_lost<B: Kernel, M: Table>() {
     let waker = selector.waker_in(M::cell()).unwrap();
     for _ in 0..3 {
         waker.wake().unwrap();
-        let (mut told, mut waits) = (0, 0);
+        let (mut reported, mut waits) = (0, 0);
         while !selector.select(NOW).unwrap().timed_out() {
             waits += 1;
-            assert!(waits <= READY + 1, "a wake is told once");
+            assert!(waits <= READY + 1, "a wake is reported once");
             // Further ones, while the first may still be in the kernel's queue.
-            if told == 3 {
+            if reported == 3 {
                 waker.wake().unwrap();
             }
             while selector.next_ready().is_some() {
-                told += 1;
+                reported += 1;
             }
         }
-        assert_eq!(told, READY);
+        assert_eq!(reported, READY);
         waker.wake().unwrap();
         assert_eq!(selector.select(SOON).woken_and(), Ok(0));
         assert!(selector.next_ready().is_none());

@@ -73,8 +73,8 @@ pub fn with_read_it_is_requested_everywhere<B: Kernel, M: Table>() {
     }
 }
 
-/// Beside `WRITE`, which is reported whenever the socket takes more.
-pub fn beside_other_events<B: Kernel, M: Table>() {
+/// With `WRITE`, which is reported whenever the socket accepts more.
+pub fn with_other_events<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let events = READ_HANGUP | Events::WRITE;
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -99,7 +99,7 @@ pub fn beside_other_events<B: Kernel, M: Table>() {
 }
 
 /// As a selector on poll does.
-pub fn a_wait_for_one_takes_it<B: Kernel, M: Table>() {
+pub fn a_wait_for_one_accepts_it<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     if !Kind::Poll.supports_read_hangup() {
         return assert!(matches!(wait(&one, READ_HANGUP, NOW), Err(Error::Unsupported { .. })));

@@ -128,7 +128,7 @@ impl AsFd for Peer {
 }
 
 /// No source needs `AsRawFd` to be looked up.
-pub fn look_ups_take_anything_with_a_descriptor<B: Kernel, M: Table>() {
+pub fn look_ups_accept_anything_with_a_descriptor<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let number = two.as_raw_fd();
     let shared = Rc::new(Peer::Stream(one));

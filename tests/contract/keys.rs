@@ -64,7 +64,7 @@ pub fn a_key_reads_and_writes<B: Kernel, M: Table>() {
     assert_eq!(key.write_vectored(&[IoSlice::new(b"l"), IoSlice::new(b"d")]).unwrap(), 2);
     key.flush().unwrap();
     assert_eq!(key.fileobj.1, 11_112, "each call is the source's own");
-    // Source and data at once.
+    // Source and data together.
     let count = key.with_source(|source, data| {
         data.extend_from_slice(b"data");
         source.1 = 7;

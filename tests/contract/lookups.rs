@@ -15,7 +15,7 @@ const UNKNOWN: RawFd = 999_999;
 fn raw<B: Kernel, M: Table>(events: Events) -> (Selector<B, RawFd, &'static str, M>, OwnedFd) {
     let fd = apart(pair().0);
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: nobody else has anything at this number, so closing it harms nobody.
+    // SAFETY: nothing else is open at this number, so closing it affects no other owner.
     unsafe { selector.register_raw(fd.as_raw_fd(), events, "data") }.unwrap();
     (selector, fd)
 }
@@ -55,7 +55,7 @@ pub fn what_is_not_registered<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// The descriptor is closed, which a system call would have told.
+/// The descriptor is closed, which a system call would have noticed.
 pub fn data_is_changed_without_a_system_call<B: Kernel, M: Table>() {
     let (mut selector, open) = raw::<B, M>(Events::READ);
     let fd = open.as_raw_fd();
@@ -149,7 +149,7 @@ pub fn modify_changes_the_events_and_nothing_else<B: Kernel, M: Table>() {
     assert_eq!(selector.get_map().len(), 1);
 }
 
-/// The descriptor is closed, which a system call would have told; and does, when there is a change.
+/// The descriptor is closed. A system call would have noticed that, and does when there is a change.
 pub fn modify_to_the_same_makes_no_system_call<B: Kernel, M: Table>() {
     let (mut selector, open) = raw::<B, M>(Events::READ);
     let fd = open.as_raw_fd();
@@ -173,13 +173,13 @@ pub fn modify_of_a_replaced_descriptor<B: Kernel, M: Table>() {
     let fd = open.as_raw_fd();
     let (other, _peer) = pair();
     dup2(&other, &mut open).unwrap();
-    let answer = selector.modify(fd, Events::WRITE);
+    let result = selector.modify(fd, Events::WRITE);
     if selector.kind() == Kind::Epoll {
-        assert_eq!(answer.unwrap_err().errno(), Some(Errno::NOENT));
+        assert_eq!(result.unwrap_err().errno(), Some(Errno::NOENT));
         assert_eq!(selector.get_key(fd).unwrap().events, Events::READ);
         assert_eq!(ready(&mut selector, NOW), [].into());
     } else {
-        assert_eq!(answer, Ok(()));
+        assert_eq!(result, Ok(()));
         assert_eq!(ready(&mut selector, SOON), [(fd, Events::WRITE)].into());
     }
     let _ = selector.unregister(fd).unwrap();
@@ -203,7 +203,7 @@ pub fn modify_fails_and_all_is_as_before<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, SOON), [(fd, Events::WRITE)].into());
 }
 
-/// The new file at the number is registered, and told only what happens to itself.
+/// The new file at the number is registered. Only its own events are reported.
 pub fn unregister_of_a_replaced_descriptor<B: Kernel, M: Table>() {
     for old_lives_on in [false, true] {
         let (one, mut old_peer) = pair();
@@ -211,7 +211,7 @@ pub fn unregister_of_a_replaced_descriptor<B: Kernel, M: Table>() {
         let fd = open.as_raw_fd();
         let duplicate = old_lives_on.then_some(one);
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
-        // SAFETY: nobody else has anything at this number.
+        // SAFETY: nothing else is open at this number.
         unsafe { selector.register_raw(fd, Events::READ, "old") }.unwrap();
         let (other, mut new_peer) = pair();
         dup2(&other, &mut open).unwrap();
@@ -288,20 +288,20 @@ pub fn unregister_while_looping<B: Kernel, M: Table>() {
         selector.register(two, Events::WRITE, one.as_raw_fd()).unwrap();
     }
     assert_eq!(selector.select(SOON).unwrap().events(), 16);
-    let mut told = 0;
+    let mut reported = 0;
     while let Some((key, _)) = selector.next_ready() {
         let (fd, other) = (key.fd, key.data);
-        told += 1;
+        reported += 1;
         let _ = selector.unregister(fd).unwrap();
         let _ = selector.unregister(other).unwrap();
     }
-    assert_eq!(told, 8, "of each pair the first that came");
+    assert_eq!(reported, 8, "of each pair the first that came");
     assert!(selector.get_map().is_empty());
     agree(&selector);
     assert_eq!(ready(&mut selector, NOW), [].into());
 }
 
-pub fn places_are_used_again<B: Kernel, M: Table>() {
+pub fn slots_are_used_again<B: Kernel, M: Table>() {
     let pairs = [(); 8].map(|()| pair());
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     for round in 0..100 {
@@ -315,8 +315,8 @@ pub fn places_are_used_again<B: Kernel, M: Table>() {
         }
         agree(&selector);
         let registered: Vec<RawFd> = selector.get_map().iter().map(|key| key.fd).collect();
-        let told = ready(&mut selector, NOW);
-        assert_eq!(told.len(), registered.len());
-        assert!(registered.iter().all(|fd| told.contains_key(fd)));
+        let reported = ready(&mut selector, NOW);
+        assert_eq!(reported.len(), registered.len());
+        assert!(registered.iter().all(|fd| reported.contains_key(fd)));
     }
 }

@@ -1,6 +1,6 @@
-//! What every selector answers, on every backend of the platform and with both key tables.
+//! What every selector does, on every backend of the platform and with both key tables.
 //!
-//! A row is a function, generic over backend and table, in one of the files beside this one. It is
+//! A row is a function, generic over backend and table, in one of the files of this folder. It is
 //! run on every pair: `rows` below is the one list of rows, and at the end is the one list of pairs,
 //! with a line for each.
 #![allow(unsafe_code, reason = "raw registration is part of the contract")]
@@ -65,9 +65,9 @@ macro_rules! pair {
                     select_read_write, context_manager, fileno, selector, empty_select, timeout,
                     select_interrupt_exc, select_interrupt_noraise, above_fd_setsize, register_file,
                     register_bad_fd, empty_select_timeout;
-                register: returns_the_key, refuses_events_that_cannot_be_asked, refuses_negative_numbers,
+                register: returns_the_key, refuses_events_that_cannot_be_requested, refuses_negative_numbers,
                     refuses_what_is_registered, a_duplicate_is_another_descriptor, full,
-                    full_is_found_before_a_system_call, a_waker_takes_a_place, beyond_the_limit_of_select,
+                    full_is_found_before_a_system_call, a_waker_uses_a_slot, beyond_the_limit_of_select,
                     the_last_number_for_select, refuses_a_closed_descriptor, a_regular_file,
                     selectors_in_selectors;
                 lookups: keys_by_number_and_by_reference, what_is_not_registered,
@@ -76,46 +76,46 @@ macro_rules! pair {
                     modify_to_the_same_makes_no_system_call, modify_of_a_replaced_descriptor,
                     modify_fails_and_all_is_as_before, unregister_of_a_replaced_descriptor,
                     unregister_drops_the_pending_event, a_number_used_again_within_a_batch,
-                    unregister_while_looping, places_are_used_again;
-                owned: every_kind_of_source, a_source_is_asked_once, close_ends_in_order,
+                    unregister_while_looping, slots_are_used_again;
+                owned: every_kind_of_source, as_fd_is_called_once, close_ends_in_order,
                     drop_ends_in_order, unregister_gives_the_source_back_open,
                     a_refused_source_is_dropped_last, an_error_of_register_is_plain;
                 panics: a_key_whose_drop_panics, a_selector_with_a_source_whose_drop_panics,
                     a_source_whose_as_fd_panics, an_interest_that_panics, a_drop_that_uses_the_selector;
-                events: the_table, read_and_write_arrive_in_one_item, told_is_what_is_asked_when_it_is_taken,
-                    an_error_is_taken_once, priority_is_unsupported_or_told;
-                modes: level_is_told_while_it_lasts, edge_is_told_when_more_arrives, modify_arms_an_edge_again,
-                    edge_is_unsupported_on_poll_and_select, one_shot_is_told_once_until_modify,
-                    a_fired_one_shot_is_silent_on_hangup, a_failed_modify_does_not_rearm,
-                    modify_may_change_the_mode_alone, untaken_events_survive_in_every_mode,
-                    a_one_shot_modified_before_it_is_taken, a_fired_one_shot_leaves_and_comes_back,
+                events: the_table, read_and_write_arrive_in_one_item, an_event_is_masked_when_it_is_returned,
+                    take_error_returns_an_error_once, priority_is_unsupported_or_reported;
+                modes: level_is_reported_while_it_lasts, edge_is_reported_when_more_arrives, modify_arms_an_edge_again,
+                    edge_is_unsupported_on_poll_and_select, one_shot_is_reported_once_until_modify,
+                    a_fired_one_shot_reports_no_hangup, a_failed_modify_does_not_rearm,
+                    modify_may_change_the_mode_alone, pending_events_survive_in_every_mode,
+                    a_one_shot_modified_while_it_is_pending, a_fired_one_shot_is_registered_again,
                     a_full_table_fires_and_is_rearmed;
                 wakers: ends_a_wait_under_way, before_the_wait_it_ends_the_next, a_burst_counts_as_one,
-                    none_of_many_threads_is_lost, each_wake_is_answered, from_a_signal_handler,
-                    between_two_waits, while_events_wait_to_be_taken, is_no_key, with_keys_that_come_and_go,
+                    none_of_many_threads_is_lost, each_wake_gets_a_reply, from_a_signal_handler,
+                    between_two_waits, while_events_are_pending, is_no_key, with_keys_that_come_and_go,
                     may_be_copied_and_sent, one_cell_for_one_selector, outlives_its_selector,
-                    a_stale_one_swallows_no_wake, a_late_wake_is_not_for_the_next_selector,
+                    a_stale_one_consumes_no_wake, a_late_wake_is_not_for_the_next_selector,
                     wakes_while_selectors_come_and_go, never_blocks, is_close_on_exec;
                 time: never_early, never_early_with_a_second_reader, never_early_again_and_again, one_descriptor_never_early, zero_does_not_wait,
-                    readiness_comes_before_time, huge_ones_saturate, kept_beside_closed_descriptors;
+                    readiness_comes_before_time, huge_ones_saturate, kept_with_closed_descriptors;
                 fairness: equal_turns, a_batch_is_no_larger_than_said,
-                    what_the_kernel_tells_once_survives_a_break, what_arrives_late_is_not_lost,
-                    changes_in_between_starve_nobody, who_leaves_takes_no_turn_with_it,
-                    a_late_comer_has_its_turn, a_wake_among_many_is_not_lost;
+                    what_is_reported_once_survives_a_break, what_arrives_late_is_not_lost,
+                    changes_in_between_starve_no_key, an_unregistered_key_costs_no_other_its_turn,
+                    a_late_key_has_its_turn, a_wake_among_many_is_not_lost;
                 zombies: a_duplicate_that_lives_on_does_not_spin, many_are_one_rebuild,
-                    its_place_is_used_again, its_number_is_used_again, closed_with_its_event_in_hand,
-                    another_file_takes_a_registered_number, the_others_work_on,
+                    its_slot_is_used_again, its_number_is_used_again, closed_while_its_event_is_pending,
+                    another_file_gets_a_registered_number, the_others_work_on,
                     closed_ones_do_not_break_the_others, closed_after_it_fired, a_closed_key_is_modified_to_the_same, the_same_file_comes_back;
                 pollable: a_path_is_refused, files_that_are_always_ready, a_sandbox_that_forbids_the_call;
                 statistics: waits_signals_wakes_and_events;
-                rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_told, the_modes_survive,
-                    a_fired_one_shot_whose_peer_is_gone, dead_keys_do_not_hinder_a_rebuild;
+                rebuilds: the_waker_wakes_on, a_wake_before_the_rebuild_is_reported, the_modes_survive,
+                    a_fired_one_shot_whose_peer_is_closed, dead_keys_do_not_hinder_a_rebuild;
                 old_set: healthy_keys_are_reported, the_timeout_is_kept_without_a_busy_loop, the_timeout_is_kept_among_stale_events,
                     a_wake_ends_the_wait, a_signal_ends_the_wait, it_is_tried_again_after_a_while,
                     the_last_duplicate_is_closed, a_refused_key_is_left_out;
-                nested: readiness_inside_is_told_outside, what_is_told_once_inside, told_once_outside,
+                nested: readiness_inside_is_reported_outside, what_is_reported_once_inside, reported_once_outside,
                     the_inner_waker_wakes_both, the_outer_waker_leaves_the_inner_one_alone,
-                    the_inner_one_goes_first, a_replaced_instance_says_so,
+                    the_inner_one_goes_first, a_replaced_instance_is_reported,
                     a_replaced_instance_is_nested_again;
                 pauses: a_paused_key_is_not_reported, an_error_waits_for_the_resume,
                     pending_events_are_dropped, a_delivered_one_shot_stays_disarmed,
@@ -124,7 +124,7 @@ macro_rules! pair {
                     a_rebuild_skips_paused_keys, a_loop_that_pauses_at_each_event_does_not_spin,
                     a_full_table_is_paused_and_resumed;
                 ids: never_name_a_later_registration, survive_what_happens_to_the_key,
-                    a_number_comes_back_within_a_batch, look_ups_take_anything_with_a_descriptor,
+                    a_number_comes_back_within_a_batch, look_ups_accept_anything_with_a_descriptor,
                     what_is_unknown_is_not_registered;
                 keys: a_key_reads_and_writes, a_function_takes_a_key, each_key_of_a_batch_acts;
                 sources: a_replaced_source_is_followed, the_old_descriptor_may_be_closed,
@@ -132,10 +132,10 @@ macro_rules! pair {
                     a_source_that_cannot_be_watched, a_panic_pauses_the_key,
                     a_source_that_lies_is_watched_at_one_number;
                 walks: each_key_once, keys_may_be_changed, keys_may_leave, a_walk_may_end_early,
-                    a_walk_between_events, retain_keeps_what_it_is_told_to, retain_survives_a_panic;
+                    a_walk_between_events, retain_keeps_what_the_function_accepts, retain_survives_a_panic;
                 results: the_ends_of_a_wait_are_distinguished, pending_events_are_counted, until_a_deadline;
                 hangups: the_end_is_reported_without_reading, with_read_it_is_requested_everywhere,
-                    beside_other_events, a_wait_for_one_takes_it;
+                    with_other_events, a_wait_for_one_accepts_it;
                 pipes: a_reader_that_leaves_is_reported_as_long_as_it_lasts, a_reader_that_leaves_is_reported_once,
                     a_rebuild_keeps_it, closed_it_is_not_reported;
             }
@@ -159,12 +159,12 @@ selectors_core::if_epoll! {
     pair! { emulated_macos_growable, crate::kqueue::On<crate::kqueue::MacOs, 256>, crate::Growable }
     pair! { emulated_no_receipts_fixed, crate::kqueue::On<crate::kqueue::NoReceipts>, crate::Fixed }
     pair! { emulated_no_receipts_growable, crate::kqueue::On<crate::kqueue::NoReceipts, 256>, crate::Growable }
-    pair! { emulated_netbsd_poll_fixed, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Poll<crate::Fixed>>, crate::Fixed }
-    pair! { emulated_netbsd_poll_growable, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Poll<crate::Growable>>, crate::Growable }
-    pair! { emulated_netbsd_select_fixed, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Select<crate::Fixed>>, crate::Fixed }
-    pair! { emulated_netbsd_select_growable, crate::kqueue::As<crate::kqueue::NetBsd, selectors_core::backend::Select<crate::Growable>>, crate::Growable }
-    pair! { emulated_freebsd_poll_growable, crate::kqueue::As<crate::kqueue::FreeBsd, selectors_core::backend::Poll<crate::Growable>>, crate::Growable }
-    pair! { emulated_macos_poll_fixed, crate::kqueue::As<crate::kqueue::MacOs, selectors_core::backend::Poll<crate::Fixed>>, crate::Fixed }
+    pair! { emulated_netbsd_poll_fixed, crate::kqueue::NetBsdPoll<crate::Fixed>, crate::Fixed }
+    pair! { emulated_netbsd_poll_growable, crate::kqueue::NetBsdPoll<crate::Growable>, crate::Growable }
+    pair! { emulated_netbsd_select_fixed, crate::kqueue::NetBsdSelect<crate::Fixed>, crate::Fixed }
+    pair! { emulated_netbsd_select_growable, crate::kqueue::NetBsdSelect<crate::Growable>, crate::Growable }
+    pair! { emulated_freebsd_poll_growable, crate::kqueue::FreeBsdPoll<crate::Growable>, crate::Growable }
+    pair! { emulated_macos_poll_fixed, crate::kqueue::MacOsPoll<crate::Fixed>, crate::Fixed }
 }
 selectors_core::if_kqueue! {
     pair! { kqueue_fixed, selectors_core::backend::Kqueue, crate::Fixed }

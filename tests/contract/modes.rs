@@ -12,7 +12,7 @@ use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair, ready};
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 
-pub fn level_is_told_while_it_lasts<B: Kernel, M: Table>() {
+pub fn level_is_reported_while_it_lasts<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, READ, ()).unwrap();
@@ -24,7 +24,7 @@ pub fn level_is_told_while_it_lasts<B: Kernel, M: Table>() {
     assert!(ready(&mut selector, NOW).is_empty());
 }
 
-pub fn edge_is_told_when_more_arrives<B: Kernel, M: Table>() {
+pub fn edge_is_reported_when_more_arrives<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     if !selector.kind().supports_edge() {
@@ -36,7 +36,7 @@ pub fn edge_is_told_when_more_arrives<B: Kernel, M: Table>() {
     for _ in 0..3 {
         two.write_all(b"!").unwrap();
         assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(one.as_raw_fd(), READ)]));
-        assert!(ready(&mut selector, NOW).is_empty(), "told again, and nothing more arrived");
+        assert!(ready(&mut selector, NOW).is_empty(), "delivered again, and nothing more arrived");
     }
 }
 
@@ -97,7 +97,7 @@ pub fn edge_is_unsupported_on_poll_and_select<B: Kernel, M: Table>() {
     assert!(ready(&mut selector, NOW).is_empty());
 }
 
-pub fn one_shot_is_told_once_until_modify<B: Kernel, M: Table>() {
+pub fn one_shot_is_reported_once_until_modify<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let fd = one.as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -105,12 +105,12 @@ pub fn one_shot_is_told_once_until_modify<B: Kernel, M: Table>() {
     assert!(ready(&mut selector, NOW).is_empty());
     for again in [READ.one_shot(), READ.one_shot(), (READ | WRITE).one_shot(), WRITE.one_shot()] {
         two.write_all(b"!").unwrap();
-        let told = selector.get_key(fd).unwrap().events;
-        assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(fd, told)]));
+        let delivered = selector.get_key(fd).unwrap().events;
+        assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(fd, delivered)]));
         two.write_all(b"!").unwrap();
         assert!(ready(&mut selector, NOW).is_empty());
         let key = selector.get_key(fd).unwrap();
-        assert_eq!((key.events, key.mode, key.data), (told, Mode::OneShot, 7), "the key stays");
+        assert_eq!((key.events, key.mode, key.data), (delivered, Mode::OneShot, 7), "the key stays");
         agree(&selector);
         selector.modify(fd, again).unwrap();
         agree(&selector);
@@ -118,8 +118,8 @@ pub fn one_shot_is_told_once_until_modify<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, SOON), BTreeMap::from([(fd, WRITE)]));
 }
 
-/// Nobody asks now, but kernels tell hang-ups even to who asks for nothing.
-pub fn a_fired_one_shot_is_silent_on_hangup<B: Kernel, M: Table>() {
+/// Kernels report hang-ups even for an empty interest.
+pub fn a_fired_one_shot_reports_no_hangup<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, WRITE.one_shot(), ()).unwrap();
@@ -127,13 +127,13 @@ pub fn a_fired_one_shot_is_silent_on_hangup<B: Kernel, M: Table>() {
     drop(two);
     assert_eq!(selector.select(NOW).events(), Ok(0));
     selector.modify(&one, READ.one_shot()).unwrap();
-    let told = ready(&mut selector, SOON)[&one.as_raw_fd()];
-    assert!(told.contains(READ));
+    let delivered = ready(&mut selector, SOON)[&one.as_raw_fd()];
+    assert!(delivered.contains(READ));
     let kind = selector.kind();
     if kind == Kind::Kqueue {
-        assert!(told.contains(Events::READ_HANGUP), "the filter for reading knows of no more");
+        assert!(delivered.contains(Events::READ_HANGUP), "the filter for reading knows of no more");
     } else {
-        assert_eq!(told.contains(Events::HANGUP), B::reports(kind).hangup);
+        assert_eq!(delivered.contains(Events::HANGUP), B::reports(kind).hangup);
     }
     assert_eq!(selector.select(NOW).events(), Ok(0));
 }
@@ -165,8 +165,8 @@ pub fn modify_may_change_the_mode_alone<B: Kernel, M: Table>() {
     }
 }
 
-/// What the kernel will not tell again must not be lost when the caller stops taking.
-pub fn untaken_events_survive_in_every_mode<B: Kernel, M: Table>() {
+/// What the kernel does not report again must not be lost when the caller stops consuming.
+pub fn pending_events_survive_in_every_mode<B: Kernel, M: Table>() {
     for mode in [Mode::Level, Mode::OneShot, Mode::Edge] {
         let pairs: Vec<_> = (0..3).map(|_| pair()).collect();
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -176,24 +176,24 @@ pub fn untaken_events_survive_in_every_mode<B: Kernel, M: Table>() {
         for (one, _) in &pairs {
             selector.register(one, WRITE.with_mode(mode), ()).unwrap();
         }
-        let mut told = BTreeMap::new();
+        let mut delivered = BTreeMap::new();
         for _ in &pairs {
             assert!(selector.select(NOW).unwrap().events() > 0);
             let (key, events) = selector.next_ready().unwrap();
-            assert_eq!(told.insert(key.fd, events), None, "told twice");
+            assert_eq!(delivered.insert(key.fd, events), None, "delivered twice");
         }
-        assert_eq!(told, pairs.iter().map(|(one, _)| (one.as_raw_fd(), WRITE)).collect());
+        assert_eq!(delivered, pairs.iter().map(|(one, _)| (one.as_raw_fd(), WRITE)).collect());
         assert_eq!(ready(&mut selector, NOW).len(), if mode == Mode::Level { 3 } else { 0 });
     }
 }
 
-pub fn a_one_shot_modified_before_it_is_taken<B: Kernel, M: Table>() {
+pub fn a_one_shot_modified_while_it_is_pending<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let fd = one.as_raw_fd();
     two.write_all(b"!").unwrap();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, READ.one_shot(), ()).unwrap();
-    for (now, told, then) in [
+    for (now, delivered, then) in [
         (READ.one_shot(), Some(READ), None),
         (READ.into(), Some(READ), Some(READ)),
         ((READ | WRITE).one_shot(), Some(READ), None),
@@ -201,7 +201,7 @@ pub fn a_one_shot_modified_before_it_is_taken<B: Kernel, M: Table>() {
     ] {
         assert_eq!(selector.select(SOON).events(), Ok(1));
         selector.modify(fd, now).unwrap();
-        assert_eq!(selector.next_ready().map(|(_, events)| events), told, "{now:?}");
+        assert_eq!(selector.next_ready().map(|(_, events)| events), delivered, "{now:?}");
         let later = ready(&mut selector, NOW);
         assert_eq!(later.get(&fd).copied(), then, "{now:?}");
         selector.modify(fd, READ).unwrap();
@@ -210,7 +210,7 @@ pub fn a_one_shot_modified_before_it_is_taken<B: Kernel, M: Table>() {
     }
 }
 
-pub fn a_fired_one_shot_leaves_and_comes_back<B: Kernel, M: Table>() {
+pub fn a_fired_one_shot_is_registered_again<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&two, WRITE, ()).unwrap();

@@ -14,7 +14,7 @@ use selectors_core::{Events, Kind};
 
 use crate::refused::{NO_CHANGE, NO_INSTANCE, of_one, refusals, refused};
 use crate::signals::interrupt;
-use crate::support::{Kernel, NOW, SOON, Table, agree, agree_beside, apart, pair, ready};
+use crate::support::{Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, pair, ready};
 use crate::zombies::{Sel, empty_returns, watch, zombie};
 
 const READ: Events = Events::READ;
@@ -159,7 +159,7 @@ pub fn a_wake_ends_the_wait<B: Kernel, M: Table>() {
     });
     let Some(()) = worked else { return };
     recreated(&mut selector, 1);
-    agree_beside(&selector, 1);
+    agree_with_wakers(&selector, 1);
     waker.wake().unwrap();
     assert!(selector.select(SOON).unwrap().woken());
 }
@@ -207,7 +207,7 @@ pub fn the_last_duplicate_is_closed<B: Kernel, M: Table>() {
         let (begun, timeout, before) = (Instant::now(), Duration::from_millis(5), selector.stats());
         assert!(selector.select(Some(timeout)).unwrap().timed_out());
         assert!(begun.elapsed() >= timeout);
-        // A wait with an old set and a timeout asks the kernel once in a millisecond.
+        // A wait with an old set and a timeout makes one system call in a millisecond.
         assert!(selector.stats().waits - before.waits <= 6, "{:?}", selector.stats());
         write(&peer, b"!").unwrap();
         assert_eq!(ready(&mut selector, SOON), [(other.as_raw_fd(), READ)].into());

@@ -64,27 +64,27 @@ pub fn every_kind_of_source<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// A safe source may answer with another descriptor each time; nothing may depend on that.
+/// A safe source may return another descriptor each time; nothing may depend on that.
 struct Liar {
     truth: UnixStream,
     lie: UnixStream,
-    asked: Rc<Cell<u32>>,
+    requested: Rc<Cell<u32>>,
 }
 
 impl AsFd for Liar {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.asked.set(self.asked.get() + 1);
-        if self.asked.get() == 1 { self.truth.as_fd() } else { self.lie.as_fd() }
+        self.requested.set(self.requested.get() + 1);
+        if self.requested.get() == 1 { self.truth.as_fd() } else { self.lie.as_fd() }
     }
 }
 
-pub fn a_source_is_asked_once<B: Kernel, M: Table>() {
+pub fn as_fd_is_called_once<B: Kernel, M: Table>() {
     let (truth, lie) = pair();
     let (honest, _peer) = pair();
     let (fd, other) = (truth.as_raw_fd(), honest.as_raw_fd());
-    let asked = Rc::new(Cell::new(0));
-    let lies = Liar { truth, lie, asked: asked.clone() };
-    let honest = Liar { truth: honest, lie: pair().0, asked: Rc::default() };
+    let requested = Rc::new(Cell::new(0));
+    let lies = Liar { truth, lie, requested: requested.clone() };
+    let honest = Liar { truth: honest, lie: pair().0, requested: Rc::default() };
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     assert_eq!(selector.register(lies, Events::READ, ()).unwrap().fd, fd);
     selector.register(honest, Events::WRITE, ()).unwrap();
@@ -97,7 +97,7 @@ pub fn a_source_is_asked_once<B: Kernel, M: Table>() {
     });
     let _ = selector.unregister(fd).unwrap();
     agree(&selector);
-    assert_eq!(asked.get(), 1);
+    assert_eq!(requested.get(), 1);
     assert_eq!(ready(&mut selector, SOON), [(other, Events::WRITE)].into());
 }
 
@@ -110,7 +110,7 @@ struct Witness<'a> {
 
 impl Witness<'_> {
     fn is_watched(&self) -> bool {
-        // The selector's number may have a new file from another test, but nobody else watches `fd`.
+        // The selector's number may have a new file from another test, but no other selector watches `fd`.
         let info =
             self.selector.map(|selector| std::fs::read_to_string(format!("/proc/self/fdinfo/{selector}")));
         let line = format!("tfd: {:8} ", self.fd.as_raw_fd());
@@ -144,7 +144,7 @@ fn ends_in_order<B: Kernel, M: Table>(end: impl Fn(Selector<B, Witness<'_>, (), 
     let waker = selector.waker_in(M::cell()).unwrap();
     let epoll = selector.kind() == Kind::Epoll && number.is_some() && needs::fdinfo();
     assert!(selector.get_map().iter().all(|key| key.fileobj.is_watched() == epoll));
-    // With events that nobody takes.
+    // With pending events.
     selector.select(SOON).unwrap();
     let _ = selector.next_ready().unwrap();
     assert!(watched.borrow().is_empty());
@@ -222,11 +222,11 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
     assert_eq!(dropped.take(), ["source", "data"]);
 
     for panics in [false, true] {
-        let answer = catch_unwind(AssertUnwindSafe(|| {
+        let result = catch_unwind(AssertUnwindSafe(|| {
             selector.register(source(&one, panics), Events::HANGUP, Noted(&dropped)).map(|key| key.fd)
         }));
         let invalid = Err(Error::InvalidEvents { events: Events::HANGUP });
-        assert_eq!(answer.ok(), if panics { None } else { Some(invalid) });
+        assert_eq!(result.ok(), if panics { None } else { Some(invalid) });
         assert_eq!(dropped.take(), ["source", "data"]);
         assert_eq!(selector.get_map().len(), 1);
         agree(&selector);
@@ -234,10 +234,10 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
     // The kernel refuses it, after the table had a slot for it.
     if selector.kind() == Kind::Epoll {
         let file = OwnedFd::from(File::open(std::env::current_exe().unwrap()).unwrap());
-        let answer = catch_unwind(AssertUnwindSafe(|| {
+        let result = catch_unwind(AssertUnwindSafe(|| {
             selector.register(Dropped(file, &dropped, true), Events::READ, Noted(&dropped)).map(|key| key.fd)
         }));
-        assert!(answer.is_err());
+        assert!(result.is_err());
         assert_eq!((dropped.take().as_slice(), selector.get_map().len()), (&["source", "data"][..], 1));
         agree(&selector);
     }
@@ -247,7 +247,7 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
     assert_eq!(dropped.take(), ["source", "data"].repeat(2));
 }
 
-/// The error of `register` holds neither source nor data, so `?` takes it to any error type.
+/// The error of `register` holds neither source nor data, so `?` converts it to any error type.
 pub fn an_error_of_register_is_plain<B: Kernel, M: Table>() {
     fn boxed<B: Kernel, M: Table>(one: &UnixStream, data: &str) -> Result<(), Box<dyn std::error::Error>> {
         let mut selector = Selector::<B, _, _, M>::new()?;

@@ -229,11 +229,11 @@ pub fn a_resume_that_fails_leaves_it_paused<B: Kernel, M: Table>() {
     selector.pause(&one).unwrap();
     if selector.kind() == Kind::Epoll {
         let (fd, errno) = (one.as_raw_fd(), Errno::NOMEM);
-        let Some(answer) = refused(of_one(fd, errno), || selector.resume(&one)) else { return };
-        assert_eq!(answer.unwrap_err().errno(), Some(errno));
+        let Some(result) = refused(of_one(fd, errno), || selector.resume(&one)) else { return };
+        assert_eq!(result.unwrap_err().errno(), Some(errno));
         assert!(selector.get_key(&one).unwrap().is_paused() && selector.select(NOW).unwrap().timed_out());
-        let Some(answer) = refused(of_one(fd, errno), || selector.modify(&one, READ)) else { return };
-        assert_eq!(answer.unwrap_err().errno(), Some(errno));
+        let Some(result) = refused(of_one(fd, errno), || selector.modify(&one, READ)) else { return };
+        assert_eq!(result.unwrap_err().errno(), Some(errno));
         assert_eq!(selector.get_key(&one).unwrap().interest(), WRITE.one_shot());
         agree(&selector);
     }

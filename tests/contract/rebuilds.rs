@@ -1,4 +1,4 @@
-//! The kernel's set made anew, to be rid of a descriptor closed behind the selector's back: what must come
+//! The kernel's set is recreated, to remove a descriptor closed without the selector's knowledge: what must come
 //! through that, and what may fail. Only epoll needs it; the others are held to the same.
 
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{dup, dup2};
 use selectors_core::{Events, Kind, Mode};
 
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree, agree_beside, apart, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, pair, ready};
 use crate::zombies::{Sel, empty_returns, watch, zombie};
 
 const READ: Events = Events::READ;
@@ -20,7 +20,7 @@ pub fn the_waker_wakes_on<B: Kernel, M: Table>() {
     for before in [true, false] {
         let (_alive, _) = zombie(&mut selector);
         if before {
-            // Seen by the wait that meets the zombie, if not by that after it.
+            // Seen by the wait that reports the zombie, or else by the next one.
             waker.wake().unwrap();
         }
         assert!(selector.select(NOW).unwrap().events() > 0 || selector.kind() != Kind::Epoll);
@@ -33,11 +33,11 @@ pub fn the_waker_wakes_on<B: Kernel, M: Table>() {
         }
     }
     assert_eq!(selector.stats().rebuilds, if selector.kind() == Kind::Epoll { 2 } else { 0 });
-    agree_beside(&selector, 1);
+    agree_with_wakers(&selector, 1);
 }
 
-/// A wake that comes after the zombie was met, and before the kernel's set is made anew.
-pub fn a_wake_before_the_rebuild_is_told<B: Kernel, M: Table>() {
+/// A wake that comes after the zombie was reported, and before the kernel's set is recreated.
+pub fn a_wake_before_the_rebuild_is_reported<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let waker = selector.waker_in(M::cell()).unwrap();
     let (_alive, _) = zombie(&mut selector);
@@ -49,7 +49,7 @@ pub fn a_wake_before_the_rebuild_is_told<B: Kernel, M: Table>() {
     assert_eq!(selector.select(NOW).events(), Ok(0));
 }
 
-/// What is armed stays armed, and loses no event; what has fired stays silent until it is modified.
+/// What is armed stays armed, and loses no event; what has fired stays disarmed until it is modified.
 pub fn the_modes_survive<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let edges = selector.kind().supports_edge();
@@ -67,11 +67,11 @@ pub fn the_modes_survive<B: Kernel, M: Table>() {
         // Between the meeting and the rebuild.
         rustix::io::write(&edge.1, b"!").unwrap();
         rustix::io::write(&armed.1, b"!").unwrap();
-        let told = ready(&mut selector, SOON);
-        assert_eq!(told, [(edge.0.as_raw_fd(), READ), (armed.0.as_raw_fd(), READ)].into());
+        let delivered = ready(&mut selector, SOON);
+        assert_eq!(delivered, [(edge.0.as_raw_fd(), READ), (armed.0.as_raw_fd(), READ)].into());
         assert_eq!(selector.get_key(&fired.0).unwrap().mode, Mode::OneShot);
         if edges {
-            assert_eq!(ready(&mut selector, NOW), [].into(), "told once");
+            assert_eq!(ready(&mut selector, NOW), [].into(), "delivered once");
             rustix::io::write(&edge.1, b"!").unwrap();
             assert_eq!(ready(&mut selector, SOON), [(edge.0.as_raw_fd(), READ)].into());
         }
@@ -81,9 +81,9 @@ pub fn the_modes_survive<B: Kernel, M: Table>() {
         assert_eq!(ready(&mut selector, SOON), [(armed.0.as_raw_fd(), READ)].into());
         rustix::io::read(&armed.0, &mut [0; 8]).unwrap();
         selector.modify(&armed.0, READ.one_shot()).unwrap();
-        // The fired one could write all the while. The kernel was not asked, or it would have told.
-        let met = if selector.kind() == Kind::Epoll { round } else { 0 };
-        assert_eq!((selector.stats().stale, selector.stats().rebuilds), (met, met));
+        // The fired one could write all the while. It is not watched, or it would have been reported.
+        let found = if selector.kind() == Kind::Epoll { round } else { 0 };
+        assert_eq!((selector.stats().stale, selector.stats().rebuilds), (found, found));
     }
     agree(&selector);
     selector.modify(&fired.0, WRITE.one_shot()).unwrap();
@@ -91,8 +91,8 @@ pub fn the_modes_survive<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, NOW), [].into());
 }
 
-/// The kernel tells hang-ups even to who asks for nothing: once, after a rebuild, and to nobody.
-pub fn a_fired_one_shot_whose_peer_is_gone<B: Kernel, M: Table>() {
+/// The kernel reports hang-ups also for an empty interest: once, after a rebuild, and they are not delivered.
+pub fn a_fired_one_shot_whose_peer_is_closed<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (fired, peer) = pair();
     watch(&mut selector, &fired, WRITE.one_shot(), "fired");

@@ -10,7 +10,7 @@ use selectors_core::{Error, Events, FileKind, Kind, Mode, RegisterError, Selecto
 
 use crate::needs;
 use crate::support::{
-    Found, Kernel, NOW, SOON, Table, agree, agree_beside, apart, beyond_select, pair, ready,
+    Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, beyond_select, pair, ready,
 };
 
 pub fn returns_the_key<B: Kernel, M: Table>() {
@@ -26,13 +26,13 @@ pub fn returns_the_key<B: Kernel, M: Table>() {
     }
 }
 
-/// Whatever is wrong with the descriptor beside, the events are what is told.
-pub fn refuses_events_that_cannot_be_asked<B: Kernel, M: Table>() {
+/// If the descriptor is wrong as well, the error is about the events.
+pub fn refuses_events_that_cannot_be_requested<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let registered = one.as_raw_fd();
     let closed = apart(&one).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: `one` is open until the end; at the other numbers nobody has anything.
+    // SAFETY: `one` is open until the end; at the other numbers nothing is open.
     unsafe {
         selector.register_raw(registered, Events::READ, 0).unwrap();
         let bits = (0..16).map(|bit| 1 << bit).filter(|bit| bit & 0x2007 == 0);
@@ -51,7 +51,7 @@ pub fn refuses_events_that_cannot_be_asked<B: Kernel, M: Table>() {
 pub fn refuses_negative_numbers<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     for fd in [-1, -10, RawFd::MIN] {
-        // SAFETY: a negative number is nobody's.
+        // SAFETY: a negative number is no descriptor.
         let refused = unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap_err();
         assert_eq!(refused, Error::InvalidFd { fd });
         assert!(refused.to_string().contains(&fd.to_string()));
@@ -186,7 +186,7 @@ pub fn full<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, SOON).len(), capacity);
 }
 
-/// Were the kernel asked first, it would say that the descriptor is closed.
+/// The kernel, if it were called first, would say that the descriptor is closed.
 pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     let Some(capacity) = M::CAPACITY else { return };
     let Some(_reserved) = needs::descriptors(capacity + 4) else { return };
@@ -194,7 +194,7 @@ pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     let held: Vec<OwnedFd> = (0..capacity).map(|_| dup(&one).unwrap()).collect();
     let closed = apart(&one).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: `held` lives longer than the selector's use; nobody has anything at the other numbers.
+    // SAFETY: `held` lives longer than the selector's use; nothing is open at the other numbers.
     unsafe {
         for fd in &held {
             selector.register_raw(fd.as_raw_fd(), Events::READ, ()).unwrap();
@@ -206,7 +206,7 @@ pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     }
 }
 
-pub fn a_waker_takes_a_place<B: Kernel, M: Table>() {
+pub fn a_waker_uses_a_slot<B: Kernel, M: Table>() {
     let Some(capacity) = M::CAPACITY else { return };
     let Some(_reserved) = needs::descriptors(capacity + 4) else { return };
     let (one, _two) = pair();
@@ -218,7 +218,7 @@ pub fn a_waker_takes_a_place<B: Kernel, M: Table>() {
     let refused = selector.register(dup(&one).unwrap(), Events::READ, capacity).unwrap_err();
     assert_eq!(refused, Error::Full { capacity });
     assert_eq!(selector.get_map().len(), capacity - 1);
-    agree_beside(&selector, 1);
+    agree_with_wakers(&selector, 1);
     waker.wake().unwrap();
     assert_eq!(selector.select(SOON).woken_and(), Ok(0));
     drop(selector);
@@ -233,7 +233,7 @@ pub fn a_waker_takes_a_place<B: Kernel, M: Table>() {
     let fd = selector.get_map().iter().next().unwrap().fd;
     let _ = selector.unregister(fd).unwrap();
     selector.waker_in(cell).unwrap();
-    agree_beside(&selector, 1);
+    agree_with_wakers(&selector, 1);
 }
 
 pub fn beyond_the_limit_of_select<B: Kernel, M: Table>() {
@@ -242,8 +242,8 @@ pub fn beyond_the_limit_of_select<B: Kernel, M: Table>() {
     let Some(fd) = beyond_select(&one) else { return };
     let number = fd.as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    let answer = selector.try_register(Counted { fd, drops: &drops }, Events::WRITE, "far");
-    let refused = match answer {
+    let result = selector.try_register(Counted { fd, drops: &drops }, Events::WRITE, "far");
+    let refused = match result {
         Err(refused) => refused,
         Ok(_) => {
             assert_ne!(selector.kind(), Kind::Select);
@@ -258,7 +258,7 @@ pub fn beyond_the_limit_of_select<B: Kernel, M: Table>() {
     assert!(selector.get_map().is_empty());
     assert_eq!(selector.select(NOW).events(), Ok(0));
     // The limit itself: the first number that does not fit, and the last that does.
-    // SAFETY: nobody is asked for these numbers: one is refused, the other found closed.
+    // SAFETY: nothing is done with these numbers: one is refused, the other found closed.
     unsafe {
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
         let refused = selector.register_raw(1024, Events::READ, ()).unwrap_err();
@@ -285,7 +285,7 @@ pub fn refuses_a_closed_descriptor<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let closed = apart(&one).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: `two` is open until the end; nobody has anything at the other number.
+    // SAFETY: `two` is open until the end; nothing is open at the other number.
     unsafe {
         selector.register_raw(two.as_raw_fd(), Events::WRITE, "open").unwrap();
         let refused = selector.register_raw(closed, Events::READ, "closed").unwrap_err();
@@ -307,8 +307,8 @@ pub fn a_regular_file<B: Kernel, M: Table>() {
     let number = file.as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let source = Counted { fd: file.into(), drops: &drops };
-    let answer = selector.try_register(source, Events::READ, "file");
-    if let Err(refused) = answer {
+    let result = selector.try_register(source, Events::READ, "file");
+    if let Err(refused) = result {
         assert_eq!(selector.kind(), Kind::Epoll);
         let (error, text, data) = why(refused, number, &drops);
         let file = Some(FileKind::Regular);
@@ -329,7 +329,7 @@ pub fn a_regular_file<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// epoll will not watch itself, nor selectors that watch each other in a circle or too deep a nest.
+/// epoll does not watch itself, or selectors that watch each other in a circle or are nested too deeply.
 pub fn selectors_in_selectors<B: Kernel, M: Table>() {
     let new = || Selector::<B, OwnedFd, (), M>::new().unwrap();
     let own = |selector: &Selector<B, OwnedFd, (), M>| Some(dup(B::fileno(selector)?).unwrap());
@@ -362,7 +362,7 @@ pub fn selectors_in_selectors<B: Kernel, M: Table>() {
     assert_eq!(circle.errno(), Some(Errno::LOOP));
     agree(&nest[0]);
 
-    // What is ready inside is told outside.
+    // What is ready inside is reported outside.
     let (one, _two) = pair();
     nest[0].register(one.into(), Events::WRITE, ()).unwrap();
     let outermost = nest.last_mut().unwrap();

@@ -44,8 +44,8 @@ pub fn interrupt<T>(cell: Option<&'static WakeCell>, wait: impl FnOnce() -> T) -
                 unsafe { pthread_kill(thread, number) };
             }
         });
-        let answer = wait();
+        let result = wait();
         over.store(true, Ordering::Release);
-        answer
+        result
     })
 }

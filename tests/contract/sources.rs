@@ -235,8 +235,8 @@ pub fn a_source_that_cannot_be_watched<B: Kernel, M: Table>() {
         drop(replace(&mut selector, id, Source::File(file)));
         if selector.kind() == Kind::Epoll {
             assert!(selector.get_key(id).unwrap().is_paused());
-            for answer in [selector.resume(id), selector.modify(id, READ)] {
-                assert_eq!(answer.unwrap_err().errno(), Some(Errno::PERM));
+            for result in [selector.resume(id), selector.modify(id, READ)] {
+                assert_eq!(result.unwrap_err().errno(), Some(Errno::PERM));
             }
             assert!(selector.select(NOW).unwrap().timed_out());
             assert_eq!(selector.get_key(number).map(|key| key.id()), Some(id));
@@ -338,7 +338,7 @@ pub fn a_source_that_lies_is_watched_at_one_number<B: Kernel, M: Table>() {
         });
         agree(&selector);
     }
-    // Look-ups by reference ask it, too.
+    // Look-ups by reference call it, too.
     let liar = selector.unregister(id).unwrap().fileobj;
     assert!((0..3).all(|_| selector.get_key(&liar).is_none()));
     agree(&selector);

@@ -127,9 +127,9 @@ pub trait Kernel: Backend {
     /// Closes what an emulation has kept of selectors that are closed.
     fn forget_closed() {}
 
-    /// What the kernel says it watches for this selector, where it can be asked.
+    /// What the kernel says it watches for this selector, where it says so.
     ///
-    /// Asking epoll borrows the selector's descriptor, which counts as handing it out.
+    /// On epoll this borrows the selector's descriptor, which counts as handing it out.
     fn watched<S, D, M: Table>(_selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
         None
     }
@@ -199,11 +199,11 @@ pub fn fdinfo(epoll: RawFd) -> KernelSet {
 
 /// Table and kernel must agree: the same descriptors, the same events and modes.
 pub fn agree<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>) {
-    agree_beside(selector, 0);
+    agree_with_wakers(selector, 0);
 }
 
 /// As `agree`, with so many wakers.
-pub fn agree_beside<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, wakers: usize) {
+pub fn agree_with_wakers<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, wakers: usize) {
     let Some(mut kernel) = B::watched(selector) else { return };
     for key in selector.get_map() {
         if key.is_paused() {
@@ -216,12 +216,16 @@ pub fn agree_beside<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, 
         }
         assert_eq!(entries.len(), 1, "descriptor {} in the kernel: {entries:?}", key.fd);
         let (bits, _) = entries[0];
-        let mut asked = u32::from(key.events.bits());
+        let mut requested = u32::from(key.events.bits());
         if key.events.contains(Events::READ) {
-            asked |= 0x2000;
+            requested |= 0x2000;
         }
         let fired = key.mode == Mode::OneShot && bits & 0x2007 == 0;
-        assert!(fired || bits & 0x2007 == asked, "descriptor {}: {bits:#x}, asked {asked:#x}", key.fd);
+        assert!(
+            fired || bits & 0x2007 == requested,
+            "descriptor {}: {bits:#x}, requested {requested:#x}",
+            key.fd
+        );
         assert_eq!(bits >> 31 == 1, key.mode == Mode::Edge, "{bits:#x}");
         assert_eq!(bits >> 30 & 1 == 1, key.mode == Mode::OneShot, "{bits:#x}");
     }
@@ -269,7 +273,7 @@ pub fn ready<B: Backend, S, D, M: Storage>(
     selector.select(timeout).unwrap();
     let mut all = BTreeMap::new();
     while let Some((key, events)) = selector.next_ready() {
-        assert!(all.insert(key.fd, events).is_none(), "descriptor {} was told twice", key.fd);
+        assert!(all.insert(key.fd, events).is_none(), "descriptor {} was reported twice", key.fd);
     }
     all
 }

@@ -1,4 +1,4 @@
-//! How long a wait lasts: never less than asked, whatever is watched; how much more is a benchmark's business.
+//! How long a wait lasts: never less than its timeout, whatever is watched. Benchmarks measure how much more.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -43,19 +43,19 @@ const HUGE: [Duration; 9] = [
 /// Waits in vain, for as long as it should.
 fn is_kept(timeout: Duration, what: &str, wait: impl FnOnce(Option<Duration>) -> usize) {
     let start = Instant::now();
-    let told = wait(Some(timeout));
+    let reported = wait(Some(timeout));
     let lasted = start.elapsed();
-    assert_eq!(told, 0, "{what}, {timeout:?}");
+    assert_eq!(reported, 0, "{what}, {timeout:?}");
     assert!(lasted >= timeout, "{what}: {lasted:?} instead of {timeout:?}");
 }
 
-type Silent<B, M> = Selector<B, OwnedFd, (), M>;
+type Quiet<B, M> = Selector<B, OwnedFd, (), M>;
 
-/// What can be in a selector that has nothing to tell.
-fn silent<B: Kernel, M: Table>() -> Vec<(&'static str, Silent<B, M>, Vec<UnixStream>)> {
+/// What can be in a selector that has nothing to report.
+fn quiet<B: Kernel, M: Table>() -> Vec<(&'static str, Quiet<B, M>, Vec<UnixStream>)> {
     let mut all = Vec::new();
-    let mut add = |what, fill: fn(&mut Silent<B, M>) -> Vec<UnixStream>| {
-        let mut selector = Silent::<B, M>::new().unwrap();
+    let mut add = |what, fill: fn(&mut Quiet<B, M>) -> Vec<UnixStream>| {
+        let mut selector = Quiet::<B, M>::new().unwrap();
         let peers = fill(&mut selector);
         all.push((what, selector, peers));
     };
@@ -96,7 +96,7 @@ fn silent<B: Kernel, M: Table>() -> Vec<(&'static str, Silent<B, M>, Vec<UnixStr
         assert_eq!(ready(selector, SOON).len(), 1);
         vec![]
     });
-    add("an edge that was told", |selector| {
+    add("an edge that was reported", |selector| {
         let (one, two) = pair();
         if selector.kind().supports_edge() {
             selector.register(one.into(), Events::WRITE.edge(), ()).unwrap();
@@ -108,7 +108,7 @@ fn silent<B: Kernel, M: Table>() -> Vec<(&'static str, Silent<B, M>, Vec<UnixStr
 }
 
 pub fn never_early<B: Kernel, M: Table>() {
-    for (what, mut selector, _peers) in silent::<B, M>() {
+    for (what, mut selector, _peers) in quiet::<B, M>() {
         for timeout in TIMES {
             is_kept(timeout, what, |timeout| selector.select(timeout).events().unwrap());
             assert!(selector.next_ready().is_none());
@@ -169,7 +169,7 @@ pub fn one_descriptor_never_early<B: Kernel, M: Table>() {
 /// If each of them took the millisecond that is the least for `epoll_wait`, this would take too long.
 pub fn zero_does_not_wait<B: Kernel, M: Table>() {
     let start = Instant::now();
-    for (what, mut selector, _peers) in silent::<B, M>() {
+    for (what, mut selector, _peers) in quiet::<B, M>() {
         for _ in 0..2000 {
             assert_eq!(selector.select(NOW).events(), Ok(0), "{what}");
         }
@@ -193,7 +193,7 @@ pub fn readiness_comes_before_time<B: Kernel, M: Table>() {
     }
 }
 
-/// None is refused, none ends at once: each is waiting when the wake comes.
+/// None is refused, none ends immediately: each is waiting when the wake comes.
 pub fn huge_ones_saturate<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -225,14 +225,14 @@ pub fn huge_ones_saturate<B: Kernel, M: Table>() {
     }
 }
 
-/// Descriptors that are closed behind the selector's back neither end a wait nor lengthen it without end.
-pub fn kept_beside_closed_descriptors<B: Kernel, M: Table>() {
+/// Descriptors that are closed without the selector's knowledge neither end a wait nor lengthen it without end.
+pub fn kept_with_closed_descriptors<B: Kernel, M: Table>() {
     for timeout in [TIMES[0], TIMES[3], TIMES[7], TIMES[12]] {
         let (one, _two) = pair();
         let closed = [(); 3].map(|()| apart(&one));
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
         for fd in &closed {
-            // SAFETY: nobody else has anything at this number, so closing it harms nobody.
+            // SAFETY: nothing else is open at this number, so closing it affects no other owner.
             unsafe { selector.register_raw(fd.as_raw_fd(), Events::READ, ()) }.unwrap();
         }
         let [first, rest @ ..] = closed;

@@ -10,7 +10,7 @@ use selectors_core::{Error, Events, Selector, Waker};
 
 use crate::needs;
 use crate::signals::interrupt;
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree_beside, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree_with_wakers, pair, ready};
 
 /// Later than the longest wait here.
 const LATE: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ fn new<B: Kernel, M: Table>() -> (Selector<B, OwnedFd, (), M>, Waker<M::Wake>) {
     (selector, waker)
 }
 
-/// Nothing is to be told, but the wait did not have to wait.
+/// There is nothing to report, but the wait returned immediately.
 fn woken<B: Kernel, S, M: Table>(selector: &mut Selector<B, S, (), M>) {
     assert_eq!(selector.select(SOON).woken_and(), Ok(0));
     assert!(selector.next_ready().is_none(), "a wake has no key");
@@ -70,7 +70,7 @@ pub fn a_burst_counts_as_one<B: Kernel, M: Table>() {
     }
 }
 
-/// What a thread has done before its wake is seen by who was woken; no wake is left unheard.
+/// What a thread has done before its wake is visible after the wait; no wake is lost.
 pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
     const EACH: u32 = 2000;
     let (mut selector, waker) = new::<B, M>();
@@ -92,36 +92,36 @@ pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
     });
 }
 
-/// Each wake waits for its answer, so that one which is lost holds everything up; and the threads
-/// are many, so that their wakes meet every moment of the wait.
-pub fn each_wake_is_answered<B: Kernel, M: Table>() {
+/// Each wake waits for its reply, so that a lost one stops everything; and the threads
+/// are many, so that their wakes come at every moment of the wait.
+pub fn each_wake_gets_a_reply<B: Kernel, M: Table>() {
     const EACH: u32 = 2000;
     let (mut selector, waker) = new::<B, M>();
     let threads = [const { (AtomicU32::new(0), AtomicU32::new(0)) }; 4];
     let start = Instant::now();
     thread::scope(|scope| {
-        for (asked, answered) in &threads {
+        for (sent, replied) in &threads {
             let waker = &waker;
             scope.spawn(move || {
                 for number in 1..=EACH {
-                    asked.store(number, Ordering::Relaxed);
+                    sent.store(number, Ordering::Relaxed);
                     waker.wake().unwrap();
-                    while answered.load(Ordering::Relaxed) < number && start.elapsed() < LATE {
+                    while replied.load(Ordering::Relaxed) < number && start.elapsed() < LATE {
                         thread::yield_now();
                     }
                 }
             });
         }
-        while threads.iter().any(|(_, answered)| answered.load(Ordering::Relaxed) < EACH) {
+        while threads.iter().any(|(_, replied)| replied.load(Ordering::Relaxed) < EACH) {
             assert_eq!(selector.select(SOON).woken_and(), Ok(0), "a wake was lost");
-            for (asked, answered) in &threads {
-                answered.store(asked.load(Ordering::Relaxed), Ordering::Relaxed);
+            for (sent, replied) in &threads {
+                replied.store(sent.load(Ordering::Relaxed), Ordering::Relaxed);
             }
         }
     });
 }
 
-/// The signal that ends a wait may have come with a wake: that is told by the next one.
+/// The signal that ends a wait may have come with a wake: the next wait reports that.
 pub fn from_a_signal_handler<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -153,7 +153,7 @@ pub fn between_two_waits<B: Kernel, M: Table>() {
     woken(&mut selector);
 }
 
-pub fn while_events_wait_to_be_taken<B: Kernel, M: Table>() {
+pub fn while_events_are_pending<B: Kernel, M: Table>() {
     let pairs = [(); 3].map(|()| pair());
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     for (one, _) in &pairs {
@@ -202,7 +202,7 @@ pub fn with_keys_that_come_and_go<B: Kernel, M: Table>() {
         for (one, _) in &pairs {
             let _ = selector.unregister(one).unwrap();
         }
-        agree_beside(&selector, 1);
+        agree_with_wakers(&selector, 1);
         assert!(selector.next_ready().is_none());
         waker.wake().unwrap();
         woken(&mut selector);
@@ -229,8 +229,8 @@ pub fn one_cell_for_one_selector<B: Kernel, M: Table>() {
     let waker = selector.waker_in(cell.clone()).unwrap();
     assert_eq!(selector.waker_in(other.clone()).unwrap_err(), Error::WakerInUse);
     assert_eq!(second.waker_in(cell.clone()).unwrap_err(), Error::WakerInUse);
-    agree_beside(&selector, 1);
-    agree_beside(&second, 0);
+    agree_with_wakers(&selector, 1);
+    agree_with_wakers(&second, 0);
 
     // The refused selector's end is not the end of the waker.
     drop(second);
@@ -276,8 +276,8 @@ pub fn outlives_its_selector<B: Kernel, M: Table>() {
     }
 }
 
-/// A waker of an earlier selector neither takes the place of a wake, nor takes one away.
-pub fn a_stale_one_swallows_no_wake<B: Kernel, M: Table>() {
+/// A waker of an earlier selector neither counts as a wake nor consumes one.
+pub fn a_stale_one_consumes_no_wake<B: Kernel, M: Table>() {
     let (cell, mut stale) = (M::cell(), Vec::new());
     for _ in 0..5 {
         let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
@@ -349,7 +349,7 @@ pub fn wakes_while_selectors_come_and_go<B: Kernel, M: Table>() {
     });
 }
 
-/// Neither when nobody waits, nor when nobody empties what was written.
+/// Neither while no thread waits, nor while nothing empties what was written.
 pub fn never_blocks<B: Kernel, M: Table>() {
     let (mut selector, waker) = new::<B, M>();
     for _ in 0..100_000 {
@@ -363,7 +363,7 @@ pub fn never_blocks<B: Kernel, M: Table>() {
     quiet(&mut selector);
 }
 
-/// Looks at every eventfd of the process, as nothing tells which is whose; all are wakers of tests.
+/// Looks at every eventfd of the process, because they can't be distinguished; all are wakers of tests.
 pub fn is_close_on_exec<B: Kernel, M: Table>() {
     let (selector, _waker) = new::<B, M>();
     let Ok(numbers) = std::fs::read_dir("/proc/self/fd") else {

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use selectors_core::{Error, Events, Mode, Selector};
 
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree, agree_beside, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, pair, ready};
 
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
@@ -53,7 +53,7 @@ pub fn each_key_once<B: Kernel, M: Table>() {
         seen.sort_unstable();
         assert_eq!(seen, [1, 2, 3, 6, 7, 8, 10]);
     }
-    agree_beside(&selector, 1);
+    agree_with_wakers(&selector, 1);
 }
 
 /// One line for all peers, as a chat server sends it.
@@ -168,7 +168,7 @@ pub fn a_walk_between_events<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-pub fn retain_keeps_what_it_is_told_to<B: Kernel, M: Table>() {
+pub fn retain_keeps_what_the_function_accepts<B: Kernel, M: Table>() {
     let (mut selector, mut peers) = peers::<B, M>(8);
     let mut calls = 0;
     selector.retain(|key| {

@@ -1,7 +1,7 @@
-//! Descriptors closed behind the selector's back: raw registrations whose promise was broken.
+//! Descriptors closed without the selector's knowledge: raw registrations whose promise was broken.
 //!
-//! epoll knows files, not numbers: while a duplicate lives on, it tells what happens to a file that
-//! nobody can take out of its set any more. poll and select know numbers only.
+//! epoll knows files, not numbers: while a duplicate lives on, it reports what happens to a file that
+//! can't be removed from its set any more. poll and select know numbers only.
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -24,12 +24,12 @@ pub fn watch<B: Kernel, M: Table>(
     interest: impl Into<Interest>,
     data: &'static str,
 ) {
-    // SAFETY: either open until the selector is gone, or at a number where nobody else has anything.
+    // SAFETY: either open until the selector is dropped, or at a number where nothing else is open.
     unsafe { selector.register_raw(fd.as_raw_fd(), interest, data) }.unwrap();
 }
 
-/// A file that is always ready, which the selector was told to forget after its number had been closed; it
-/// lives on as a duplicate. Answers with that, and the number.
+/// A file that is always ready, and that was unregistered after its number had been closed. It lives on as a duplicate.
+/// Returns that, and the number.
 pub fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, RawFd) {
     let (one, _) = pair();
     let open = apart(&one);
@@ -40,7 +40,7 @@ pub fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, Raw
     (one, fd)
 }
 
-/// How often waits return although nothing is to be told, until they no longer do.
+/// How often waits return although there is nothing to report, until they no longer do.
 pub fn empty_returns<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> usize {
     for returns in 0..100 {
         if selector.select(NOW).unwrap().events() == 0 {
@@ -65,7 +65,7 @@ pub fn a_duplicate_that_lives_on_does_not_spin<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// Many of them are one rebuild; and nobody's loop needs to take events for it to happen.
+/// Many of them are one rebuild, for which no event has to be consumed.
 pub fn many_are_one_rebuild<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let alive = [(); 20].map(|()| zombie(&mut selector));
@@ -81,7 +81,7 @@ pub fn many_are_one_rebuild<B: Kernel, M: Table>() {
 }
 
 /// A place in the table that is used again gets nothing of what its former owner left behind.
-pub fn its_place_is_used_again<B: Kernel, M: Table>() {
+pub fn its_slot_is_used_again<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (_alive, _) = zombie(&mut selector);
     let (other, mut peer) = pair();
@@ -92,7 +92,7 @@ pub fn its_place_is_used_again<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// The same number, and the same place: told is what the new file says, and nothing else.
+/// The same number, and the same slot: only the new file's events are reported.
 pub fn its_number_is_used_again<B: Kernel, M: Table>() {
     for interest in [READ.into(), READ.one_shot()] {
         let mut selector = Sel::<B, M>::new().unwrap();
@@ -114,15 +114,15 @@ pub fn its_number_is_used_again<B: Kernel, M: Table>() {
     }
 }
 
-/// What is pending of the one whose number was closed does not wait for whom comes next.
-pub fn closed_with_its_event_in_hand<B: Kernel, M: Table>() {
+/// A pending event of the key whose number was closed is not delivered to the next key at that number.
+pub fn closed_while_its_event_is_pending<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (alive, _peer) = pair();
     let mut open = apart(&alive);
     let fd = open.as_raw_fd();
     let (other, _other_peer) = pair();
     watch(&mut selector, &open, WRITE, "zombie");
-    watch(&mut selector, &other, WRITE, "beside");
+    watch(&mut selector, &other, WRITE, "other");
     assert_eq!(selector.select(SOON).events(), Ok(2));
     let quiet = pair();
     dup2(&quiet.0, &mut open).unwrap();
@@ -136,15 +136,15 @@ pub fn closed_with_its_event_in_hand<B: Kernel, M: Table>() {
 }
 
 /// `dup2` over a key's number, without a word to the selector. epoll goes on with the file, poll and
-/// select with the number, kqueue with neither; if a key is told, it is this one.
-pub fn another_file_takes_a_registered_number<B: Kernel, M: Table>() {
+/// select with the number, kqueue with neither; if a key is reported, it is this one.
+pub fn another_file_gets_a_registered_number<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (alive, mut old_peer) = pair();
     let mut open = apart(&alive);
     let fd = open.as_raw_fd();
     watch(&mut selector, &open, READ, "key");
-    let (beside, mut peer_beside) = pair();
-    watch(&mut selector, &beside, READ, "beside");
+    let (healthy, mut healthy_peer) = pair();
+    watch(&mut selector, &healthy, READ, "healthy");
     let (other, mut new_peer) = pair();
     dup2(&other, &mut open).unwrap();
 
@@ -158,9 +158,9 @@ pub fn another_file_takes_a_registered_number<B: Kernel, M: Table>() {
     rustix::io::read(&alive, &mut [0; 8]).unwrap();
     new_peer.write_all(b"!").unwrap();
     assert_eq!(ready(&mut selector, NOW).len(), of_number);
-    peer_beside.write_all(b"!").unwrap();
-    assert_eq!(ready(&mut selector, SOON)[&beside.as_raw_fd()], READ);
-    rustix::io::read(&beside, &mut [0; 8]).unwrap();
+    healthy_peer.write_all(b"!").unwrap();
+    assert_eq!(ready(&mut selector, SOON)[&healthy.as_raw_fd()], READ);
+    rustix::io::read(&healthy, &mut [0; 8]).unwrap();
 
     old_peer.write_all(b"!").unwrap();
     assert_eq!(selector.unregister(fd).unwrap().data, "key");
@@ -192,7 +192,7 @@ pub fn the_others_work_on<B: Kernel, M: Table>() {
     assert_eq!(selector.get_map().len(), pairs.len());
 }
 
-/// Nothing of it is left: poll's `POLLNVAL`, select's `EBADF` for the whole set, and epoll's silence.
+/// Nothing of it is left: poll's `POLLNVAL`, select's `EBADF` for the whole set, and nothing from epoll.
 pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let mut open: Vec<OwnedFd> = (0..6).map(|_| apart(pair().0)).collect();
@@ -208,8 +208,8 @@ pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
     // The first in the table, the last, and one between.
     for place in [0, 4, 1] {
         let closed = open.remove(place).as_raw_fd();
-        let told = ready(&mut selector, SOON);
-        assert_eq!((told.len(), told.contains_key(&closed)), (open.len() + 1, false));
+        let reported = ready(&mut selector, SOON);
+        assert_eq!((reported.len(), reported.contains_key(&closed)), (open.len() + 1, false));
     }
     peer.write_all(b"!").unwrap();
     let numbers: Vec<RawFd> = selector.get_map().iter().map(|key| key.fd).collect();
@@ -224,7 +224,7 @@ pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// A key that is disarmed is not looked at any more. To close it breaks nothing, neither then nor when another key is
+/// A key that is disarmed is not watched any more. To close it breaks nothing, then or when another key is
 /// found closed.
 pub fn closed_after_it_fired<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();

@@ -49,9 +49,9 @@ pub fn has_queued(number: RawFd, queued: &HashSet<u64>) -> bool {
     })
 }
 
-/// Whether nobody has a pipe's other end.
+/// Whether a pipe's other end is closed.
 pub fn is_broken(pipe: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut asked = [PollFd::from_borrowed_fd(pipe, PollFlags::empty())];
-    rustix::event::poll(&mut asked, Some(&ZERO))?;
-    Ok(!asked[0].revents().is_empty())
+    let mut requested = [PollFd::from_borrowed_fd(pipe, PollFlags::empty())];
+    rustix::event::poll(&mut requested, Some(&ZERO))?;
+    Ok(!requested[0].revents().is_empty())
 }

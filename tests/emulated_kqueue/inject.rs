@@ -29,8 +29,8 @@ thread_local! {
 pub fn failing<T>(number: u32, failure: Failure, action: impl FnOnce() -> T) -> (T, bool) {
     CALLS.set(0);
     PLAN.set(Some((number, failure)));
-    let answer = action();
-    (answer, PLAN.take().is_none())
+    let result = action();
+    (result, PLAN.take().is_none())
 }
 
 /// How many calls this thread has made.
@@ -41,8 +41,8 @@ pub fn calls() -> u32 {
 /// Runs `action`, and says how many calls it made.
 pub fn counted<T>(action: impl FnOnce() -> T) -> (T, u32) {
     CALLS.set(0);
-    let answer = action();
-    (answer, CALLS.get())
+    let result = action();
+    (result, CALLS.get())
 }
 
 /// Counts a call, and says how it is to fail.

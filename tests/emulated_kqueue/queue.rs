@@ -1,6 +1,6 @@
-//! An emulated kqueue: its filters, and what they answer.
+//! An emulated kqueue: its filters, and what they report.
 //!
-//! As NetBSD's `kern_event.c` and the manuals have it. Readiness itself is asked of epoll. Both filters may
+//! As NetBSD's `kern_event.c` and the manuals have it. Readiness itself comes from epoll. Both filters may
 //! be on one descriptor, so it takes two instances: the one that reads is the descriptor that the program
 //! sees, and can be nested; the one that writes is inside it.
 
@@ -33,7 +33,7 @@ struct Shared {
 }
 
 /// The numbers of the filters that the last wait of their queue has left in the list of those that are ready. Every kernel
-/// keeps a level-triggered filter there until a wait finds that it is not, and takes the queue for readable meanwhile.
+/// keeps a level-triggered filter there until a wait finds that it is not, and reports the queue as readable until then.
 static QUEUED: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
 
 /// Filters are numbered from 1 on, over all queues.
@@ -44,7 +44,7 @@ struct Queue {
     /// The instance for writing, once there is something to write to.
     writing: Option<OwnedFd>,
     filters: BTreeMap<Key, Filter>,
-    /// Which instance is asked first, so that none of them starves.
+    /// Which instance comes first, so that none of them starves.
     writing_first: bool,
 }
 
@@ -52,7 +52,7 @@ struct Queue {
 type Key = (RawFd, bool);
 
 struct Filter {
-    /// What it was added with, and what is told back.
+    /// What it was added with, and what is returned with its events.
     flags: EventFlags,
     udata: *mut c_void,
     enabled: bool,
@@ -66,7 +66,7 @@ struct Filter {
 /// The number in epoll that is no filter's: the instance for writing is ready.
 pub const WRITING: u64 = 0;
 
-// SAFETY: the pointer is a number that nobody follows.
+// SAFETY: the pointer is a number that is never dereferenced.
 unsafe impl Send for Filter {}
 
 /// Without close-on-exec, as everywhere.
@@ -99,18 +99,18 @@ pub fn change(visible: BorrowedFd<'_>, change: &Event) -> io::Result<()> {
 
 pub fn wait(visible: BorrowedFd<'_>, room: usize, timeout: Option<&Timespec>) -> io::Result<Vec<Event>> {
     let shared = find(visible.as_raw_fd());
-    // Not asked for zero: the clock is a system call where a CPU is emulated.
+    // Not read for zero: the clock is a system call where a CPU is emulated.
     let finite = timeout.filter(|time| **time != ZERO).and_then(|time| Duration::try_from(*time).ok());
     let finite = finite.map(|time| shared.system.rounded(time));
     let deadline = finite.and_then(|time| Instant::now().checked_add(time));
     loop {
-        let told = shared.queue.lock().unwrap().collect(visible, room, shared.system)?;
+        let reported = shared.queue.lock().unwrap().collect(visible, room, shared.system)?;
         if timeout == Some(&ZERO) {
-            return Ok(told);
+            return Ok(reported);
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if !told.is_empty() || left == Some(Duration::ZERO) {
-            return Ok(told);
+        if !reported.is_empty() || left == Some(Duration::ZERO) {
+            return Ok(reported);
         }
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         rustix::event::poll(&mut [PollFd::from_borrowed_fd(visible, PollFlags::IN)], left.as_ref())?;
@@ -127,8 +127,8 @@ pub fn end_closed() {
     QUEUES.lock().unwrap().retain(|number, _| is_queue(*number));
 }
 
-/// Tells every queue that this number is about to be closed. It finds out by itself later, but takes two
-/// eventfds, which are one inode, for the same file.
+/// Removes this number, which is about to be closed, from every queue. Each would find out by itself later, but could not
+/// distinguish two eventfds, which are one inode.
 pub fn closes(fd: BorrowedFd<'_>) {
     for (visible, shared) in QUEUES.lock().unwrap().iter() {
         let mut queue = shared.queue.lock().unwrap();
@@ -187,7 +187,7 @@ impl Queue {
         system: System,
     ) -> io::Result<()> {
         let open = borrow(key.0).and_then(|fd| Ok((fd, file(fd)?)));
-        // A filter left when its descriptor was closed, though nothing told of it before now.
+        // A filter left when its descriptor was closed, though nothing has shown it before now.
         self.filters.retain(|(number, _), filter| {
             *number != key.0 || open.is_ok_and(|(_, file)| filter.file == file)
         });
@@ -212,7 +212,7 @@ impl Queue {
         }
         let filter = self.filters.get_mut(&key).unwrap();
         filter.udata = change.udata();
-        // To add what is there does not enable it, nor does enabling alone look at it anew.
+        // To add what is there does not enable it. To enable it alone does not evaluate it again.
         let enabled = filter.enabled || flags.contains(EventFlags::ENABLE);
         filter.enabled = enabled && !flags.contains(EventFlags::DISABLE);
         if !filter.enabled {
@@ -234,45 +234,45 @@ impl Queue {
         Ok(self.writing.as_ref().unwrap())
     }
 
-    /// Has the readiness told, also if it is there already.
+    /// Has the readiness reported, also if it is there already.
     fn watch(&mut self, visible: BorrowedFd<'_>, key: Key, fd: BorrowedFd<'_>) -> io::Result<()> {
         let Filter { flags, serial, file, .. } = self.filters[&key];
-        let (instance, mut asked) = match key.1 {
+        let (instance, mut requested) = match key.1 {
             false => (visible, Readiness::IN | Readiness::RDHUP),
             true => (self.writing(visible)?.as_fd(), Readiness::OUT),
         };
         if flags.contains(EventFlags::CLEAR) {
-            asked |= Readiness::ET;
+            requested |= Readiness::ET;
         }
         let data = EventData::new_u64(serial);
-        let added = match epoll::modify(instance, fd, data, asked) {
-            Err(Errno::NOENT) => epoll::add(instance, fd, data, asked),
-            answer => answer,
+        let added = match epoll::modify(instance, fd, data, requested) {
+            Err(Errno::NOENT) => epoll::add(instance, fd, data, requested),
+            result => result,
         };
         match added {
             Err(Errno::PERM) if file.kind == FileType::RegularFile => Ok(()),
             Err(Errno::PERM) => Err(Errno::INVAL),
-            answer => answer,
+            result => result,
         }
     }
 
-    /// Of a regular file, or of what was closed meanwhile, there is nothing to end.
+    /// A regular file, or what was closed since, has nothing to end.
     fn unwatch(&mut self, visible: BorrowedFd<'_>, key: Key, fd: BorrowedFd<'_>) -> io::Result<()> {
         let instance = if key.1 { self.writing(visible)?.as_fd() } else { visible };
         match epoll::delete(instance, fd) {
             Err(Errno::NOENT | Errno::PERM) => Ok(()),
-            answer => answer,
+            result => result,
         }
     }
 
     /// What is ready now, at most so much.
     fn collect(&mut self, visible: BorrowedFd<'_>, room: usize, system: System) -> io::Result<Vec<Event>> {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let mut left = HashSet::new();
         self.writing_first ^= true;
         for write in [self.writing_first, !self.writing_first] {
-            let mut found = self.ready_in(visible, write, room - told.len())?;
-            found.truncate(room - told.len());
+            let mut found = self.ready_in(visible, write, room - reported.len())?;
+            found.truncate(room - reported.len());
             for (serial, readiness) in found {
                 let key =
                     self.filters.iter().find(|(_, filter)| filter.serial == serial).map(|(key, _)| *key);
@@ -283,7 +283,7 @@ impl Queue {
                         if event.is_some_and(|event| !event.flags().intersects(once)) {
                             left.insert(serial);
                         }
-                        told.extend(event);
+                        reported.extend(event);
                     }
                     // Its descriptor was closed, but the file lives on, and stays in epoll.
                     None => self.renew(visible, write)?,
@@ -293,7 +293,7 @@ impl Queue {
         let mut queued = QUEUED.lock().unwrap();
         self.filters.values().for_each(|filter| _ = queued.remove(&filter.serial));
         queued.extend(left);
-        Ok(told)
+        Ok(reported)
     }
 
     fn ready_in(
@@ -330,7 +330,7 @@ impl Queue {
         Ok(found)
     }
 
-    /// The event of a filter, and what comes of the filter by telling it.
+    /// Returns the event of a filter, and changes the filter as that event does.
     fn event(
         &mut self,
         visible: BorrowedFd<'_>,
@@ -362,14 +362,14 @@ impl Queue {
         Ok(Some(event))
     }
 
-    /// Makes an instance anew from the filters whose descriptors are still what they were.
+    /// Recreates an instance from the filters whose descriptors are still what they were.
     fn renew(&mut self, visible: BorrowedFd<'_>, write: bool) -> io::Result<()> {
         self.filters.retain(|key, filter| filter.is_there(*key));
         if write {
             self.writing = None;
         } else {
             let fresh = epoll::create(CreateFlags::CLOEXEC)?;
-            // SAFETY: what is there is an epoll instance and goes on being one; nobody drops this.
+            // SAFETY: what is there is an epoll instance and goes on being one. This is never dropped.
             let mut number = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(visible.as_raw_fd()) });
             io::dup3(&fresh, &mut number, DupFlags::CLOEXEC)?;
             if let Some(writing) = &self.writing {

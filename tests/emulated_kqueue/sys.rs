@@ -45,7 +45,7 @@ pub struct Event {
     udata: *mut c_void,
 }
 
-// SAFETY: the pointer is a number that nobody follows.
+// SAFETY: the pointer is a number that is never dereferenced.
 unsafe impl Send for Event {}
 
 impl Event {
@@ -101,32 +101,32 @@ pub unsafe fn kevent_timespec<'a>(
     let room = events.len();
     let acknowledges =
         queue::system(kqueue.as_raw_fd()) != System::NoReceipts && failure != Some(Failure::NoReceipts);
-    let mut answers = Vec::new();
+    let mut results = Vec::new();
     for (index, change) in changes.iter().enumerate() {
-        let answer = match failure {
+        let result = match failure {
             Some(Failure::Receipt(errno)) => Err(errno),
             Some(Failure::One(one, errno)) if one == index => Err(errno),
             _ => queue::change(kqueue, change),
         };
-        if answer.is_ok() && !(acknowledges && change.flags.contains(EventFlags::RECEIPT)) {
+        if result.is_ok() && !(acknowledges && change.flags.contains(EventFlags::RECEIPT)) {
             continue;
         }
-        let errno = answer.err().map_or(0, Errno::raw_os_error);
-        if answers.len() < room {
-            answers.push(change.with(change.flags | EventFlags::ERROR, errno.into()));
+        let errno = result.err().map_or(0, Errno::raw_os_error);
+        if results.len() < room {
+            results.push(change.with(change.flags | EventFlags::ERROR, errno.into()));
         } else {
-            answer?;
+            result?;
         }
     }
     if failure == Some(Failure::Interrupted) {
         return Err(Errno::INTR);
     }
-    if answers.is_empty() && room > 0 {
-        answers = queue::wait(kqueue, room, timeout)?;
+    if results.is_empty() && room > 0 {
+        results = queue::wait(kqueue, room, timeout)?;
     }
-    let (ready, rest) = events.split_at_mut(answers.len());
-    for (slot, answer) in ready.iter_mut().zip(answers) {
-        slot.write(answer);
+    let (ready, rest) = events.split_at_mut(results.len());
+    for (slot, result) in ready.iter_mut().zip(results) {
+        slot.write(result);
     }
     // SAFETY: all of them were written by the loop above, and `MaybeUninit<T>` has the layout of `T`.
     let ready = unsafe { &mut *(std::ptr::from_mut(ready) as *mut [Event]) };

@@ -43,12 +43,12 @@ impl System {
         CURRENT.get()
     }
 
-    /// The answer to a change of a filter that can't be there, because the descriptor is closed.
+    /// The result of a change of a filter that can't be there, because the descriptor is closed.
     pub fn closed(self, adds: bool) -> Errno {
         if self == Self::MacOs && !adds { Errno::NOENT } else { Errno::BADF }
     }
 
-    /// The answer to the filter for writing of a pipe without a reader.
+    /// The result of adding the filter for writing of a pipe without a reader.
     pub fn broken_pipe(self) -> Result<(), Errno> {
         match self {
             Self::NetBsd => Err(Errno::BADF),

@@ -1,4 +1,4 @@
-//! Random programs over selectors, each answer held against a model. The fuzz targets run the same.
+//! Random programs over selectors. Each result is compared with a model. The fuzz targets run the same.
 //! The model is of Linux, epoll's bits and all.
 #![cfg(target_os = "linux")]
 
@@ -13,7 +13,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use selectors_core::{Events, Mode};
-use shared::language::{Act, Asked, LONGEST, Manner, Most, Place, Program, Sort, Step, Who};
+use shared::language::{Act, LONGEST, Manner, Most, Named, Place, Program, Requested, Sort, Step};
 use shared::program;
 use shared::world::PLACES;
 
@@ -40,41 +40,43 @@ fn part<T: for<'a> Arbitrary<'a> + std::fmt::Debug>() -> impl Strategy<Value = T
     any::<[u8; 16]>().prop_map(|bytes| T::arbitrary(&mut Unstructured::new(&bytes)).unwrap())
 }
 
-/// What a program does that has keys, which steps at random seldom come to.
+/// What a program with keys does, which steps at random rarely do.
 fn likely() -> impl Strategy<Value = Step> {
     let events = sample::select(vec![Events::READ, Events::WRITE, Events::READ | Events::WRITE]);
     let modes = sample::select(vec![Mode::Level, Mode::Edge, Mode::OneShot]);
-    let asked = (events, modes).prop_map(|(events, mode)| Asked::new(events, mode));
-    let act = (any::<Place>(), asked.clone(), part::<Manner>(), 0..7_u8).prop_map(
-        |(place, asked, manner, choice)| match choice {
+    let requested = (events, modes).prop_map(|(events, mode)| Requested::new(events, mode));
+    let act = (any::<Place>(), requested.clone(), part::<Manner>(), 0..7_u8).prop_map(
+        |(place, requested, manner, choice)| match choice {
             0..2 => Act::Pause,
             2..4 => Act::Resume,
-            4 => Act::Modify(asked),
+            4 => Act::Modify(requested),
             _ => Act::Exchange(place, manner),
         },
     );
-    (any::<Place>(), asked, part::<Sort>(), act, 0..20_u8).prop_map(|(place, asked, sort, act, choice)| {
-        let [at, id] = [Who::At(place), Who::Id(place)];
-        match choice {
-            0..2 => Step::Open(place, sort),
-            2..5 => Step::Register(place, asked),
-            5..8 => Step::Modify(place, asked),
-            8 => Step::Unregister(place),
-            9 => Step::Write(place),
-            10 => Step::Drain(place),
-            11 => Step::Hang(place, false),
-            12..14 => Step::Call(at, act),
-            14 => Step::Call(id, act),
-            15 => Step::Through(at, act),
-            16 => Step::Through(id, act),
-            17 => Step::Walk([act, Act::Nothing, act]),
-            _ => Step::Select(Most(choice)),
-        }
-    })
+    (any::<Place>(), requested, part::<Sort>(), act, 0..20_u8).prop_map(
+        |(place, requested, sort, act, choice)| {
+            let [at, id] = [Named::At(place), Named::Id(place)];
+            match choice {
+                0..2 => Step::Open(place, sort),
+                2..5 => Step::Register(place, requested),
+                5..8 => Step::Modify(place, requested),
+                8 => Step::Unregister(place),
+                9 => Step::Write(place),
+                10 => Step::Drain(place),
+                11 => Step::Hang(place, false),
+                12..14 => Step::Call(at, act),
+                14 => Step::Call(id, act),
+                15 => Step::Through(at, act),
+                16 => Step::Through(id, act),
+                17 => Step::Walk([act, Act::Nothing, act]),
+                _ => Step::Select(Most(choice)),
+            }
+        },
+    )
 }
 
 #[test]
-fn every_selector_answers_as_its_model() {
+fn every_selector_does_as_its_model() {
     let _alone = alone();
     let step = prop_oneof![part::<Step>(), likely()];
     runner(250)
@@ -114,12 +116,12 @@ fn the_seeds_of_the_fuzz_targets() {
 /// What the fuzz targets found, and what was thought of before they could.
 mod found {
     use super::program::run_all;
-    use super::{Asked, Events, Mode, Most, Sort, Step};
+    use super::{Events, Mode, Most, Requested, Sort, Step};
 
-    const READ: Asked = Asked::new(Events::READ, Mode::Level);
-    const BOTH: Asked = Asked::new(Events::READ.union(Events::WRITE), Mode::Level);
+    const READ: Requested = Requested::new(Events::READ, Mode::Level);
+    const BOTH: Requested = Requested::new(Events::READ.union(Events::WRITE), Mode::Level);
 
-    /// The kernel still watches (file, number) for a registration that is gone, so it refused to add the same: `EEXIST`.
+    /// The kernel still watches (file, number) for a removed registration, so it refused to add the same: `EEXIST`.
     #[test]
     fn a_number_that_comes_back_is_registered_again() {
         let _alone = super::alone();
@@ -140,12 +142,12 @@ mod found {
         ]);
     }
 
-    /// Planted by hand, and found by no random program of `cargo test`: poll forgot what it had been answered.
+    /// Planted by hand, and found by no random program of `cargo test`: poll forgot its result.
     #[test]
-    fn what_waits_to_be_taken_survives_modify() {
+    fn a_pending_event_survives_modify() {
         let _alone = super::alone();
         use Step::{Modify, Open, Register, Select, Settle, Take};
-        let write = Asked::new(Events::WRITE, Mode::Level);
+        let write = Requested::new(Events::WRITE, Mode::Level);
         run_all(&[
             Open(0, Sort::Unix),
             Register(0, write),
@@ -156,12 +158,12 @@ mod found {
         ]);
     }
 
-    /// A kqueue's filter for writing fires, and that for reading, which was told, does not fire with it.
+    /// A kqueue's filter for writing fires. That for reading, which was reported, does not fire with it.
     #[test]
     fn an_edge_of_one_direction() {
         let _alone = super::alone();
         use Step::{Empty, Fill, Open, Register, Select, Settle, Write};
-        let both = Asked::new(Events::READ.union(Events::WRITE), Mode::Edge);
+        let both = Requested::new(Events::READ.union(Events::WRITE), Mode::Edge);
         run_all(&[
             Open(0, Sort::Unix),
             Register(0, both),
@@ -180,19 +182,19 @@ mod found {
         use Step::{Hang, Modify, Open, Register, Select, Settle, Unregister};
         for mode in [Mode::Level, Mode::Edge, Mode::OneShot] {
             for events in [Events::WRITE, Events::READ.union(Events::WRITE)] {
-                let asked = Asked::new(events, mode);
-                let read = Asked::new(Events::READ, mode);
+                let requested = Requested::new(events, mode);
+                let read = Requested::new(Events::READ, mode);
                 run_all(&[
                     Open(0, Sort::PipeWrite),
-                    Register(0, asked),
+                    Register(0, requested),
                     Hang(0, false),
                     Select(Most(3)),
                     Settle,
-                    Modify(0, asked),
+                    Modify(0, requested),
                     Select(Most(3)),
                     Modify(0, read),
                     Select(Most(3)),
-                    Modify(0, asked),
+                    Modify(0, requested),
                     Settle,
                     Unregister(0),
                     Settle,
@@ -201,12 +203,12 @@ mod found {
         }
     }
 
-    /// poll counts a closed number beside what is ready, and tells nobody of it.
+    /// poll counts a closed number among what is ready, and it is not delivered to any key.
     #[test]
-    fn a_closed_number_beside_a_wake() {
+    fn a_closed_number_with_a_wake() {
         let _alone = super::alone();
         use Step::{Close, Open, Register, Select, Settle, Wake, Waker};
-        let once = Asked::new(Events::READ, Mode::OneShot);
+        let once = Requested::new(Events::READ, Mode::OneShot);
         run_all(&[
             Open(6, Sort::PipeRead),
             Waker,
@@ -223,7 +225,7 @@ mod found {
     fn a_closed_number_behind_a_pending_event() {
         let _alone = super::alone();
         use Step::{Close, Dup, Modify, Open, Register, Select, Settle, Take, Write};
-        let write = Asked::new(Events::WRITE, Mode::Level);
+        let write = Requested::new(Events::WRITE, Mode::Level);
         let closed =
             [Open(0, Sort::Unix), Open(1, Sort::Unix), Register(0, write), Register(1, READ), Close(1)];
         let again = [Open(2, Sort::Unix), Dup(2, 1), Write(2)];
@@ -245,7 +247,7 @@ fn key_tables_do_as_their_model() {
 }
 
 #[test]
-fn wakers_wake_whom_they_belong_to() {
+fn wakers_wake_their_own_selector() {
     let _alone = alone();
     runner(200)
         .run(&vec(part::<shared::wakes::Step>(), 1..60), |steps| {

@@ -90,7 +90,7 @@ fn from_udata(udata: *mut core::ffi::c_void) -> Token {
 }
 
 impl<const BATCH: usize> Kqueue<BATCH> {
-    /// With an empty buffer kevent would return at once, so such a selector must not compile.
+    /// With an empty buffer kevent would return immediately, so such a selector must not compile.
     const HAS_ROOM: () = assert!(BATCH > 0, "a batch holds at least one event");
 
     /// Makes all changes by one call, and records for each how it went.
@@ -188,17 +188,17 @@ impl<const BATCH: usize> Kqueue<BATCH> {
         if self.broken.is_empty() {
             return;
         }
-        let mut asked: heapless::Vec<_, BATCH> = heapless::Vec::new();
+        let mut polled: heapless::Vec<_, BATCH> = heapless::Vec::new();
         for broken in &self.broken {
             // SAFETY: the number is not -1, since it was a descriptor's. It is open, as the caller of `add` promises, until
             // the registration is removed, which drops it here. If it is closed nevertheless, poll says so.
             let fd = unsafe { BorrowedFd::borrow_raw(broken.fd) };
             // Hang-ups are reported always, except by macOS, which has to be given the flag.
-            let _ = asked.push(PollFd::from_borrowed_fd(fd, PollFlags::HUP));
+            let _ = polled.push(PollFd::from_borrowed_fd(fd, PollFlags::HUP));
         }
-        if rustix::event::poll(&mut asked, Some(&NOW)).is_ok() {
-            let mut asked = asked.iter();
-            self.broken.retain(|_| asked.next().is_none_or(is_hung_up));
+        if rustix::event::poll(&mut polled, Some(&NOW)).is_ok() {
+            let mut polled = polled.iter();
+            self.broken.retain(|_| polled.next().is_none_or(is_hung_up));
         }
     }
 }

@@ -17,18 +17,18 @@ fn broken_pipe() -> OwnedFd {
     std::io::pipe().unwrap().1.into()
 }
 
-/// The kernel has no filter for it, but who waits is told, as on every backend.
+/// The kernel has no filter for it, but it is reported, as on every backend.
 #[test]
-fn a_broken_pipe_is_told_in_every_mode() {
+fn a_broken_pipe_is_reported_in_every_mode() {
     on_each_system(|_| {
         let start = Instant::now();
         for (mode, times) in [(Mode::Level, 3), (Mode::Edge, 1), (Mode::OneShot, 1)] {
             let mut selector = KqueueSelector::new().unwrap();
             let fd = selector.register(broken_pipe(), WRITE.with_mode(mode), "pipe").unwrap().fd;
             for round in 0..3 {
-                let told = ready(&mut selector, NOW);
+                let reported = ready(&mut selector, NOW);
                 let expected = if round < times { vec![WRITE | Events::HANGUP] } else { vec![] };
-                assert_eq!(told.into_values().collect::<Vec<_>>(), expected, "{mode:?}, {round}");
+                assert_eq!(reported.into_values().collect::<Vec<_>>(), expected, "{mode:?}, {round}");
             }
             selector.modify(fd, READ.with_mode(mode)).unwrap();
             assert_eq!(ready(&mut selector, SOON)[&fd], READ | Events::READ_HANGUP);
@@ -42,7 +42,7 @@ fn a_broken_pipe_is_told_in_every_mode() {
 }
 
 #[test]
-fn a_broken_pipe_takes_one_place_however_often_it_is_modified() {
+fn a_broken_pipe_is_kept_once_however_often_it_is_modified() {
     on_each_system(|_| {
         let mut selector = KqueueSelector::new().unwrap();
         let fd = selector.register(broken_pipe(), WRITE, "pipe").unwrap().fd;
@@ -54,7 +54,7 @@ fn a_broken_pipe_takes_one_place_however_often_it_is_modified() {
     });
 }
 
-/// So many are told as fit into a batch of the kernel's.
+/// As many are reported as fit into a batch.
 #[test]
 fn too_many_broken_pipes_are_refused() {
     on_each_system(|system| {
@@ -69,10 +69,10 @@ fn too_many_broken_pipes_are_refused() {
         assert_eq!((refused.error.errno(), refused.data), (Some(Errno::PIPE), "one more"));
         // Others need the room of the first batch; nothing is lost.
         selector.register(pair().0.into(), READ.one_shot(), "socket").unwrap();
-        let mut told = 0;
+        let mut reported = 0;
         for _ in 0..5 {
-            told += ready(&mut selector, NOW).len();
+            reported += ready(&mut selector, NOW).len();
         }
-        assert_eq!((told, ready(&mut selector, NOW).len()), (5, 0));
+        assert_eq!((reported, ready(&mut selector, NOW).len()), (5, 0));
     });
 }

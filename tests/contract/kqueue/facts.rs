@@ -1,4 +1,4 @@
-//! What the backend relies on, asked of the kernel, or of the emulation, without the backend.
+//! What the backend relies on, tested on the kernel, or on the emulation, without the backend.
 
 use std::ffi::c_void;
 use std::io::{PipeReader, PipeWriter, Write};
@@ -36,8 +36,8 @@ fn change(queue: &OwnedFd, filter: EventFilter, flags: EventFlags, udata: usize)
     }
 }
 
-/// What comes at once: whether it is to write, the flags, the data, and the user data.
-fn told(queue: &OwnedFd) -> Vec<(bool, EventFlags, i64, usize)> {
+/// Returns the pending events. Each is: whether it is to write, the flags, the data, and the user data.
+fn reported(queue: &OwnedFd) -> Vec<(bool, EventFlags, i64, usize)> {
     let mut events = [MaybeUninit::uninit(); 8];
     // SAFETY: no changes.
     let (events, _) = unsafe { kevent_timespec(queue, &[], &mut events[..], Some(&NOW)) }.unwrap();
@@ -55,15 +55,15 @@ fn readable() -> (OwnedFd, UnixStream, UnixStream, RawFd) {
     (kqueue().unwrap(), one, two, fd)
 }
 
-fn each_filter_tells_its_own_event() {
+fn each_filter_reports_its_own_event() {
     let (queue, _one, _two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD, 1).unwrap();
     change(&queue, EventFilter::Write(fd), EventFlags::ADD, 2).unwrap();
     for _ in 0..2 {
-        let mut told = told(&queue);
-        told.sort_by_key(|event| event.0);
-        assert_eq!((told.len(), told[0].2, told[0].3, told[1].3), (2, 4, 1, 2));
-        assert!(told.iter().all(|(_, flags, ..)| !flags.intersects(EventFlags::EOF | EventFlags::ERROR)));
+        let mut reported = reported(&queue);
+        reported.sort_by_key(|event| event.0);
+        assert_eq!((reported.len(), reported[0].2, reported[0].3, reported[1].3), (2, 4, 1, 2));
+        assert!(reported.iter().all(|(_, flags, ..)| !flags.intersects(EventFlags::EOF | EventFlags::ERROR)));
     }
 }
 
@@ -71,44 +71,44 @@ fn adding_again_changes_the_user_data_but_not_the_mode() {
     let (queue, _one, _two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD, 1).unwrap();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD, 2).unwrap();
-    assert_eq!(told(&queue).iter().map(|event| event.3).collect::<Vec<_>>(), [2]);
-    assert_eq!(told(&queue).len(), 1);
+    assert_eq!(reported(&queue).iter().map(|event| event.3).collect::<Vec<_>>(), [2]);
+    assert_eq!(reported(&queue).len(), 1);
     change(&queue, EventFilter::Read(fd), EventFlags::DELETE, 0).unwrap();
-    assert_eq!(told(&queue).len(), 0);
+    assert_eq!(reported(&queue).len(), 0);
 }
 
-fn clear_tells_what_is_new() {
+fn clear_reports_what_is_new() {
     let (queue, _one, mut two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD | EventFlags::CLEAR, 1).unwrap();
-    assert_eq!((told(&queue).len(), told(&queue).len()), (1, 0));
+    assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0));
     two.write_all(b"!").unwrap();
-    assert_eq!(told(&queue)[0].2, 5, "it tells how much there is");
-    assert_eq!(told(&queue).len(), 0);
-    // Adding it again looks anew.
+    assert_eq!(reported(&queue)[0].2, 5, "data is how much there is");
+    assert_eq!(reported(&queue).len(), 0);
+    // Adding it again evaluates it again.
     change(&queue, EventFilter::Read(fd), EventFlags::ADD | EventFlags::ENABLE | EventFlags::CLEAR, 1).unwrap();
-    assert_eq!(told(&queue).len(), 1);
+    assert_eq!(reported(&queue).len(), 1);
 }
 
 fn one_shot_deletes_and_dispatch_disables() {
     let (queue, _one, _two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD | EventFlags::ONESHOT, 1).unwrap();
-    assert_eq!((told(&queue).len(), told(&queue).len()), (1, 0));
+    assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0));
     assert_eq!(change(&queue, EventFilter::Read(fd), EventFlags::DELETE, 0), Err(Errno::NOENT));
 
     change(&queue, EventFilter::Read(fd), EventFlags::ADD | DISPATCH, 1).unwrap();
-    assert_eq!((told(&queue).len(), told(&queue).len()), (1, 0));
+    assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0));
     change(&queue, EventFilter::Read(fd), EventFlags::ADD | DISPATCH, 1).unwrap();
-    assert_eq!(told(&queue).len(), 0, "adding alone does not enable");
+    assert_eq!(reported(&queue).len(), 0, "adding alone does not enable");
     change(&queue, EventFilter::Read(fd), EventFlags::ADD | EventFlags::ENABLE | DISPATCH, 1).unwrap();
-    assert_eq!((told(&queue).len(), told(&queue).len()), (1, 0));
+    assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0));
     assert_eq!(change(&queue, EventFilter::Read(fd), EventFlags::DELETE, 0), Ok(()));
 }
 
-fn disabled_is_silent() {
+fn a_disabled_filter_reports_nothing() {
     let (queue, _one, _two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD, 1).unwrap();
     change(&queue, EventFilter::Read(fd), EventFlags::DISABLE, 1).unwrap();
-    assert_eq!(told(&queue).len(), 0);
+    assert_eq!(reported(&queue).len(), 0);
     assert_eq!(change(&queue, EventFilter::Write(fd), EventFlags::DISABLE, 1), Err(Errno::NOENT));
 }
 
@@ -127,28 +127,28 @@ fn refusals_are_receipts() {
 }
 
 /// Though its file lives on under another number.
-fn a_closed_descriptor_takes_its_filters_with_it() {
+fn a_closed_descriptor_loses_its_filters() {
     let (queue, one, _two, _) = readable();
     let fd = apart(&one);
     let number = fd.as_raw_fd();
     change(&queue, EventFilter::Read(number), EventFlags::ADD, 7).unwrap();
     change(&queue, EventFilter::Write(number), EventFlags::ADD, 7).unwrap();
-    assert_eq!(told(&queue).len(), 2);
+    assert_eq!(reported(&queue).len(), 2);
     drop(fd);
-    assert_eq!(told(&queue).len(), 0);
+    assert_eq!(reported(&queue).len(), 0);
     change(&queue, EventFilter::Read(one.as_raw_fd()), EventFlags::ADD, 8).unwrap();
-    assert_eq!(told(&queue).iter().map(|event| event.3).collect::<Vec<_>>(), [8]);
+    assert_eq!(reported(&queue).iter().map(|event| event.3).collect::<Vec<_>>(), [8]);
 }
 
-fn the_end_is_told_with_data_still_to_read() {
+fn the_end_is_reported_with_data_still_to_read() {
     let (queue, _one, two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD, 1).unwrap();
     change(&queue, EventFilter::Write(fd), EventFlags::ADD, 1).unwrap();
     drop(two);
-    let told = told(&queue);
-    assert_eq!(told.len(), 2);
-    assert!(told.iter().all(|(_, flags, ..)| flags.contains(EventFlags::EOF)));
-    assert!(told.iter().any(|(write, _, data, _)| !write && *data == 4));
+    let reported = reported(&queue);
+    assert_eq!(reported.len(), 2);
+    assert!(reported.iter().all(|(_, flags, ..)| flags.contains(EventFlags::EOF)));
+    assert!(reported.iter().any(|(write, _, data, _)| !write && *data == 4));
 }
 
 /// NetBSD says the same of a closed descriptor. The backend handles all three.
@@ -156,17 +156,17 @@ fn a_broken_pipe_may_be_refused() {
     let (reader, writer): (PipeReader, PipeWriter) = std::io::pipe().unwrap();
     drop(reader);
     let queue = kqueue().unwrap();
-    let answer = change(&queue, EventFilter::Write(writer.as_raw_fd()), EventFlags::ADD, 1);
-    match answer {
-        Ok(()) => assert!(told(&queue)[0].1.contains(EventFlags::EOF)),
+    let result = change(&queue, EventFilter::Write(writer.as_raw_fd()), EventFlags::ADD, 1);
+    match result {
+        Ok(()) => assert!(reported(&queue)[0].1.contains(EventFlags::EOF)),
         Err(errno) => {
             assert!(matches!(errno, Errno::PIPE | Errno::BADF), "{errno}");
-            assert_eq!(told(&queue).len(), 0);
+            assert_eq!(reported(&queue).len(), 0);
         }
     }
 }
 
-fn without_room_for_events_nobody_waits() {
+fn without_room_for_events_a_call_does_not_wait() {
     let queue = kqueue().unwrap();
     let start = Instant::now();
     let mut no_room: [MaybeUninit<Event>; 0] = [];
@@ -186,7 +186,7 @@ fn an_empty_queue_keeps_the_time() {
     assert!(start.elapsed() >= Duration::from_millis(20));
 }
 
-/// A batch that is too small: the rest comes later, and nobody starves.
+/// A batch that is too small: the other events come later, and none starves.
 fn more_events_than_room_take_turns() {
     let (queue, _one, _two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD, 1).unwrap();
@@ -206,9 +206,9 @@ fn a_queue_in_a_queue_is_readable() {
     let (inner, _one, _two, fd) = readable();
     let outer = kqueue().unwrap();
     change(&outer, EventFilter::Read(inner.as_raw_fd()), EventFlags::ADD, 9).unwrap();
-    assert_eq!(told(&outer).len(), 0);
+    assert_eq!(reported(&outer).len(), 0);
     change(&inner, EventFilter::Write(fd), EventFlags::ADD, 1).unwrap();
-    assert_eq!(told(&outer).iter().map(|event| event.3).collect::<Vec<_>>(), [9]);
+    assert_eq!(reported(&outer).iter().map(|event| event.3).collect::<Vec<_>>(), [9]);
 }
 
 /// All changes of a list are made, also those after a refused one, and the receipts have their order.
@@ -229,8 +229,8 @@ fn several_changes_fit_one_call() {
     let errors: Vec<i64> = receipts.iter().map(Event::data).collect();
     assert_eq!(errors, [i64::from(Errno::NOENT.raw_os_error()), 0, 0, 0]);
     assert!(receipts.iter().all(|receipt| receipt.flags().contains(EventFlags::ERROR)));
-    assert_eq!(told(&queue).len(), 2);
-    assert_eq!(told(&queue).len(), 0, "both are in the new mode");
+    assert_eq!(reported(&queue).len(), 2);
+    assert_eq!(reported(&queue).len(), 0, "both are in the new mode");
 }
 
 /// A kernel without receipts says it in no other way.
@@ -244,7 +244,7 @@ fn without_room_a_refusal_is_the_error_of_the_call() {
     };
     assert_eq!(call(EventFilter::Read(fd), EventFlags::DELETE), Err(Errno::NOENT));
     assert_eq!(call(EventFilter::Read(fd), EventFlags::ADD | DISPATCH), Ok(()));
-    assert_eq!((told(&queue).len(), told(&queue).len()), (1, 0), "the call has taken no event");
+    assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0), "the call has consumed no event");
 }
 
 /// FreeBSD reports it once, and deletes the filter.
@@ -252,26 +252,26 @@ fn a_reader_that_leaves_is_an_end() {
     let (reader, writer) = std::io::pipe().unwrap();
     let queue = kqueue().unwrap();
     change(&queue, EventFilter::Write(writer.as_raw_fd()), EventFlags::ADD, 1).unwrap();
-    assert_eq!(told(&queue).len(), 1);
+    assert_eq!(reported(&queue).len(), 1);
     drop(reader);
-    let end = told(&queue);
+    let end = reported(&queue);
     assert!(end.len() == 1 && end[0].1.contains(EventFlags::EOF), "{end:?}");
     let deleted = end[0].1.contains(EventFlags::ONESHOT);
-    assert_eq!(told(&queue).len(), usize::from(!deleted));
+    assert_eq!(reported(&queue).len(), usize::from(!deleted));
     let delete = change(&queue, EventFilter::Write(writer.as_raw_fd()), EventFlags::DELETE, 1);
     assert_eq!(delete, if deleted { Err(Errno::NOENT) } else { Ok(()) });
 }
 
-/// The outer one reports it once more, until the inner one is asked.
+/// The outer one reports it once more, until there was a wait on the inner one.
 fn a_drained_queue_in_a_queue() {
     let (inner, mut one, _two, fd) = readable();
     let outer = kqueue().unwrap();
     change(&inner, EventFilter::Read(fd), EventFlags::ADD, 1).unwrap();
     change(&outer, EventFilter::Read(inner.as_raw_fd()), EventFlags::ADD, 9).unwrap();
-    assert_eq!((told(&inner).len(), told(&outer).len()), (1, 1));
+    assert_eq!((reported(&inner).len(), reported(&outer).len()), (1, 1));
     std::io::Read::read_exact(&mut one, &mut [0; 4]).unwrap();
-    assert!(told(&outer).len() <= 1);
-    assert_eq!((told(&inner).len(), told(&outer).len()), (0, 0));
+    assert!(reported(&outer).len() <= 1);
+    assert_eq!((reported(&inner).len(), reported(&outer).len()), (0, 0));
 }
 
 macro_rules! tests {
@@ -285,16 +285,16 @@ macro_rules! tests {
     };
 }
 tests! {
-    each_filter_tells_its_own_event
+    each_filter_reports_its_own_event
     adding_again_changes_the_user_data_but_not_the_mode
-    clear_tells_what_is_new
+    clear_reports_what_is_new
     one_shot_deletes_and_dispatch_disables
-    disabled_is_silent
+    a_disabled_filter_reports_nothing
     refusals_are_receipts
-    a_closed_descriptor_takes_its_filters_with_it
-    the_end_is_told_with_data_still_to_read
+    a_closed_descriptor_loses_its_filters
+    the_end_is_reported_with_data_still_to_read
     a_broken_pipe_may_be_refused
-    without_room_for_events_nobody_waits
+    without_room_for_events_a_call_does_not_wait
     an_empty_queue_keeps_the_time
     more_events_than_room_take_turns
     a_queue_in_a_queue_is_readable

@@ -13,12 +13,17 @@ pub use emulated::Kqueue;
 pub use emulated::systems::{FreeBsd, MacOs, NetBsd, NoReceipts, On};
 use emulated::systems::{Emulated, System};
 use emulated::{inject, queue, sys as kqueue_sys};
-pub use polls::As;
+use polls::As;
 
 use crate::support::{Best, Kernel, KernelSet, Reports, Table};
 use rustix::fd::{AsRawFd, BorrowedFd};
-use selectors_core::backend::Backend;
+use selectors_core::backend::{Backend, Poll, Select};
 use selectors_core::{Kind, Selector};
+
+pub type NetBsdPoll<M> = As<NetBsd, Poll<M>>;
+pub type NetBsdSelect<M> = As<NetBsd, Select<M>>;
+pub type FreeBsdPoll<M> = As<FreeBsd, Poll<M>>;
+pub type MacOsPoll<M> = As<MacOs, Poll<M>>;
 
 /// Those with receipts, on which the facts rely.
 fn on_each_kernel(fact: fn()) {

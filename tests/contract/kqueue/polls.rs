@@ -1,7 +1,7 @@
 //! poll and select as the kernels with a kqueue have them, over those of this kernel.
 //!
-//! The kernels differ in what they report of a descriptor whose other end is closed, or that has a pending error. What this
-//! kernel reports is translated into what they would report, so that the rows run on a system whose `Kind` says less.
+//! The kernels differ in what they report of a descriptor whose other end is closed, or that has a pending error.
+//! What this kernel reports is translated into what they report, so that the rows run where less is reported.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Debug};

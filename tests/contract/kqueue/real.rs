@@ -1,4 +1,4 @@
-//! Where there is a kqueue: what the backend relies on, asked of the kernel.
+//! Where there is a kqueue: what the backend relies on, tested on the kernel.
 
 mod facts;
 

@@ -1,4 +1,4 @@
-//! The backend over refusals, which no kernel makes when it is asked to.
+//! The backend over refusals, which no kernel makes on demand.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -36,7 +36,7 @@ const FAILURES: [Failure; 13] = [
     Failure::NoReceipts,
 ];
 
-/// What it was told as, or nothing if a second call makes good for it.
+/// The error that it causes, or nothing if a second call makes up for it.
 pub fn errno(failure: Failure) -> Option<Errno> {
     match failure {
         Failure::Interrupted | Failure::Call(Errno::INTR) | Failure::NoReceipts => None,
@@ -66,11 +66,11 @@ pub fn on_each_system(test: impl Fn(System)) {
     }
 }
 
-/// All that is registered is told as if nothing had been.
-fn works(selector: &mut KqueueSelector<&UnixStream>, told: &[(&UnixStream, Events)]) {
+/// All that is registered is reported as if nothing had failed.
+fn works(selector: &mut KqueueSelector<&UnixStream>, reported: &[(&UnixStream, Events)]) {
     agree(selector);
-    let told = told.iter().map(|(stream, events)| (stream.as_raw_fd(), *events)).collect();
-    assert_eq!(ready(selector, SOON), told);
+    let reported = reported.iter().map(|(stream, events)| (stream.as_raw_fd(), *events)).collect();
+    assert_eq!(ready(selector, SOON), reported);
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn register_fails_at_each_call() {
             two.write_all(b"!").unwrap();
             let mut selector = KqueueSelector::new().unwrap();
             selector.register(&other, WRITE, "other").unwrap();
-            let (answer, failed) =
+            let (result, failed) =
                 failing(number, failure, || selector.try_register(&one, interest, "data").map(|key| key.fd));
-            match (answer, errno(failure)) {
+            match (result, errno(failure)) {
                 (Ok(fd), _) => assert_eq!(fd, one.as_raw_fd()),
                 (Err(refused), Some(errno)) => {
                     assert!(failed);
@@ -120,11 +120,11 @@ fn modify_fails_at_each_call() {
             two.write_all(b"!").unwrap();
             let mut selector = KqueueSelector::new().unwrap();
             selector.register(&one, before, "data").unwrap();
-            let (answer, failed) = failing(number, failure, || selector.modify(&one, after));
+            let (result, failed) = failing(number, failure, || selector.modify(&one, after));
             let key = selector.get_key(&one).unwrap();
-            let now = if answer.is_ok() { after } else { before };
+            let now = if result.is_ok() { after } else { before };
             assert_eq!((key.events, key.mode, key.data), (now.events, now.mode, "data"));
-            if let Err(error) = answer {
+            if let Err(error) = result {
                 assert_eq!(Some(error.errno().unwrap()), errno(failure), "{before:?} {after:?}");
             }
             works(&mut selector, &[(&one, now.events)]);
@@ -135,7 +135,7 @@ fn modify_fails_at_each_call() {
     }
 }
 
-/// The key is silent then, and a modify that fails does not change that.
+/// The key is disarmed then, and a modify that fails does not change that.
 #[test]
 fn modify_of_what_fired_fails_at_each_call() {
     for (before, after) in [READ, BOTH].into_iter().flat_map(|one| interests().map(move |two| (one, two))) {
@@ -145,8 +145,8 @@ fn modify_of_what_fired_fails_at_each_call() {
             let mut selector = KqueueSelector::new().unwrap();
             selector.register(&one, before.one_shot(), "data").unwrap();
             works(&mut selector, &[(&one, before)]);
-            let (answer, failed) = failing(number, failure, || selector.modify(&one, after));
-            match answer {
+            let (result, failed) = failing(number, failure, || selector.modify(&one, after));
+            match result {
                 Ok(()) => works(&mut selector, &[(&one, after.events)]),
                 Err(error) => {
                     assert_eq!(Some(error.errno().unwrap()), errno(failure));
@@ -170,11 +170,11 @@ fn resume_fails_at_each_call() {
             let mut selector = KqueueSelector::new().unwrap();
             selector.register(&one, interest, "data").unwrap();
             selector.pause(&one).unwrap();
-            let (answer, failed) = failing(number, failure, || selector.resume(&one));
+            let (result, failed) = failing(number, failure, || selector.resume(&one));
             let key = selector.get_key(&one).unwrap();
-            assert_eq!((key.is_paused(), key.interest()), (answer.is_err(), interest));
+            assert_eq!((key.is_paused(), key.interest()), (result.is_err(), interest));
             agree(&selector);
-            if let Err(error) = answer {
+            if let Err(error) = result {
                 assert_eq!(Some(error.errno().unwrap()), errno(failure));
                 assert_eq!(selector.select(NOW).events(), Ok(0));
                 selector.resume(&one).unwrap();
@@ -208,8 +208,7 @@ fn pause_fails_at_each_call() {
     }
 }
 
-/// The key is given back all the same. A filter that stays is met when it fires, told to nobody, and
-/// deleted by the next wait.
+/// The key is returned nevertheless. If a filter stays and fires, its event is dropped, and the next wait deletes it.
 #[test]
 fn unregister_fails_at_each_call() {
     for interest in interests() {
@@ -222,8 +221,8 @@ fn unregister_fails_at_each_call() {
             let (key, failed) = failing(number, failure, || selector.unregister(&one));
             assert_eq!(key.unwrap().fd, one.as_raw_fd());
             for _ in 0..3 {
-                let told = ready(&mut selector, NOW);
-                assert_eq!(told, [(other.as_raw_fd(), WRITE)].into());
+                let reported = ready(&mut selector, NOW);
+                assert_eq!(reported, [(other.as_raw_fd(), WRITE)].into());
             }
             works(&mut selector, &[(&other, WRITE)]);
             assert!(selector.stats().stale <= 1);
@@ -247,7 +246,7 @@ fn a_filter_that_stayed_is_not_the_next_owners() {
         if system == System::NoReceipts {
             return; // the deletion is tried again alone, and made
         }
-        // The filter for writing is there; the new registration asks for reading only.
+        // The filter for writing is there; the new registration is for reading only.
         selector.register(&one, READ, "again").unwrap();
         for _ in 0..2 {
             assert_eq!(ready(&mut selector, SOON), [(one.as_raw_fd(), READ)].into());
@@ -258,9 +257,9 @@ fn a_filter_that_stayed_is_not_the_next_owners() {
     });
 }
 
-/// What waits to be taken is withdrawn, and not met as what a kernel would go on to tell.
+/// A pending event is withdrawn, and does not count as one that the kernel would go on to report.
 #[test]
-fn unregister_with_events_to_be_taken_is_no_reason_to_rebuild() {
+fn unregister_with_pending_events_is_no_reason_to_rebuild() {
     let (one, two) = pair();
     let mut selector = KqueueSelector::new().unwrap();
     selector.register(&one, BOTH, "one").unwrap();
@@ -273,7 +272,7 @@ fn unregister_with_events_to_be_taken_is_no_reason_to_rebuild() {
 }
 
 #[test]
-fn disarming_fails_and_nothing_is_told_twice() {
+fn disarming_fails_and_nothing_is_reported_twice() {
     at_each_call(|number, failure| {
         let (one, mut two) = pair();
         let mut selector = KqueueSelector::new().unwrap();
@@ -299,14 +298,14 @@ fn select_fails() {
         let (one, _two) = pair();
         let mut selector = KqueueSelector::new().unwrap();
         selector.register(&one, WRITE, "data").unwrap();
-        let (answer, _) = failing(0, failure, || selector.select(SOON));
+        let (result, _) = failing(0, failure, || selector.select(SOON));
         match (failure, errno(failure)) {
             (Failure::Call(_), Some(errno)) => {
-                assert_eq!(answer, Err(Error::Os { call: "kevent", fd: None, errno, file: None }));
+                assert_eq!(result, Err(Error::Os { call: "kevent", fd: None, errno, file: None }));
             }
-            (Failure::Interrupted | Failure::Call(_), None) => assert!(answer.unwrap().interrupted()),
+            (Failure::Interrupted | Failure::Call(_), None) => assert!(result.unwrap().interrupted()),
             // A wait makes no changes that could be refused.
-            _ => assert_eq!(answer.events(), Ok(1)),
+            _ => assert_eq!(result.events(), Ok(1)),
         }
         works(&mut selector, &[(&one, WRITE)]);
     }

@@ -7,25 +7,28 @@ use selectors_core::storage::Storage;
 use selectors_core::{Error, KeyMut, Lookup, Selector, SelectorKey, SelectorType};
 
 use super::keys::{Calls, Key, Keys, Name};
-use super::language::{Act, Manner, Place, Who};
+use super::language::{Act, Manner, Named, Place};
 use super::source::{Source, catch};
 
 /// A number by its place.
 pub type Number = fn(Place) -> RawFd;
 
 /// The way to name a key.
-pub fn lookup(keys: &Keys, who: Who, number: Number) -> Option<Lookup> {
+pub fn lookup(keys: &Keys, named: Named, number: Number) -> Option<Lookup> {
     let one = |which: u8, of: usize| usize::from(which) % of.max(1);
-    match who {
-        Who::At(place) => Some(number(place).into()),
-        Who::Id(which) => Some(keys.all.values().nth(one(which, keys.all.len()))?.id?.into()),
-        Who::Gone(which) => Some((*keys.gone.iter().rev().nth(one(which, keys.gone.len()))?).into()),
+    match named {
+        Named::At(place) => Some(number(place).into()),
+        Named::Id(which) => Some(keys.all.values().nth(one(which, keys.all.len()))?.id?.into()),
+        Named::Former(which) => Some((*keys.former.iter().rev().nth(one(which, keys.former.len()))?).into()),
     }
 }
 
-fn assert_gone(gone: &SelectorKey<Source, Name>, name: Name, expected: &Key) {
-    assert_eq!((gone.fd, gone.interest(), gone.is_paused()), (expected.fd, expected.asked, expected.paused));
-    assert_eq!((gone.data, Some(gone.id())), (name, expected.id));
+fn assert_unregistered(former: &SelectorKey<Source, Name>, name: Name, expected: &Key) {
+    assert_eq!(
+        (former.fd, former.interest(), former.is_paused()),
+        (expected.fd, expected.requested, expected.paused)
+    );
+    assert_eq!((former.data, Some(former.id())), (name, expected.id));
 }
 
 /// Does something to a key, by the key's own methods.
@@ -40,13 +43,13 @@ pub fn act<Sel: SelectorType<Source = Source, Data = Name>>(
     let name = key.data;
     match act {
         Act::Nothing => assert_eq!(*key.data_mut(), name),
-        Act::Modify(asked) => {
-            let asked = asked.interest();
-            let expected = match keys.refusal(asked) {
-                Ok(()) => keys.modify(calls, name, asked),
+        Act::Modify(requested) => {
+            let requested = requested.interest();
+            let expected = match keys.refusal(requested) {
+                Ok(()) => keys.modify(calls, name, requested),
                 refused => Ok(refused),
             };
-            assert_eq!(catch(|| key.modify(asked)), expected);
+            assert_eq!(catch(|| key.modify(requested)), expected);
         }
         Act::Pause => {
             keys.pause(calls, name);
@@ -58,7 +61,7 @@ pub fn act<Sel: SelectorType<Source = Source, Data = Name>>(
         }
         Act::Unregister => {
             let expected = keys.unregister(calls, name);
-            return assert_gone(&key.unregister(), name, &expected);
+            return assert_unregistered(&key.unregister(), name, &expected);
         }
         Act::Exchange(place, manner) => {
             // -1 is no number that a source can name.
@@ -89,13 +92,13 @@ pub fn call<B: Backend, M: Storage>(
 ) {
     let found = keys.look_up(lookup);
     match act {
-        Act::Modify(asked) => {
-            let asked = asked.interest();
-            let expected = match keys.refusal(asked).and(found) {
-                Ok(name) => keys.modify(calls, name, asked),
+        Act::Modify(requested) => {
+            let requested = requested.interest();
+            let expected = match keys.refusal(requested).and(found) {
+                Ok(name) => keys.modify(calls, name, requested),
                 Err(error) => Ok(Err(error)),
             };
-            assert_eq!(catch(|| selector.modify(lookup, asked)), expected);
+            assert_eq!(catch(|| selector.modify(lookup, requested)), expected);
         }
         Act::Pause => {
             let expected = found.map(|name| keys.pause(calls, name));
@@ -109,9 +112,9 @@ pub fn call<B: Backend, M: Storage>(
             assert_eq!(catch(|| selector.resume(lookup)), expected);
         }
         Act::Unregister => match (selector.unregister(lookup), found) {
-            (Ok(gone), Ok(name)) => assert_gone(&gone, name, &keys.unregister(calls, name)),
+            (Ok(former), Ok(name)) => assert_unregistered(&former, name, &keys.unregister(calls, name)),
             (Err(error), found) => assert_eq!(Err(error), found),
-            (Ok(gone), _) => panic!("unregistered {lookup:?}: {gone:?}"),
+            (Ok(former), _) => panic!("unregistered {lookup:?}: {former:?}"),
         },
         Act::Nothing | Act::Exchange(..) => through(selector, lookup, keys, calls, act, number),
     }

@@ -1,139 +1,141 @@
-//! What the last wait may have brought, and what of it is left.
+//! What the last wait may have returned, and what of it is pending.
 
 use selectors_core::{Events, Interest, Kind};
 
 const READ: u16 = Events::READ.bits();
 const WRITE: u16 = Events::WRITE.bits();
-const GONE: u16 = Events::HANGUP.bits() | Events::ERROR.bits();
+const ENDS: u16 = Events::HANGUP.bits() | Events::ERROR.bits();
 const HALF: u16 = Events::READ_HANGUP.bits();
 
 /// Names a registration in the model, as the kernel's user data does in the selector.
 pub type Token = u64;
 
-/// The waker's, and nobody's key.
+/// The waker's, and no key's.
 pub const WAKE: Token = 0;
 
-/// What the kernel tells of a descriptor, when `asked` is asked and poll(2) says `raw`.
-pub fn reported(kind: Kind, raw: u16, asked: Interest) -> u16 {
-    let asked = asked.events.bits();
+/// What the kernel reports of a descriptor for this interest, when poll(2) says `raw`.
+pub fn reported(kind: Kind, raw: u16, requested: Interest) -> u16 {
+    let requested = requested.events.bits();
     if kind == Kind::Select {
         let error = Events::ERROR.bits();
         let mut bits = raw & (READ | WRITE | Events::PRIORITY.bits());
-        bits |= if raw & GONE != 0 { READ } else { 0 };
+        bits |= if raw & ENDS != 0 { READ } else { 0 };
         bits |= if raw & error != 0 { WRITE } else { 0 };
-        return bits & asked;
+        return bits & requested;
     }
-    let half = if asked & READ != 0 { HALF } else { 0 };
-    raw & (asked | GONE | half)
+    let half = if requested & READ != 0 { HALF } else { 0 };
+    raw & (requested | ENDS | half)
 }
 
-/// What the owner is told of that, who asks for `asked` when the event is taken.
-pub fn told(reported: u16, asked: Interest) -> u16 {
-    let asked = asked.events.bits();
+/// What of that is delivered to a key that has this interest when the event is returned.
+pub fn delivered(reported: u16, requested: Interest) -> u16 {
+    let requested = requested.events.bits();
     let mut bits = reported;
-    bits |= if bits & GONE != 0 { READ | WRITE } else { 0 };
+    bits |= if bits & ENDS != 0 { READ | WRITE } else { 0 };
     bits |= if bits & HALF != 0 { READ } else { 0 };
-    bits & (asked | GONE | if asked & READ != 0 { HALF } else { 0 })
+    bits & (requested | ENDS | if requested & READ != 0 { HALF } else { 0 })
 }
 
-/// An event that a wait may have brought.
+/// An event that a wait may have returned.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer {
+pub struct Report {
     pub token: Token,
     /// The bits it has at least and at most.
     pub least: u16,
     pub most: u16,
-    /// A wait with room for all brings it.
+    /// A wait with room for all returns it.
     pub sure: bool,
-    /// The registration was gone already when the wait brought it.
+    /// The registration did not exist any more when the wait returned it.
     pub zombie: bool,
 }
 
-impl Answer {
-    /// Whether it is told, if it is in the batch. Nothing is known of one that may have been dropped.
-    fn is_for(&self, asked: Option<Interest>) -> bool {
-        asked.is_some_and(|asked| told(self.least, asked) != 0)
+impl Report {
+    /// Whether it is delivered, if it is in the batch. Nothing is known of one that may have been dropped.
+    fn is_for(&self, requested: Option<Interest>) -> bool {
+        requested.is_some_and(|requested| delivered(self.least, requested) != 0)
     }
 }
 
 #[derive(Debug, Default)]
 pub struct Batch {
-    answers: Vec<Answer>,
-    /// How many of them the wait brought and nobody took.
+    reports: Vec<Report>,
+    /// How many of them the wait returned and are still pending.
     pub left: usize,
-    /// All of `answers` are in it.
+    /// All of `reports` are in it.
     exact: bool,
 }
 
 impl Batch {
-    /// Takes over what a wait brought, and says of whom there may be an answer in it, and whether surely.
-    pub fn fill(&mut self, mut answers: Vec<Answer>, count: usize, room: usize) -> Vec<(Token, bool)> {
-        let sure = answers.iter().filter(|answer| answer.sure).count();
+    /// Keeps what a wait returned. Returns which registrations may be in it, and for each whether it surely is.
+    pub fn fill(&mut self, mut reports: Vec<Report>, count: usize, room: usize) -> Vec<(Token, bool)> {
+        let sure = reports.iter().filter(|report| report.sure).count();
         assert!(
-            sure.min(room) <= count && count <= answers.len().min(room),
-            "the wait brought {count} with room for {room}, of {answers:?}"
+            sure.min(room) <= count && count <= reports.len().min(room),
+            "the wait returned {count} with room for {room}, of {reports:?}"
         );
         if count == sure && sure < room {
-            answers.retain(|answer| answer.sure);
+            reports.retain(|report| report.sure);
         }
-        self.exact = count == answers.len();
+        self.exact = count == reports.len();
         self.left = count;
-        self.answers = answers;
-        let surely = |answer: &Answer| self.exact || answer.sure && count < room;
-        self.answers.iter().map(|answer| (answer.token, surely(answer))).collect()
+        self.reports = reports;
+        let surely = |report: &Report| self.exact || report.sure && count < room;
+        self.reports.iter().map(|report| (report.token, surely(report))).collect()
     }
 
     /// How many may have been dropped, or never were in it.
-    fn doubtful(&self, asked: &impl Fn(Token) -> Option<Interest>) -> usize {
-        self.answers.iter().filter(|answer| !answer.is_for(asked(answer.token))).count()
+    fn doubtful(&self, requested: &impl Fn(Token) -> Option<Interest>) -> usize {
+        self.reports.iter().filter(|report| !report.is_for(requested(report.token))).count()
     }
 
-    /// Whether there is surely an event left that somebody is told.
-    pub fn must_tell(&self, asked: impl Fn(Token) -> Option<Interest>) -> bool {
-        self.left > self.doubtful(&asked)
+    /// Whether there is surely a pending event that will be delivered.
+    pub fn must_report(&self, requested: impl Fn(Token) -> Option<Interest>) -> bool {
+        self.left > self.doubtful(&requested)
     }
 
     /// Whether there may be one.
-    pub fn may_tell(&self, asked: impl Fn(Token) -> Option<Interest>) -> bool {
-        let may = |answer: &Answer| asked(answer.token).is_some_and(|asked| told(answer.most, asked) != 0);
-        self.left > 0 && self.answers.iter().any(may)
+    pub fn may_report(&self, requested: impl Fn(Token) -> Option<Interest>) -> bool {
+        let may = |report: &Report| {
+            requested(report.token).is_some_and(|requested| delivered(report.most, requested) != 0)
+        };
+        self.left > 0 && self.reports.iter().any(may)
     }
 
-    /// The selector has looked: what nobody is told now may be dropped.
-    pub fn looked_at(&mut self, asked: impl Fn(Token) -> Option<Interest>) {
-        for answer in &mut self.answers {
-            if !answer.is_for(asked(answer.token)) {
-                answer.least = 0;
+    /// The selector has looked at all: an event that is not delivered now may be dropped.
+    pub fn looked_at(&mut self, requested: impl Fn(Token) -> Option<Interest>) {
+        for report in &mut self.reports {
+            if !report.is_for(requested(report.token)) {
+                report.least = 0;
             }
         }
     }
 
-    /// An event was told.
-    pub fn take(&mut self, token: Token, events: Events, asked: Interest) -> Answer {
+    /// An event was delivered.
+    pub fn take(&mut self, token: Token, events: Events, requested: Interest) -> Report {
         let events = events.bits();
-        let fits = |answer: &Answer| {
-            let (least, most) = (told(answer.least, asked), told(answer.most, asked));
-            answer.token == token && least & !events == 0 && events & !most == 0
+        let fits = |report: &Report| {
+            let (least, most) = (delivered(report.least, requested), delivered(report.most, requested));
+            report.token == token && least & !events == 0 && events & !most == 0
         };
-        let found = self.answers.iter().position(fits);
+        let found = self.reports.iter().position(fits);
         let Some(place) = found.filter(|_| self.left > 0 && events != 0) else {
-            panic!("told {events:#x} for {token}, who asks for {asked:?}: {self:?}");
+            panic!("delivered {events:#x} for {token}, with the interest {requested:?}: {self:?}");
         };
         self.left -= 1;
-        self.answers.swap_remove(place)
+        self.reports.swap_remove(place)
     }
 
-    /// The registration is gone, and its events are withdrawn with it.
+    /// The registration was removed, and its events are withdrawn with it.
     pub fn withdraw(&mut self, token: Token) {
-        for answer in self.answers.iter_mut().filter(|answer| answer.token == token) {
-            answer.least = 0;
-            answer.token = Token::MAX;
+        for report in self.reports.iter_mut().filter(|report| report.token == token) {
+            report.least = 0;
+            report.token = Token::MAX;
         }
     }
 
-    /// Whether an event of a registration that was gone is in it: surely, or perhaps.
+    /// Whether an event of a removed registration is in it: surely, or perhaps.
     pub fn zombies(&self) -> (bool, bool) {
-        let surely = self.answers.iter().any(|answer| answer.zombie && self.exact);
-        (surely, self.answers.iter().any(|answer| answer.zombie))
+        let surely = self.reports.iter().any(|report| report.zombie && self.exact);
+        (surely, self.reports.iter().any(|report| report.zombie))
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use rustix::io::Errno;
 use selectors_core::{Events, Interest, Kind, Mode};
 
-use super::batch::{Answer, Token, reported};
+use super::batch::{Report, Token, reported};
 use super::kernel::{Armed, Kernel, Known, Watch};
 use super::needs;
 use super::world::{FileId, Readiness, World};
@@ -45,10 +45,10 @@ impl Kernel for Epoll {
         self.own
     }
 
-    /// Adds; takes over what is left of a registration that is gone.
-    fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+    /// Adds, and replaces what is left of a removed registration.
+    fn add(&mut self, world: &World, number: RawFd, requested: Interest, token: Token) -> Result<(), Errno> {
         let (file, old) = self.of(world, number)?;
-        let entry = Entry { number, watch: Watch::new(world, file, asked, token), data: None };
+        let entry = Entry { number, watch: Watch::new(world, file, requested, token), data: None };
         match old {
             Some(old) => *old = entry,
             None => self.entries.push(entry),
@@ -56,11 +56,17 @@ impl Kernel for Epoll {
         Ok(())
     }
 
-    fn modify(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+    fn modify(
+        &mut self,
+        world: &World,
+        number: RawFd,
+        requested: Interest,
+        token: Token,
+    ) -> Result<(), Errno> {
         let entry = self.of(world, number)?.1.ok_or(Errno::NOENT)?;
         // The user data comes with every call.
         let data = entry.data.filter(|_| entry.watch.token == token);
-        *entry = Entry { number, watch: Watch::new(world, entry.watch.file, asked, token), data };
+        *entry = Entry { number, watch: Watch::new(world, entry.watch.file, requested, token), data };
         Ok(())
     }
 
@@ -73,16 +79,16 @@ impl Kernel for Epoll {
         Box::new(self.entries.iter_mut().map(|entry| &mut entry.watch))
     }
 
-    /// A file that nobody has open has left every instance.
+    /// A file that is not open anywhere has left every instance.
     fn forget_closed(&mut self, world: &World) {
         self.entries.retain(|entry| world.lives(entry.watch.file));
     }
 
-    /// Every key is asked for by its number.
+    /// Every key is named by its number.
     fn rebuild(&mut self, world: &World, keys: &[Known]) {
         let old = std::mem::take(&mut self.entries);
-        for &Known { number, asked, token, armed } in keys {
-            if self.add(world, number, asked, token).is_err() {
+        for &Known { number, requested, token, armed } in keys {
+            if self.add(world, number, requested, token).is_err() {
                 continue;
             }
             let Some(entry) = self.entries.last_mut() else { continue };
@@ -93,26 +99,28 @@ impl Kernel for Epoll {
         }
     }
 
-    fn answers(
+    fn reports(
         &self,
         world: &World,
         look: &dyn Fn(FileId) -> Readiness,
         lives: &dyn Fn(Token) -> bool,
-    ) -> Vec<Answer> {
-        let mut answers = Vec::new();
+    ) -> Vec<Report> {
+        let mut reports = Vec::new();
         for watch in self.entries.iter().map(|entry| &entry.watch).filter(|watch| watch.armed != Armed::No) {
-            let &Watch { token, asked, .. } = watch;
+            let &Watch { token, requested, .. } = watch;
             let Readiness { least, most } = look(watch.file);
-            let (least, most) = (reported(Kind::Epoll, least, asked), reported(Kind::Epoll, most, asked));
+            let (least, most) =
+                (reported(Kind::Epoll, least, requested), reported(Kind::Epoll, most, requested));
             let (may, must) = watch.due(world, least);
             if may && most != 0 {
                 let zombie = !lives(token);
-                // What is told only once may have been told to somebody who is gone.
-                let again = !zombie || asked.mode == Mode::Level || watch.perhaps_told < watch.touched;
-                answers.push(Answer { token, least, most, sure: must && again && least != 0, zombie });
+                // What is reported only once may have been reported for a removed registration.
+                let again =
+                    !zombie || requested.mode == Mode::Level || watch.perhaps_reported_at < watch.touched;
+                reports.push(Report { token, least, most, sure: must && again && least != 0, zombie });
             }
         }
-        answers
+        reports
     }
 
     /// Compares with `/proc/self/fdinfo` of the instance.
@@ -144,17 +152,17 @@ fn parse(line: &str) -> Option<(RawFd, u32, u64)> {
 }
 
 fn fits(entry: &Entry, bits: u32) -> bool {
-    let asked = entry.watch.asked.events;
-    let half = if asked.contains(Events::READ) { Events::READ_HANGUP } else { Events::empty() };
-    let all = u32::from((asked | half).bits());
-    let told = bits & 0x2007;
+    let requested = entry.watch.requested.events;
+    let half = if requested.contains(Events::READ) { Events::READ_HANGUP } else { Events::empty() };
+    let all = u32::from((requested | half).bits());
+    let reported_at = bits & 0x2007;
     let mode = match (bits >> 31 == 1, bits >> 30 & 1 == 1) {
         (false, false) => Mode::Level,
         (true, false) => Mode::Edge,
         (false, true) => Mode::OneShot,
         _ => return false,
     };
-    // A one-shot that fired keeps its mode and no events; whether a wait has brought it is known
+    // A one-shot that fired keeps its mode and no events; whether a wait has returned it is known
     // for sure only when the batch had room for all.
-    mode == entry.watch.asked.mode && (told == all || mode == Mode::OneShot && told == 0)
+    mode == entry.watch.requested.mode && (reported_at == all || mode == Mode::OneShot && reported_at == 0)
 }

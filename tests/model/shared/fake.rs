@@ -1,4 +1,4 @@
-//! A backend without a kernel: it remembers what it was told, refuses on demand, and tells what it is made to tell.
+//! A backend without a kernel. It records its calls, refuses on demand, and reports what a step has prepared.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Kernel {
     pub set: Vec<Entry>,
-    /// What the next wait brings.
+    /// What the next wait returns.
     pub raised: VecDeque<(Token, Events)>,
     /// The next call is refused with this.
     pub refusal: Option<Errno>,

@@ -17,19 +17,19 @@ pub type Outcome = Result<Result<(), Error>, Panicked>;
 
 /// The model of the backend: each call that the selector makes is made to it, too.
 pub trait Calls {
-    fn add(&mut self, fd: RawFd, asked: Interest, token: Token) -> Result<(), Error>;
-    fn modify(&mut self, fd: RawFd, asked: Interest, token: Token) -> Result<(), Error>;
+    fn add(&mut self, fd: RawFd, requested: Interest, token: Token) -> Result<(), Error>;
+    fn modify(&mut self, fd: RawFd, requested: Interest, token: Token) -> Result<(), Error>;
     fn remove(&mut self, fd: RawFd, token: Token);
 
     /// Whether the backend has stopped to watch a registration by itself.
-    fn is_silent(&self, _token: Token) -> bool {
+    fn is_dropped(&self, _token: Token) -> bool {
         false
     }
 }
 
 #[derive(Debug)]
 pub struct Key {
-    pub asked: Interest,
+    pub requested: Interest,
     /// False after a one-shot was delivered.
     pub armed: bool,
     /// It is in the backend's set.
@@ -50,7 +50,7 @@ pub struct Key {
 pub struct Keys {
     pub all: BTreeMap<Name, Key>,
     /// The ids of those that were registered once.
-    pub gone: Vec<KeyId>,
+    pub former: Vec<KeyId>,
     kind: Kind,
     room: Option<usize>,
     names: Name,
@@ -59,8 +59,8 @@ pub struct Keys {
 
 impl Keys {
     pub fn new(kind: Kind, room: Option<usize>) -> Self {
-        let (all, gone) = Default::default();
-        Self { all, gone, kind, room, names: 0, tokens: 0 }
+        let (all, former) = Default::default();
+        Self { all, former, kind, room, names: 0, tokens: 0 }
     }
 
     pub fn by_fd(&self, fd: RawFd) -> Option<Name> {
@@ -82,8 +82,8 @@ impl Keys {
     }
 
     /// What must be refused without a call.
-    pub fn refusal(&self, asked: Interest) -> Result<(), Error> {
-        let Interest { events, mode, .. } = asked;
+    pub fn refusal(&self, requested: Interest) -> Result<(), Error> {
+        let Interest { events, mode, .. } = requested;
         let possible = Events::READ | Events::WRITE | Events::PRIORITY | Events::READ_HANGUP;
         if events.is_empty() || !possible.contains(events) {
             return Err(Error::InvalidEvents { events });
@@ -103,10 +103,10 @@ impl Keys {
         &mut self,
         calls: &mut impl Calls,
         source: &Source,
-        asked: Interest,
+        requested: Interest,
         taken: usize,
     ) -> Result<Name, Error> {
-        self.refusal(asked)?;
+        self.refusal(requested)?;
         let fd = source.said.next().unwrap();
         if fd < 0 {
             return Err(Error::InvalidFd { fd });
@@ -118,11 +118,11 @@ impl Keys {
             return Err(Error::Full { capacity: self.room.unwrap_or(0) });
         }
         let token = self.next_token();
-        calls.add(fd, asked, token)?;
+        calls.add(fd, requested, token)?;
         self.names += 1;
         let (said, id, times) = (source.said.clone(), None, 1);
         let (armed, watched, paused) = (true, true, false);
-        self.all.insert(self.names, Key { asked, armed, watched, paused, token, fd, id, said, times });
+        self.all.insert(self.names, Key { requested, armed, watched, paused, token, fd, id, said, times });
         Ok(self.names)
     }
 
@@ -137,37 +137,38 @@ impl Keys {
     }
 
     /// The model of `modify`, after the look-up.
-    pub fn modify(&mut self, calls: &mut impl Calls, name: Name, asked: Interest) -> Outcome {
+    pub fn modify(&mut self, calls: &mut impl Calls, name: Name, requested: Interest) -> Outcome {
         let key = self.key(name);
         if !key.watched {
-            return self.watch(calls, name, asked);
+            return self.watch(calls, name, requested);
         }
         // An edge is armed again, and a key that the backend has found closed is watched again.
-        let unchanged = key.armed && key.asked == asked && asked.mode != Mode::Edge;
-        if unchanged && !calls.is_silent(key.token) {
+        let unchanged = key.armed && key.requested == requested && requested.mode != Mode::Edge;
+        if unchanged && !calls.is_dropped(key.token) {
             return Ok(Ok(()));
         }
-        if let Err(error) = calls.modify(key.fd, asked, key.token) {
+        if let Err(error) = calls.modify(key.fd, requested, key.token) {
             return Ok(Err(error));
         }
-        (key.asked, key.armed) = (asked, true);
+        (key.requested, key.armed) = (requested, true);
         Ok(Ok(()))
     }
 
-    fn watch(&mut self, calls: &mut impl Calls, name: Name, asked: Interest) -> Outcome {
+    fn watch(&mut self, calls: &mut impl Calls, name: Name, requested: Interest) -> Outcome {
         if let Err(error) = self.find_lost(name)? {
             return Ok(Err(error));
         }
         let token = self.next_token();
         let key = self.key(name);
-        if let Err(error) = calls.add(key.fd, asked, token) {
+        if let Err(error) = calls.add(key.fd, requested, token) {
             return Ok(Err(error));
         }
-        (key.asked, key.armed, key.watched, key.paused, key.token) = (asked, true, true, false, token);
+        (key.requested, key.armed, key.watched, key.paused, key.token) =
+            (requested, true, true, false, token);
         Ok(Ok(()))
     }
 
-    /// A key that has lost its number takes it from the source.
+    /// A key that has lost its number gets it from the source.
     fn find_lost(&mut self, name: Name) -> Outcome {
         let key = self.key(name);
         if key.fd >= 0 {
@@ -199,8 +200,8 @@ impl Keys {
             return Ok(Ok(()));
         }
         if key.armed {
-            let asked = key.asked;
-            return self.watch(calls, name, asked);
+            let requested = key.requested;
+            return self.watch(calls, name, requested);
         }
         let found = self.find_lost(name)?;
         if found.is_ok() {
@@ -214,7 +215,7 @@ impl Keys {
         if key.watched {
             calls.remove(key.fd, key.token);
         }
-        self.gone.extend(key.id);
+        self.former.extend(key.id);
         key
     }
 
@@ -224,10 +225,10 @@ impl Keys {
         calls: &mut impl Calls,
         name: Name,
         said: Result<RawFd, Panicked>,
-        asked: bool,
+        requested: bool,
     ) {
         let key = self.key(name);
-        key.times = usize::from(asked);
+        key.times = usize::from(requested);
         let Ok(fd) = said else { return self.lose(calls, name) };
         if fd == key.fd {
             return;
@@ -250,10 +251,10 @@ impl Keys {
     }
 
     /// The interest of each registration that can report something.
-    pub fn asked(&self) -> impl Fn(Token) -> Option<Interest> + use<> {
+    pub fn requested(&self) -> impl Fn(Token) -> Option<Interest> + use<> {
         let armed = self.all.values().filter(|key| key.watched && key.armed);
-        let all: Vec<_> = armed.map(|key| (key.token, key.asked)).collect();
-        move |token| all.iter().find(|(one, _)| *one == token).map(|(_, asked)| *asked)
+        let all: Vec<_> = armed.map(|key| (key.token, key.requested)).collect();
+        move |token| all.iter().find(|(one, _)| *one == token).map(|(_, requested)| *requested)
     }
 
     pub fn lives(&self) -> impl Fn(Token) -> bool + use<> {
@@ -266,14 +267,14 @@ impl Keys {
         let Some(known) = self.all.get(&key.data) else { panic!("{key:?} is not registered") };
         assert_eq!(
             (key.fd, key.interest(), key.is_paused()),
-            (known.fd, known.asked, known.paused),
+            (known.fd, known.requested, known.paused),
             "{known:?}"
         );
         assert!(known.id == Some(key.id()) && Rc::ptr_eq(&key.fileobj.said, &known.said));
         assert_eq!(
             known.said.times(),
             known.times,
-            "the number was taken too often, or not often enough: {known:?}"
+            "the number was read too often, or not often enough: {known:?}"
         );
     }
 }

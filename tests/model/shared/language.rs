@@ -16,19 +16,19 @@ pub enum Sort {
     Nested,
 }
 
-/// What is asked for: any bits, so that impossible ones are among them.
+/// An interest of any bits, so that impossible ones are among them.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub struct Asked {
+pub struct Requested {
     bits: u8,
     mode: u8,
 }
 
-impl Asked {
+impl Requested {
     pub const fn new(events: Events, mode: Mode) -> Self {
         Self { bits: events.bits() as u8, mode: mode as u8 }
     }
 
-    /// Most often something that can be asked.
+    /// Most often an interest that can be requested.
     pub fn interest(self) -> Interest {
         let half = if self.bits & 0x18 == 0x18 { Events::READ_HANGUP.bits() } else { 0 };
         let bits = if self.bits < 0xe0 { u16::from(self.bits & 0b111) | half } else { self.bits.into() };
@@ -56,7 +56,7 @@ pub enum Manner {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Act {
     Nothing,
-    Modify(Asked),
+    Modify(Requested),
     Pause,
     Resume,
     Unregister,
@@ -66,16 +66,16 @@ pub enum Act {
 
 /// Which key, and how it is named.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub enum Who {
+pub enum Named {
     /// By number.
     At(Place),
     /// By id, one of those that are registered.
     Id(u8),
     /// By an id that was kept too long.
-    Gone(u8),
+    Former(u8),
 }
 
-/// How many events are taken: few, so that some are left.
+/// How many events are consumed: few, so that some stay pending.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Most(pub u8);
 
@@ -90,7 +90,7 @@ impl Most {
 pub enum Step {
     /// Opens something at this place; what is open there is closed by it, as `dup2` does.
     Open(Place, Sort),
-    /// Closes the number, whoever watches it.
+    /// Closes the number, whether it is watched or not.
     Close(Place),
     /// `dup2`, over whatever is open there.
     Dup(Place, Place),
@@ -106,40 +106,40 @@ pub enum Step {
     Empty(Place),
     /// The peer, or this end, ends one direction.
     Shut(Place, bool),
-    /// The peer is gone, on TCP with a reset if that is said.
+    /// The peer closes, on TCP with a reset if the flag is set.
     Hang(Place, bool),
-    /// The socket's error is taken.
+    /// Reads the socket's error, which clears it.
     TakeError(Place),
 
-    Register(Place, Asked),
-    Modify(Place, Asked),
+    Register(Place, Requested),
+    Modify(Place, Requested),
     Unregister(Place),
     /// The selector's own methods, with the key named in any way.
-    Call(Who, Act),
+    Call(Named, Act),
     /// The methods of the key that `get_key_mut` returns.
-    Through(Who, Act),
+    Through(Named, Act),
     /// A walk that does these in turn, from key to key.
     Walk([Act; 3]),
     /// Keeps the keys whose bits are set.
     Retain(u8),
     /// A place far beyond all others, or a negative number.
-    RegisterNowhere(bool, Asked),
-    /// Waits without waiting, and takes at most so many.
+    RegisterNowhere(bool, Requested),
+    /// Waits with a timeout of zero, and consumes at most so many.
     Select(Most),
-    /// Waits a few microseconds, and takes at most so many.
+    /// Waits a few microseconds, and consumes at most so many.
     SelectBriefly(Most),
-    /// Takes without waiting.
+    /// Consumes pending events without a wait.
     Take(Most),
-    /// Waits and takes until every ready key had its turn; then selectors are compared.
+    /// Waits and consumes until every ready key had its turn; then selectors are compared.
     Settle,
     /// Makes a waker.
     Waker,
     Wake,
-    /// Asks for the selector's own descriptor, as one who nests it does.
-    Lend,
+    /// Borrows the selector's own descriptor, as a program that nests it does.
+    HandOut,
 }
 
-impl Who {
+impl Named {
     fn within(&mut self, places: Place) {
         if let Self::At(place) = self {
             *place %= places;
@@ -173,8 +173,8 @@ impl Step {
             | Self::Register(place, _)
             | Self::Modify(place, _)
             | Self::Unregister(place) => *place %= places,
-            Self::Call(who, act) | Self::Through(who, act) => {
-                who.within(places);
+            Self::Call(named, act) | Self::Through(named, act) => {
+                named.within(places);
                 act.within(places);
             }
             Self::Walk(acts) => acts.iter_mut().for_each(|act| act.within(places)),
@@ -186,13 +186,13 @@ impl Step {
             | Self::Settle
             | Self::Waker
             | Self::Wake
-            | Self::Lend => {}
+            | Self::HandOut => {}
         }
         self
     }
 }
 
-/// As many steps as a program may have: what is longer tells nothing new, and takes time.
+/// As many steps as a program may have: what is longer finds nothing more, and needs time.
 pub const LONGEST: usize = 200;
 
 /// Steps until the input ends.

@@ -1,4 +1,4 @@
-//! Runs a program: on each selector, beside its model and beside the others.
+//! Runs a program on each selector, and compares it with its model and with the other selectors.
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
@@ -11,7 +11,7 @@ use selectors_std::Growable;
 use super::emulated_kqueue::systems::{FreeBsd, MacOs, NetBsd, NoReceipts, On};
 use super::emulated_kqueue::{Kqueue, queue};
 use super::language::{LONGEST, Step};
-use super::subject::{Beside, Subject, Table};
+use super::subject::{Modeled, Subject, Table};
 use super::world::{World, open_descriptors};
 
 /// Fewer than there are places, so that it fills up.
@@ -23,22 +23,22 @@ pub const KINDS: usize = 14;
 /// Batches of one, three and more than enough; each backend with both tables.
 fn make(kind: usize) -> Box<dyn Subject> {
     match kind % KINDS {
-        0 => Box::new(Beside::<Epoll<3>, Few>::new(0, 3).lendable()),
-        1 => Box::new(Beside::<Poll<Few>, Few>::new(1, usize::MAX)),
-        2 => Box::new(Beside::<Select<Few>, Few>::new(2, usize::MAX)),
-        3 => Box::new(Beside::<Epoll<256>, Growable>::new(3, 256).lendable()),
-        4 => Box::new(Beside::<Poll<Growable>, Growable>::new(4, usize::MAX)),
-        5 => Box::new(Beside::<Select<Growable>, Growable>::new(5, usize::MAX)),
-        6 => Box::new(Beside::<Epoll<1>, Growable>::new(6, 1).lendable()),
-        7 => Box::new(Beside::<Any<Few, 2>, Few>::new(7, 2)),
-        // Room for both filters of all: a wait that brings a part of a key's events is the contract's business.
-        8 => Box::new(Beside::<Kqueue<32>, Few>::new(8, 32)),
-        9 => Box::new(Beside::<Kqueue<32>, Growable>::new(9, 32)),
+        0 => Box::new(Modeled::<Epoll<3>, Few>::new(0, 3).with_own_descriptor()),
+        1 => Box::new(Modeled::<Poll<Few>, Few>::new(1, usize::MAX)),
+        2 => Box::new(Modeled::<Select<Few>, Few>::new(2, usize::MAX)),
+        3 => Box::new(Modeled::<Epoll<256>, Growable>::new(3, 256).with_own_descriptor()),
+        4 => Box::new(Modeled::<Poll<Growable>, Growable>::new(4, usize::MAX)),
+        5 => Box::new(Modeled::<Select<Growable>, Growable>::new(5, usize::MAX)),
+        6 => Box::new(Modeled::<Epoll<1>, Growable>::new(6, 1).with_own_descriptor()),
+        7 => Box::new(Modeled::<Any<Few, 2>, Few>::new(7, 2)),
+        // Room for both filters of all: a wait that returns a part of a key's events is tested by the contract.
+        8 => Box::new(Modeled::<Kqueue<32>, Few>::new(8, 32)),
+        9 => Box::new(Modeled::<Kqueue<32>, Growable>::new(9, 32)),
         // The other kernels differ in what they refuse and acknowledge, and in what becomes of a broken pipe.
-        10 => Box::new(Beside::<On<NetBsd, 32>, Growable>::new(10, 32)),
-        11 => Box::new(Beside::<On<NoReceipts, 32>, Few>::new(11, 32)),
-        12 => Box::new(Beside::<On<FreeBsd, 32>, Growable>::new(12, 32)),
-        _ => Box::new(Beside::<On<MacOs, 32>, Few>::new(13, 32)),
+        10 => Box::new(Modeled::<On<NetBsd, 32>, Growable>::new(10, 32)),
+        11 => Box::new(Modeled::<On<NoReceipts, 32>, Few>::new(11, 32)),
+        12 => Box::new(Modeled::<On<FreeBsd, 32>, Growable>::new(12, 32)),
+        _ => Box::new(Modeled::<On<MacOs, 32>, Few>::new(13, 32)),
     }
 }
 
@@ -51,22 +51,22 @@ fn open_cells() {
     ONCE.call_once(|| (0..KINDS).for_each(open::<Few>));
 }
 
-type Told = BTreeMap<(RawFd, u16), Events>;
+type Delivered = BTreeMap<(RawFd, u16), Events>;
 
-/// Two selectors that were told of the same registrations must have been told the same. What each was
-/// told has been held against its model; this is for what the models have in common.
-fn compare(one: (Kind, &Told), two: (Kind, &Told)) {
-    let gone = Events::HANGUP | Events::ERROR;
-    for (key, told) in one.1 {
+/// Two selectors with the same registrations must have delivered the same. What each has delivered was compared with its
+/// model; this finds what the models have in common.
+fn compare(one: (Kind, &Delivered), two: (Kind, &Delivered)) {
+    let ends = Events::HANGUP | Events::ERROR;
+    for (key, delivered) in one.1 {
         let Some(other) = two.1.get(key) else { continue };
-        let differs = !(one.0.tells_error() && two.0.tells_error()) && (*told | *other).intersects(gone);
+        let differs = !(one.0.tells_error() && two.0.tells_error()) && (*delivered | *other).intersects(ends);
         if differs {
             continue;
         }
         let half =
             if one.0.tells_hangup() && two.0.tells_hangup() { Events::READ_HANGUP } else { Events::empty() };
-        let seen = Events::READ | Events::WRITE | Events::PRIORITY | gone | half;
-        assert_eq!(*told & seen, *other & seen, "{} and {} of {key:?}", one.0, two.0);
+        let seen = Events::READ | Events::WRITE | Events::PRIORITY | ends | half;
+        assert_eq!(*delivered & seen, *other & seen, "{} and {} of {key:?}", one.0, two.0);
     }
 }
 

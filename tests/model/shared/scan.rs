@@ -5,17 +5,17 @@ use std::os::fd::RawFd;
 use rustix::io::Errno;
 use selectors_core::{Interest, Kind};
 
-use super::batch::{Answer, Token, reported};
+use super::batch::{Report, Token, reported};
 use super::kernel::Kernel;
 use super::world::{FileId, Readiness, World};
 
 #[derive(Debug)]
 struct Entry {
     number: RawFd,
-    asked: Interest,
+    requested: Interest,
     token: Token,
     /// Fired, or found closed.
-    silent: bool,
+    dropped: bool,
 }
 
 #[derive(Debug)]
@@ -35,16 +35,16 @@ impl Kernel for Scan {
         "poll"
     }
 
-    fn add(&mut self, world: &World, number: RawFd, asked: Interest, token: Token) -> Result<(), Errno> {
+    fn add(&mut self, world: &World, number: RawFd, requested: Interest, token: Token) -> Result<(), Errno> {
         world.file_of(number).ok_or(Errno::BADF)?;
-        self.entries.push(Entry { number, asked, token, silent: false });
+        self.entries.push(Entry { number, requested, token, dropped: false });
         Ok(())
     }
 
-    fn modify(&mut self, world: &World, number: RawFd, asked: Interest, _: Token) -> Result<(), Errno> {
+    fn modify(&mut self, world: &World, number: RawFd, requested: Interest, _: Token) -> Result<(), Errno> {
         world.file_of(number).ok_or(Errno::BADF)?;
         for entry in self.entries.iter_mut().filter(|entry| entry.number == number) {
-            (entry.asked, entry.silent) = (asked, false);
+            (entry.requested, entry.dropped) = (requested, false);
         }
         Ok(())
     }
@@ -55,36 +55,36 @@ impl Kernel for Scan {
 
     fn fired(&mut self, token: Token, _: u64) {
         for entry in self.entries.iter_mut().filter(|entry| entry.token == token) {
-            entry.silent = true;
+            entry.dropped = true;
         }
     }
 
-    /// They are silent from then on.
-    fn silence_closed(&mut self, world: &World) -> usize {
-        let closed = |entry: &&mut Entry| !entry.silent && world.file_of(entry.number).is_none();
-        self.entries.iter_mut().filter(closed).map(|entry| entry.silent = true).count()
+    /// They are not watched from then on.
+    fn drop_closed(&mut self, world: &World) -> usize {
+        let closed = |entry: &&mut Entry| !entry.dropped && world.file_of(entry.number).is_none();
+        self.entries.iter_mut().filter(closed).map(|entry| entry.dropped = true).count()
     }
 
-    fn is_silent(&self, token: Token) -> bool {
-        self.entries.iter().any(|entry| entry.token == token && entry.silent)
+    fn is_dropped(&self, token: Token) -> bool {
+        self.entries.iter().any(|entry| entry.token == token && entry.dropped)
     }
 
-    fn answers(
+    fn reports(
         &self,
         world: &World,
         look: &dyn Fn(FileId) -> Readiness,
         _: &dyn Fn(Token) -> bool,
-    ) -> Vec<Answer> {
-        let mut answers = Vec::new();
-        for entry in self.entries.iter().filter(|entry| !entry.silent) {
+    ) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for entry in self.entries.iter().filter(|entry| !entry.dropped) {
             let Some(file) = world.file_of(entry.number) else { continue };
             let Readiness { least, most } = look(file);
             let (least, most) =
-                (reported(self.kind, least, entry.asked), reported(self.kind, most, entry.asked));
+                (reported(self.kind, least, entry.requested), reported(self.kind, most, entry.requested));
             if most != 0 {
-                answers.push(Answer { token: entry.token, least, most, sure: least != 0, zombie: false });
+                reports.push(Report { token: entry.token, least, most, sure: least != 0, zombie: false });
             }
         }
-        answers
+        reports
     }
 }

@@ -24,7 +24,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// What a source says when its number is taken.
+/// What a source says when its number is read.
 #[derive(Debug)]
 pub struct Said {
     /// In turn.

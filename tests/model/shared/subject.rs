@@ -17,7 +17,7 @@ use super::epoll::Epoll;
 use super::kernel::Kernel;
 use super::keys::{Calls, Keys, Name};
 use super::kqueue::Kqueue;
-use super::language::{Act, LONGEST, Step, Who};
+use super::language::{Act, LONGEST, Named, Step};
 use super::program::KINDS;
 use super::scan::Scan;
 use super::source::Source;
@@ -50,16 +50,16 @@ impl Table for Growable {
 pub trait Subject {
     fn kind(&self) -> Kind;
     fn step(&mut self, world: &World, step: &Step);
-    /// What all keys that nothing strange happened to were told, by number and interest.
+    /// What was delivered to all keys that nothing strange happened to, by number and interest.
     fn settle(&mut self, world: &World) -> BTreeMap<(RawFd, u16), Events>;
     fn check(&mut self, world: &World);
 }
 
-type Lend<B, M> = fn(&Selector<B, Source, Name, M>);
+type HandOut<B, M> = fn(&Selector<B, Source, Name, M>);
 
-pub struct Beside<B: Backend, M: Table> {
+pub struct Modeled<B: Backend, M: Table> {
     pub(super) selector: Selector<B, Source, Name, M>,
-    /// How many events a wait brings at most.
+    /// How many events a wait returns at most.
     pub(super) room: usize,
     number: usize,
     counted: Rc<()>,
@@ -70,10 +70,10 @@ pub struct Beside<B: Backend, M: Table> {
     files: BTreeMap<Token, FileId>,
     pub(super) fetched: u64,
     pub(super) waker: Option<Waker<M::Wake>>,
-    /// A wake that no wait has brought: surely, or perhaps.
+    /// A wake that no wait has returned: surely, or perhaps.
     pub(super) woken: (bool, bool),
-    lent: Option<Lend<B, M>>,
-    pub(super) is_lent: bool,
+    handed_out: Option<HandOut<B, M>>,
+    pub(super) is_handed_out: bool,
 }
 
 /// The calls that the selector makes, made to the model of the kernel.
@@ -94,17 +94,17 @@ impl Made<'_> {
 }
 
 impl Calls for Made<'_> {
-    fn add(&mut self, fd: RawFd, asked: Interest, token: Token) -> Result<(), Error> {
+    fn add(&mut self, fd: RawFd, requested: Interest, token: Token) -> Result<(), Error> {
         if self.kind == Kind::Select && fd >= 1024 {
             return Err(Error::FdOutOfRange { fd, limit: 1024 });
         }
-        self.kernel.add(self.world, fd, asked, token).map_err(|errno| self.os(fd, errno))?;
+        self.kernel.add(self.world, fd, requested, token).map_err(|errno| self.os(fd, errno))?;
         self.files.extend(self.world.file_of(fd).map(|file| (token, file)));
         Ok(())
     }
 
-    fn modify(&mut self, fd: RawFd, asked: Interest, token: Token) -> Result<(), Error> {
-        self.kernel.modify(self.world, fd, asked, token).map_err(|errno| self.os(fd, errno))
+    fn modify(&mut self, fd: RawFd, requested: Interest, token: Token) -> Result<(), Error> {
+        self.kernel.modify(self.world, fd, requested, token).map_err(|errno| self.os(fd, errno))
     }
 
     fn remove(&mut self, fd: RawFd, token: Token) {
@@ -113,8 +113,8 @@ impl Calls for Made<'_> {
         self.files.remove(&token);
     }
 
-    fn is_silent(&self, token: Token) -> bool {
-        self.kernel.is_silent(token)
+    fn is_dropped(&self, token: Token) -> bool {
+        self.kernel.is_dropped(token)
     }
 }
 
@@ -127,15 +127,15 @@ macro_rules! parts {
     };
 }
 
-impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
-    /// `number` tells it from the others of a program.
+impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
+    /// `number` distinguishes it from the others of a program.
     pub fn new(number: usize, room: usize) -> Self {
         let next = next_number();
         let selector = Selector::<B, _, _, M>::new().unwrap();
         let kernel: Box<dyn Kernel> = match selector.kind() {
             Kind::Epoll => {
                 let link = std::fs::read_link(format!("/proc/self/fd/{next}")).unwrap();
-                // Without asking the selector for it, which would count as lending it. In a program with threads
+                // Without a call of `as_fd`, which would count as handing it out. In a program with threads
                 // another one may have been quicker.
                 let own = link.to_string_lossy().contains("eventpoll").then_some(next);
                 Box::new(Epoll::new(own))
@@ -157,28 +157,28 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             fetched: 0,
             waker: None,
             woken: (false, false),
-            lent: None,
-            is_lent: false,
+            handed_out: None,
+            is_handed_out: false,
         }
     }
 
-    fn register(&mut self, world: &World, fd: RawFd, asked: Interest) {
+    fn register(&mut self, world: &World, fd: RawFd, requested: Interest) {
         let (source, taken) = (Source::new(fd, &self.counted), usize::from(self.waker.is_some()));
         parts!(self, world, selector, keys, calls);
         let name = keys.next_name();
-        let expected = keys.register(calls, &source, asked, taken);
+        let expected = keys.register(calls, &source, requested, taken);
         // SAFETY: the promise is broken on purpose, by the world, which owns these numbers alone.
-        let done = unsafe { selector.register_raw(source, asked, name) };
+        let done = unsafe { selector.register_raw(source, requested, name) };
         assert_eq!(done.as_ref().map(|key| key.data).map_err(|error| *error), expected);
         if let Ok(key) = done {
             let id = key.id();
-            assert!(!keys.gone.contains(&id), "an id for two registrations");
+            assert!(!keys.former.contains(&id), "an id for two registrations");
             keys.all.get_mut(&name).unwrap().id = Some(id);
         }
     }
 
-    fn call(&mut self, world: &World, who: Who, act: Act) {
-        let Some(lookup) = acts::lookup(&self.keys, who, number) else { return };
+    fn call(&mut self, world: &World, named: Named, act: Act) {
+        let Some(lookup) = acts::lookup(&self.keys, named, number) else { return };
         parts!(self, world, selector, keys, calls);
         acts::call(selector, lookup, keys, calls, act, number);
     }
@@ -206,7 +206,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     }
 }
 
-impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
+impl<B: Backend + 'static, M: Table + 'static> Subject for Modeled<B, M> {
     fn kind(&self) -> Kind {
         self.selector.kind()
     }
@@ -219,15 +219,15 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
             }
         }
         match *step {
-            Step::Register(place, asked) => self.register(world, number(place), asked.interest()),
-            Step::RegisterNowhere(negative, asked) => {
-                self.register(world, if negative { -1 } else { 1_000_000 }, asked.interest());
+            Step::Register(place, requested) => self.register(world, number(place), requested.interest()),
+            Step::RegisterNowhere(negative, requested) => {
+                self.register(world, if negative { -1 } else { 1_000_000 }, requested.interest());
             }
-            Step::Modify(place, asked) => self.call(world, Who::At(place), Act::Modify(asked)),
-            Step::Unregister(place) => self.call(world, Who::At(place), Act::Unregister),
-            Step::Call(who, act) => self.call(world, who, act),
-            Step::Through(who, act) => {
-                let Some(lookup) = acts::lookup(&self.keys, who, number) else { return };
+            Step::Modify(place, requested) => self.call(world, Named::At(place), Act::Modify(requested)),
+            Step::Unregister(place) => self.call(world, Named::At(place), Act::Unregister),
+            Step::Call(named, act) => self.call(world, named, act),
+            Step::Through(named, act) => {
+                let Some(lookup) = acts::lookup(&self.keys, named, number) else { return };
                 parts!(self, world, selector, keys, calls);
                 acts::through(selector, lookup, keys, calls, act, number);
             }
@@ -255,10 +255,10 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
                     self.note_wake();
                 }
             }
-            Step::Lend => {
-                if let Some(lend) = self.lent {
-                    lend(&self.selector);
-                    self.is_lent = true;
+            Step::HandOut => {
+                if let Some(hand_out) = self.handed_out {
+                    hand_out(&self.selector);
+                    self.is_handed_out = true;
                 }
             }
             _ => {}
@@ -269,7 +269,7 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
         // What is left from an earlier wait says how it was then.
         self.take(usize::MAX);
         let mut all = BTreeMap::new();
-        // Everybody has had a turn after that many.
+        // Every key has had a turn after that many.
         for _ in 0..LONGEST {
             let before = all.len();
             if self.select(world, Duration::ZERO) == 0 && self.batch.left == 0 {
@@ -284,8 +284,8 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
         }
         let plain = |name: &Name| {
             let key = self.keys.all.get(name)?;
-            let same = self.files.contains_key(&key.token) && !self.kernel.is_silent(key.token);
-            (same && key.asked.mode == Mode::Level).then_some((key.fd, key.asked.events.bits()))
+            let same = self.files.contains_key(&key.token) && !self.kernel.is_dropped(key.token);
+            (same && key.requested.mode == Mode::Level).then_some((key.fd, key.requested.events.bits()))
         };
         all.into_iter().filter_map(|(name, events)| Some((plain(&name)?, events))).collect()
     }
@@ -305,10 +305,10 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Beside<B, M> {
     }
 }
 
-impl<B: Backend + AsFd, M: Table> Beside<B, M> {
-    /// The same, and its descriptor may be asked for.
-    pub fn lendable(mut self) -> Self {
-        self.lent = Some(|selector| {
+impl<B: Backend + AsFd, M: Table> Modeled<B, M> {
+    /// The same, and its descriptor may be handed out.
+    pub fn with_own_descriptor(mut self) -> Self {
+        self.handed_out = Some(|selector| {
             let _ = selector.as_fd();
         });
         self

@@ -14,20 +14,20 @@ use super::acts;
 use super::batch::Token as Registration;
 use super::fake::{Entry, Fake, kernel};
 use super::keys::{Calls, Key, Keys, Name};
-use super::language::{Act, Asked, Who, steps};
+use super::language::{Act, Named, Requested, steps};
 use super::source::Source;
 use super::subject::Table;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
-    Register(u8, Asked),
+    Register(u8, Requested),
     /// The selector's own methods, with the key named in any way.
-    Call(Who, Act),
+    Call(Named, Act),
     /// The methods of the key that `get_key_mut` returns.
-    Through(Who, Act),
+    Through(Named, Act),
     Walk([Act; 3]),
     Retain(u8),
-    /// The kernel has an event for one of the registrations, or for one that is gone.
+    /// The kernel has an event for one of the registrations, or for a removed one.
     Raise(u8, u8),
     RaiseOld(u8, u8),
     Select,
@@ -99,7 +99,7 @@ struct Run<M: Table> {
     keys: Keys,
     /// The backend's tokens of registrations, by the model's.
     tokens: BTreeMap<Registration, Token>,
-    /// Registrations that are gone, and events that the selector has not been asked about.
+    /// Removed registrations, and events that the selector has not looked at.
     old: Vec<Token>,
     raised: Vec<(Token, Events)>,
     batch: Vec<(Token, Events)>,
@@ -108,8 +108,8 @@ struct Run<M: Table> {
     zombie: u32,
 }
 
-fn told(events: Events, asked: Interest) -> Events {
-    let all = super::batch::told(events.bits(), asked);
+fn delivered(events: Events, requested: Interest) -> Events {
+    let all = super::batch::delivered(events.bits(), requested);
     Events::from_bits_truncate(all)
 }
 
@@ -120,16 +120,16 @@ impl<M: Table> Run<M> {
         Self { selector, keys, tokens, old, raised, batch, counted, zombie: 0 }
     }
 
-    fn register(&mut self, fd: RawFd, asked: Interest) {
+    fn register(&mut self, fd: RawFd, requested: Interest) {
         let (source, name) = (Source::new(fd, &self.counted), self.keys.next_name());
         let mut calls = Expected::next();
-        let expected = self.keys.register(&mut calls, &source, asked, 0);
+        let expected = self.keys.register(&mut calls, &source, requested, 0);
         // SAFETY: no call is ever made on the number.
-        let done = unsafe { self.selector.register_raw(source, asked, name) };
+        let done = unsafe { self.selector.register_raw(source, requested, name) };
         assert_eq!(done.as_ref().map(|key| key.data).map_err(|error| *error), expected);
         if let Ok(key) = done {
             let id = key.id();
-            assert!(!self.keys.gone.contains(&id), "an id for two registrations");
+            assert!(!self.keys.former.contains(&id), "an id for two registrations");
             self.keys.all.get_mut(&name).unwrap().id = Some(id);
         }
         calls.assert_met();
@@ -142,7 +142,7 @@ impl<M: Table> Run<M> {
         calls.assert_met();
     }
 
-    /// Notes what the backend got for new registrations, and which ones are gone.
+    /// Notes what the backend got for new registrations, and which ones were removed.
     fn note_tokens(&mut self) {
         let (lives, old) = (self.keys.lives(), &mut self.old);
         self.tokens.retain(|registration, token| {
@@ -174,8 +174,8 @@ impl<M: Table> Run<M> {
         };
         self.batch.iter().enumerate().find_map(|(place, (token, events))| {
             let (name, key) = find(token)?;
-            let told = told(*events, key.asked);
-            (!told.is_empty()).then_some((place, *name, told))
+            let delivered = delivered(*events, key.requested);
+            (!delivered.is_empty()).then_some((place, *name, delivered))
         })
     }
 
@@ -238,18 +238,18 @@ impl<M: Table> Run<M> {
         assert_eq!(reported, expected);
         let Some((name, _)) = reported else { return };
         self.batch.remove(0);
-        if let Some(key) = self.keys.all.get_mut(&name).filter(|key| key.asked.mode == Mode::OneShot) {
+        if let Some(key) = self.keys.all.get_mut(&name).filter(|key| key.requested.mode == Mode::OneShot) {
             key.armed = false;
         }
     }
 
     fn step(&mut self, step: Step) {
         let lookup = match step {
-            Step::Call(who, _) | Step::Through(who, _) => acts::lookup(&self.keys, who, number),
+            Step::Call(named, _) | Step::Through(named, _) => acts::lookup(&self.keys, named, number),
             _ => None,
         };
         match (step, lookup) {
-            (Step::Register(fd, asked), _) => self.register(number(fd), asked.interest()),
+            (Step::Register(fd, requested), _) => self.register(number(fd), requested.interest()),
             (Step::Call(_, act), Some(lookup)) => self.act(|selector, keys, calls| {
                 acts::call(selector, lookup, keys, calls, act, number);
             }),
@@ -294,7 +294,7 @@ impl<M: Table> Run<M> {
             assert_eq!(kernel.set.len(), watched.clone().count());
             let entry = |key: &Key| {
                 let token = self.tokens[&key.token];
-                Entry { fd: key.fd, token, interest: key.asked, armed: key.armed }
+                Entry { fd: key.fd, token, interest: key.requested, armed: key.armed }
             };
             assert!(watched.all(|key| kernel.set.contains(&entry(key))), "{:?}", kernel.set);
         });

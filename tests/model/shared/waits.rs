@@ -5,22 +5,22 @@ use std::time::Duration;
 use selectors_core::backend::Backend;
 use selectors_core::{Events, Kind, Mode, SelectResult};
 
-use super::batch::{Answer, Batch, Token};
+use super::batch::{Batch, Report, Token};
 use super::kernel::Known;
 use super::keys::Name;
-use super::subject::{Beside, Table};
+use super::subject::{Modeled, Table};
 use super::world::{FileId, Readiness, World};
 
-impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
-    /// What a wait may bring now, apart from a wake.
-    fn answers(&self, world: &World, before: &[(FileId, u16)], after: &[(FileId, u16)]) -> Vec<Answer> {
+impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
+    /// What a wait may return now, apart from a wake.
+    fn reports(&self, world: &World, before: &[(FileId, u16)], after: &[(FileId, u16)]) -> Vec<Report> {
         let bits =
             |look: &[(FileId, u16)], file| look.iter().find(|(one, _)| *one == file).map_or(0, |one| one.1);
         let look = |file| {
             let (before, after) = (bits(before, file), bits(after, file));
             Readiness { least: before & after, most: before | after }
         };
-        self.kernel.answers(world, &look, &self.keys.lives())
+        self.kernel.reports(world, &look, &self.keys.lives())
     }
 
     /// Waits, and returns how many are ready, the wake included.
@@ -28,10 +28,11 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         let (stats, before) = (self.selector.stats(), world.look());
         let result = self.selector.select(Some(timeout)).unwrap();
         let (after, done) = (world.look(), self.selector.stats());
-        let asked = self.keys.asked();
+        let requested = self.keys.requested();
         let (rebuilds, zombies) = (done.rebuilds - stats.rebuilds, self.batch.zombies());
-        let (must_tell, may_tell) = (self.batch.must_tell(&asked), self.batch.may_tell(&asked));
-        self.batch.looked_at(&asked);
+        let (must_report, may_report) =
+            (self.batch.must_report(&requested), self.batch.may_report(&requested));
+        self.batch.looked_at(&requested);
         if rebuilds == 1 {
             assert!(zombies.1, "recreated for no reason");
             self.rebuild(world);
@@ -42,19 +43,19 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         assert_eq!(result.timed_out(), !ways.contains(&true), "{result:?}");
         assert!(ways.iter().filter(|way| **way).count() <= 1 && !result.interrupted(), "{result:?}");
         if result.replaced() {
-            assert!(self.kernel.own().is_some() && self.is_lent && rebuilds == 1, "{result:?}");
-            self.is_lent = false;
+            assert!(self.kernel.own().is_some() && self.is_handed_out && rebuilds == 1, "{result:?}");
+            self.is_handed_out = false;
             self.batch = Batch::default();
             return 0;
         }
         let (events, woken) = (result.events(), usize::from(result.woken()));
         if done.waits == stats.waits {
-            assert!(may_tell && events > 0 && woken == 0, "{result:?}");
+            assert!(may_report && events > 0 && woken == 0, "{result:?}");
             assert_eq!(events, self.selector.pending());
             assert!(events <= self.batch.left, "{result:?} of {:?}", self.batch);
             return events;
         }
-        assert!(!must_tell, "it waited, but there was this: {:?}", self.batch);
+        assert!(!must_report, "it waited, but there was this: {:?}", self.batch);
         assert_eq!(done.waits, stats.waits + 1);
         assert_eq!((done.events, done.wakes), (stats.events + events as u64, stats.wakes + woken as u64));
         self.waited(world, result, &before, &after);
@@ -69,13 +70,13 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
         before: &[(FileId, u16)],
         after: &[(FileId, u16)],
     ) {
-        let closed = self.kernel.silence_closed(world);
+        let closed = self.kernel.drop_closed(world);
         self.fetched = world.now;
-        let mut answers = self.answers(world, before, after);
+        let mut reports = self.reports(world, before, after);
         if self.selector.kind() == Kind::Poll {
             // It may count them, and leaves them out when it comes to them.
-            let unused = Answer { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
-            answers.extend(std::iter::repeat_n(unused, closed));
+            let unused = Report { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
+            reports.extend(std::iter::repeat_n(unused, closed));
         }
         let events = result.events();
         if result.woken() {
@@ -86,7 +87,7 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
             self.woken = (false, false);
         }
         let room = self.room - usize::from(result.woken());
-        for (token, surely) in self.batch.fill(answers, events, room) {
+        for (token, surely) in self.batch.fill(reports, events, room) {
             if surely {
                 self.kernel.fetched(token, world.now);
             } else {
@@ -97,8 +98,12 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
 
     fn rebuild(&mut self, world: &World) {
         let watched = self.keys.all.values().filter(|key| key.watched);
-        let known =
-            watched.map(|key| Known { number: key.fd, asked: key.asked, token: key.token, armed: key.armed });
+        let known = watched.map(|key| Known {
+            number: key.fd,
+            requested: key.requested,
+            token: key.token,
+            armed: key.armed,
+        });
         let known: Vec<_> = known.collect();
         self.kernel.rebuild(world, &known);
         // The counter of earlier wakes is reported to the new instance again.
@@ -109,20 +114,20 @@ impl<B: Backend + 'static, M: Table + 'static> Beside<B, M> {
     pub(super) fn take(&mut self, at_most: usize) -> Vec<(Name, Events)> {
         let mut reported = Vec::new();
         while reported.len() < at_most {
-            let asked = self.keys.asked();
-            let must_tell = self.batch.must_tell(&asked);
-            self.batch.looked_at(&asked);
+            let requested = self.keys.requested();
+            let must_report = self.batch.must_report(&requested);
+            self.batch.looked_at(&requested);
             let Some((key, events)) = self.selector.next_ready() else {
-                assert!(!must_tell, "nothing is reported of {:?}", self.batch);
+                assert!(!must_report, "nothing is reported of {:?}", self.batch);
                 break;
             };
             self.keys.assert_same(&key);
             let name = key.data;
             let Some(known) = self.keys.all.get_mut(&name) else { unreachable!("it was just there") };
             assert!(known.armed && known.watched, "{known:?} has reported {events:?}");
-            let answer = self.batch.take(known.token, events, known.asked);
-            self.kernel.fetched(answer.token, self.fetched);
-            if known.asked.mode == Mode::OneShot {
+            let report = self.batch.take(known.token, events, known.requested);
+            self.kernel.fetched(report.token, self.fetched);
+            if known.requested.mode == Mode::OneShot {
                 known.armed = false;
                 self.kernel.fired(known.token, self.fetched);
             }

@@ -17,7 +17,7 @@ pub enum Step {
     /// A new selector at this place, of this backend; the old one is dropped first.
     Open(u8, u8),
     Drop(u8),
-    /// The selector takes the cell.
+    /// The selector attaches the cell.
     Take(u8, u8),
     Wake(u8),
     WakeTwice(u8),
@@ -26,7 +26,7 @@ pub enum Step {
     /// Makes, or ends, the readiness of something else that the selector watches.
     Ready(u8, bool),
     Select(u8),
-    /// Takes no event, so that the next wait does not ask the kernel.
+    /// Consumes no event, so that the next wait makes no system call.
     SelectAndLeave(u8),
 }
 
@@ -64,7 +64,7 @@ impl<B: Backend> Woken for Selector<B, Arc<OwnedFd>, (), Growable> {
 
 struct Place {
     selector: Box<dyn Woken>,
-    /// How many events a wait brings.
+    /// How many events a wait returns.
     room: usize,
     source: Arc<OwnedFd>,
     /// Which cell it has, if any.
@@ -123,17 +123,17 @@ impl Place {
     }
 
     fn take_all(&mut self) {
-        let mut told = 0;
+        let mut delivered = 0;
         while let Some((_, events)) = self.selector.next_ready() {
             assert_eq!(events, Events::READ);
-            told += 1;
+            delivered += 1;
         }
-        assert!(told <= 1 && (told == 1 || !self.left));
+        assert!(delivered <= 1 && (delivered == 1 || !self.left));
         self.left = false;
     }
 }
 
-/// Runs the steps, and holds each answer against the model.
+/// Runs the steps, and compares each result with the model.
 pub fn run(steps: &[Step]) {
     let cells: Vec<_> = (0..CELLS).map(|_| Arc::new(WakeCell::new())).collect();
     let mut places: Vec<Option<Place>> = (0..PLACES).map(|_| None).collect();
@@ -160,9 +160,9 @@ fn one(step: Step, cells: &[Arc<WakeCell>], places: &mut [Option<Place>]) {
             let held = holder(places, cell);
             let number = usize::from(place) % PLACES;
             let Some(place) = &mut places[number] else { return };
-            let answer = place.selector.take(cells[cell].clone()).map(|_| ());
+            let report = place.selector.take(cells[cell].clone()).map(|_| ());
             let free = if place.cell.is_some() { held == Some(number) } else { held.is_none() };
-            assert_eq!(answer, if free { Ok(()) } else { Err(Error::WakerInUse) });
+            assert_eq!(report, if free { Ok(()) } else { Err(Error::WakerInUse) });
             if free && place.cell.is_none() {
                 (place.cell, place.woken, place.perhaps) = (Some(cell), false, false);
             }

@@ -163,7 +163,7 @@ impl World {
         self.file_at(place(fd)?)
     }
 
-    /// Tells what is open at a number from what was open there before, if anything is.
+    /// Distinguishes what is open at a number from what was open there before, if anything is.
     pub fn opening(&self, fd: RawFd) -> Option<u64> {
         let place = place(fd)?;
         self.file_at(place).map(|_| self.openings[usize::from(place)])
@@ -181,7 +181,7 @@ impl World {
         matches!(self.files[file].sort, Sort::PipeRead | Sort::PipeWrite)
     }
 
-    /// A pipe whose other end nobody has.
+    /// A pipe whose other end is closed.
     pub fn is_broken(&self, file: FileId) -> bool {
         self.is_pipe(file) && self.files[file].peer.is_none()
     }
@@ -210,7 +210,7 @@ impl World {
         let mut fds: Vec<_> =
             named.iter().map(|(_, place)| PollFd::from_borrowed_fd(borrow(*place), all)).collect();
         poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
-        named.iter().zip(fds).map(|((file, _), answer)| (*file, answer.revents().bits() as u16)).collect()
+        named.iter().zip(fds).map(|((file, _), report)| (*file, report.revents().bits() as u16)).collect()
     }
 
     /// Puts a descriptor at a place, over whatever is there.
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// Does what a step asks of the descriptors. The others are no business of the world.
+    /// Does what a step does to the descriptors. The other steps change nothing here.
     #[allow(clippy::collapsible_match, reason = "a guard that does something would surprise")]
     pub fn step(&mut self, step: &Step) {
         self.now += 1;
@@ -255,7 +255,7 @@ impl World {
             Step::Close(place) => {
                 if let Some(file) = self.file_at(place) {
                     queue::closes(borrow(place));
-                    // SAFETY: it is open, the world's, and nobody's but a raw registration's.
+                    // SAFETY: it is open and the world's, and only raw registrations use it.
                     unsafe { rustix::io::close(number(place)) };
                     self.at[usize::from(place) % PLACES] = None;
                     self.left(file);
@@ -284,7 +284,7 @@ impl World {
         }
     }
 
-    /// Answers whether data arrived, which is an edge for whoever waits to read.
+    /// Returns whether data arrived, which is an edge for a key that waits to read.
     fn stir(&mut self, step: &Step, file: FileId, place: Place) -> bool {
         let Open { sort, peer } = &mut self.files[file];
         let (sort, ours) = (*sort, borrow(place));
@@ -335,7 +335,7 @@ impl World {
 }
 
 impl World {
-    /// Closes everything, but nobody else has the numbers yet.
+    /// Closes everything. The numbers stay reserved.
     pub fn close(&mut self) {
         for place in 0..PLACES as Place {
             self.step(&Step::Close(place));
