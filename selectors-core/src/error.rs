@@ -157,8 +157,11 @@ pub enum Error {
         errno: Errno,
         /// The kind of the open file, if the refusal is due to that.
         ///
-        /// It is only known with the feature `std`, for `register`, `modify`
-        /// and `wait`, and if the descriptor is open.
+        /// `register`, `modify` and `wait` look it up if the error number is
+        /// `EPERM` or `EBADF`. It is `None` if the descriptor is closed.
+        ///
+        /// selectors-core needs its feature `std` for that. selectors-std has
+        /// it always.
         file: Option<FileKind>,
     },
 }

@@ -56,8 +56,10 @@ impl SelectResult {
 
     /// Returns whether a [`Waker`](crate::Waker) has ended the wait.
     ///
-    /// After the kernel's set was recreated, the last wake may be reported once
-    /// more.
+    /// It may be true without a new wake, as the last wake may be reported
+    /// twice. That happens only if the selector has replaced its epoll
+    /// instance. [`Selector::select`](crate::Selector::select) says when it does
+    /// so.
     #[must_use]
     pub const fn woken(&self) -> bool {
         self.woken

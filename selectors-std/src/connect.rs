@@ -13,9 +13,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, sock
 /// ended. Then [`take_error`](crate::SelectorKey::take_error) returns `None` if
 /// the stream is connected, and the error number if it is not.
 ///
-/// The guide says more about
-/// [connecting](crate::guide::connections#connecting), for instance why to add
-/// a timeout.
+/// The guide has a page about [connecting](crate::guide::connecting): errors,
+/// timeouts, and many attempts at a time.
 ///
 /// **Connect first, then register.** Linux reports `WRITE` and
 /// [`HANGUP`](crate::Events::HANGUP) for a socket that was never connected, and
@@ -34,6 +33,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, sock
 /// - Returns the error of `socket`, such as `EMFILE` if no descriptor is free.
 /// - Returns the error of `connect`, such as `ENETUNREACH`, or `ECONNREFUSED`
 ///   if a peer on the same machine refuses immediately.
+///
+/// The error always has an error number, which `raw_os_error` returns.
 ///
 /// # Examples
 ///

@@ -35,7 +35,8 @@
 //! - [`guide::shared_selector`]: a selector that other threads change while it
 //!   waits.
 //! - [`portability`]: what differs between platforms and backends.
-//! - `examples/` in the repository: programs of one file each.
+//! - [`guide::examples`]: a chat server, a port scanner and a supervisor, to
+//!   copy.
 //!
 //! # Types
 //!

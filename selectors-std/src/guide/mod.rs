@@ -3,6 +3,9 @@
 #[doc = include_str!("connections.md")]
 pub mod connections {}
 
+#[doc = include_str!("connecting.md")]
+pub mod connecting {}
+
 #[doc = include_str!("modes.md")]
 pub mod modes {}
 
@@ -12,6 +15,9 @@ pub mod sources {}
 #[doc = include_str!("processes.md")]
 pub mod processes {}
 
+#[doc = include_str!("children.md")]
+pub mod children {}
+
 #[doc = include_str!("threads.md")]
 pub mod threads {}
 
@@ -20,6 +26,26 @@ pub mod errors {}
 
 #[doc = include_str!("backends.md")]
 pub mod backends {}
+
+// The files are links to the repository's examples. A package has copies of
+// them.
+#[doc = include_str!("examples.md")]
+pub mod examples {
+    /// A chat server with nicknames.
+    ///
+    #[doc = concat!("```no_run\n", include_str!("examples/chat.rs"), "```")]
+    pub mod chat {}
+
+    /// A port scanner, with many attempts at a time and a timeout for each.
+    ///
+    #[doc = concat!("```no_run\n", include_str!("examples/port_scan.rs"), "```")]
+    pub mod port_scan {}
+
+    /// A supervisor, which restarts children and prints their output.
+    ///
+    #[doc = concat!("```no_run\n", include_str!("examples/supervisor.rs"), "```")]
+    pub mod supervisor {}
+}
 
 // Names that have no item here. The page says why, so a search for them leads
 // to it.
