@@ -68,6 +68,9 @@ type Index<Sel> = <<Sel as SelectorType>::Storage as Storage>::Index;
 /// **A key borrows the selector.** To use the selector itself, copy the
 /// [id](SelectorKey::id) out of the key first.
 ///
+/// Dropping a `KeyMut` only ends the borrow. The source stays registered, and a
+/// level-triggered key that is still ready is reported by the next wait.
+///
 /// With the feature `std` it implements `Read` and `Write` of `std::io` if the
 /// source does. selectors-std always has that feature.
 ///
@@ -425,7 +428,10 @@ impl<Sel: SelectorType<Source: fmt::Debug, Data: fmt::Debug>> fmt::Debug for Key
     }
 }
 
-/// Reads from the source, as [`KeyMut::with_source`] does.
+/// Reads from the source.
+///
+/// If the source gets another file descriptor by that, the selector watches the
+/// new one, as after [`KeyMut::with_source`]. The sources of std keep theirs.
 #[cfg(feature = "std")]
 impl<Sel: SelectorType<Source: AsFd + std::io::Read>> std::io::Read for KeyMut<'_, Sel> {
     #[inline]
@@ -438,7 +444,10 @@ impl<Sel: SelectorType<Source: AsFd + std::io::Read>> std::io::Read for KeyMut<'
     }
 }
 
-/// Writes to the source, as [`KeyMut::with_source`] does.
+/// Writes to the source.
+///
+/// If the source gets another file descriptor by that, the selector watches the
+/// new one, as after [`KeyMut::with_source`]. The sources of std keep theirs.
 #[cfg(feature = "std")]
 impl<Sel: SelectorType<Source: AsFd + std::io::Write>> std::io::Write for KeyMut<'_, Sel> {
     #[inline]
