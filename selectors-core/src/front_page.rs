@@ -8,10 +8,11 @@ use selectors_core::{DefaultSelector, Error, Events};
 fn serve(listener: OwnedFd) -> Result<(), Error> {
     let mut selector = DefaultSelector::<OwnedFd, (), 64>::new()?;
     let listener = selector.register(listener, Events::READ, ())?.id();
-    let mut timeout = None;
     loop {
-        selector.select(timeout.take())?; // `None` waits indefinitely
-        let _ = selector.resume(listener); // does nothing if it is not paused
+        // `None` waits indefinitely.
+        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        selector.select(paused.then_some(Duration::from_millis(10)))?;
+        let _ = selector.resume(listener); // if that fails, it stays paused
         while let Some((mut key, _events)) = selector.next_ready() {
             if key.id() == listener {
                 match accept(&key.fileobj) {
@@ -19,11 +20,7 @@ fn serve(listener: OwnedFd) -> Result<(), Error> {
                         // If the table is full, the peer is dropped: closed.
                         let _ = selector.register(peer, Events::READ, ());
                     }
-                    Err(_) => {
-                        // If no descriptor is free, it stays ready.
-                        key.pause();
-                        timeout = Some(Duration::from_millis(10));
-                    }
+                    Err(_) => key.pause(), // perhaps no descriptor is free
                 }
             } else if !echo(&key.fileobj) {
                 drop(key.unregister()); // the key owns the peer

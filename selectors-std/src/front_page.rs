@@ -23,10 +23,11 @@ fn serve(listener: TcpListener) -> io::Result<()> {
     let listener = Source::Listener(listener);
     let mut selector = DefaultSelector::new()?;
     let listener = selector.register(listener, Events::READ, Vec::new())?.id();
-    let mut timeout = None;
     loop {
-        selector.select(timeout.take())?; // `None` waits indefinitely
-        let _ = selector.resume(listener); // does nothing if it is not paused
+        // `None` waits indefinitely.
+        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        selector.select(paused.then_some(Duration::from_millis(10)))?;
+        let _ = selector.resume(listener); // if that fails, it stays paused
         while let Some((mut key, _events)) = selector.next_ready() {
             match key.parts() {
                 (Source::Listener(listener), _) => match accept(listener) {
@@ -35,11 +36,7 @@ fn serve(listener: TcpListener) -> io::Result<()> {
                         let none = Vec::new();
                         let _ = selector.register(peer, Events::READ, none);
                     }
-                    Err(_) => {
-                        // If no descriptor is free, it stays ready.
-                        key.pause();
-                        timeout = Some(Duration::from_millis(10));
-                    }
+                    Err(_) => key.pause(), // perhaps no descriptor is free
                 },
                 (Source::Peer(peer), unsent) => {
                     let next = echo(peer, unsent);

@@ -15,19 +15,17 @@ fn serve(listener: TcpListener) -> io::Result<()> {
     let mut selector = DefaultSelector::<Socket>::new()?;
     let listener = selector.register(listener.into(), Events::READ, ())?.id();
     let mut buffer = [0; 4096];
-    let mut timeout = None;
     loop {
-        selector.select(timeout.take())?; // `None` waits indefinitely
-        let _ = selector.resume(listener); // does nothing if it is not paused
+        // `None` waits indefinitely.
+        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        selector.select(paused.then_some(Duration::from_millis(10)))?;
+        let _ = selector.resume(listener); // if that fails, it stays paused
         while let Some((mut key, _events)) = selector.next_ready() {
             if key.id() == listener {
                 match accept(&key.fileobj) {
                     // If `register` fails, it closes the client.
                     Ok(client) => drop(selector.register(client, Events::READ, ())),
-                    Err(_) => {
-                        key.pause(); // perhaps no descriptor is free
-                        timeout = Some(Duration::from_millis(10));
-                    }
+                    Err(_) => key.pause(), // perhaps no descriptor is free
                 }
                 continue;
             }
