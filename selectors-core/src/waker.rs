@@ -35,11 +35,9 @@ use state::{Attachment, Errand, State, Writing};
 /// ```
 /// # #[cfg(feature = "std")] {
 /// # use selectors_core::{DefaultSelector, Error, WakeCell};
-/// use std::os::fd::OwnedFd;
-///
 /// static WAKE: WakeCell = WakeCell::new();
 ///
-/// let mut selector = DefaultSelector::<OwnedFd, (), 4>::new()?;
+/// # let mut selector = DefaultSelector::<rustix::fd::OwnedFd, (), 4>::new()?;
 /// let waker = selector.waker_in(&WAKE)?;
 /// std::thread::spawn(move || waker.wake());
 /// selector.select(None)?; // returns when the thread has woken it
