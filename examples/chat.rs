@@ -26,6 +26,12 @@ type Selector = DefaultSelector<Socket, Peer>;
 /// A line may be this long.
 const LINE: usize = 1 << 10;
 
+/// A name may be this long.
+///
+/// It is sent with each line, so many short lines with a long name would fill
+/// the buffers of all peers.
+const NAME: usize = 32;
+
 /// A peer may leave this much unread.
 const UNREAD: usize = 256 << 10;
 
@@ -117,9 +123,12 @@ fn receive(selector: &mut Selector, id: KeyId, part: &[u8]) -> io::Result<()> {
     }
     let line = String::from_utf8_lossy(&peer.received).trim().to_owned();
     peer.received.clear();
+    if line.is_empty() {
+        return Ok(());
+    }
     let message = match &peer.name {
         Some(name) => format!("{name}: {line}\n"),
-        None if line.is_empty() => return Ok(()),
+        None if line.len() > NAME => return Err(ErrorKind::InvalidData.into()),
         None => {
             let message = format!("{line} has come\n");
             peer.name = Some(line);

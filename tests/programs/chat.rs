@@ -111,6 +111,22 @@ fn peers_without_an_end_of_line_are_disconnected() {
     ann.expect("bob has left");
 }
 
+/// A name is sent with each line, so short lines with a long name would fill the buffers of all peers.
+#[test]
+fn short_lines_stay_short() {
+    let (_server, address) = serve("chat", &["127.0.0.1:0"]);
+    let mut ann = Peer::join(address, "ann");
+    let mut long = Peer(BufReader::new(connect(address.port())));
+    long.expect("Your name?");
+    long.say(&"x".repeat(33));
+    let mut bob = Peer::join(address, "bob");
+    bob.say("");
+    bob.say("hello");
+    ann.expect("bob has come");
+    ann.expect("bob: hello");
+    assert_eq!(long.0.read_line(&mut String::new()).unwrap_or(0), 0, "it is still connected");
+}
+
 /// Peers that find no descriptor left wait until others leave.
 #[test]
 fn out_of_descriptors() {
