@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         // moment.
         let is_paused = selector.get_key(server).is_some_and(|key| key.is_paused());
         selector.select(is_paused.then_some(Duration::from_millis(100)))?;
-        selector.resume(server)?;
+        let _ = selector.resume(server); // if that fails, it stays paused
 
         // As with Python's select(): all that is readable comes first, then all
         // that is writable, and then the exceptional conditions. A look-up

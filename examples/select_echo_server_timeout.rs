@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     loop {
         println!("waiting for the next event");
         let result = selector.select(Some(TIMEOUT))?;
-        selector.resume(server)?; // if it was paused, because no descriptor was free
+        let _ = selector.resume(server); // if it was paused, because no descriptor was free
         if result.timed_out() {
             println!("  timed out, do some other work here");
             continue;

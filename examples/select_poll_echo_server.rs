@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     loop {
         println!("waiting for the next event");
         selector.select(Some(TIMEOUT))?;
-        selector.resume(server)?; // if it was paused, because no descriptor was free
+        let _ = selector.resume(server); // if it was paused, because no descriptor was free
 
         while let Some((key, events)) = selector.next_ready() {
             let id = key.id();

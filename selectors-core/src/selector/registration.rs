@@ -6,6 +6,8 @@ use crate::error::{Error, RegisterError};
 use crate::events::Interest;
 use crate::key::{Lookup, SelectorKey};
 use crate::storage::Storage;
+#[cfg(doc)]
+use crate::{Events, KeyMut};
 
 /// Registering sources.
 impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {

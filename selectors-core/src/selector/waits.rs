@@ -202,9 +202,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     /// The next [`select`](Self::select) does not wait if any of them has a
     /// key.
     ///
-    /// **An outer event loop can't see pending events.** Drain a selector that
-    /// is registered in another one, until this is zero or
-    /// [`next_ready`](Self::next_ready) returns `None`.
+    /// **If this selector is registered in another one, that one does not see
+    /// pending events.** Call [`next_ready`](Self::next_ready) until it returns
+    /// `None` before the outer selector waits.
     ///
     /// # Examples
     ///

@@ -23,7 +23,6 @@ mod start;
 mod text;
 
 use core::ffi::CStr;
-use core::mem::take;
 use core::time::Duration;
 
 use rustix::fd::OwnedFd;
@@ -137,7 +136,7 @@ struct Gateway<'a> {
     peer: Option<KeyId>,
     to_line: Buffer,
     to_peer: Buffer,
-    /// The system had no descriptor for a peer.
+    /// The system had no descriptor for a peer, or no memory for the listener.
     starved: bool,
 }
 
@@ -148,8 +147,8 @@ impl Gateway<'_> {
             // Nothing is reported when a descriptor is free again, so look in a
             // second.
             self.selector.select(self.starved.then_some(Duration::from_secs(1)))?;
-            if take(&mut self.starved) {
-                self.selector.resume(self.listener)?;
+            if self.starved {
+                self.starved = self.selector.resume(self.listener).is_err();
             }
             while let Some((mut key, _events)) = self.selector.next_ready() {
                 match key.data {
@@ -167,7 +166,7 @@ impl Gateway<'_> {
                         if read.and_then(|()| self.to_peer.send(&key.fileobj, Role::Peer)).is_err() {
                             drop(key.unregister());
                             self.peer = None;
-                            self.selector.resume(self.listener)?;
+                            self.starved = self.selector.resume(self.listener).is_err();
                         }
                     }
                 }
