@@ -25,7 +25,7 @@ fn others() -> usize {
     let asked = env::args().find_map(|arg| number(arg.strip_prefix("--test-threads=")?.to_owned()));
     let chosen = asked.or_else(|| env::var("RUST_TEST_THREADS").ok().and_then(number));
     let threads = chosen.or_else(|| thread::available_parallelism().ok().map(NonZero::get));
-    (30 + 12 * threads.unwrap_or(8)).min(limit() / 2)
+    (40 + 12 * threads.unwrap_or(8)).min(limit() / 2)
 }
 
 /// Set to the name of the test in a process that runs this test alone.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use selectors_core::Error;
 
-use super::Kqueue;
 use super::layer::{Layer, Layered};
+use super::{Kqueue, queue};
 
 /// A kernel, as its source has it or as it behaved when its code was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,12 @@ thread_local! {
 impl System {
     pub const ALL: [Self; 5] = [Self::Plain, Self::NetBsd, Self::FreeBsd, Self::MacOs, Self::NoReceipts];
 
-    /// Runs `action`. The queues that this thread opens in it are this kernel's.
+    /// Runs `action`. The queues that this thread opens in it are this kernel's. What is kept of closed ones is dropped.
     pub fn run<T>(self, action: impl FnOnce() -> T) -> T {
         let outer = CURRENT.replace(self);
         let result = action();
         CURRENT.set(outer);
+        queue::end_closed();
         result
     }
 
