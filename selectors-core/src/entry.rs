@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, RawFd};
 
 use crate::backend::Backend;
 use crate::engine::Engine;
@@ -413,12 +413,6 @@ impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
     fn deref(&self) -> &Self::Target {
         // SAFETY: the slot exists and has a key.
         unsafe { self.keys.slots.get_unchecked(self.place).key.as_ref().unwrap_unchecked() }
-    }
-}
-
-impl<Sel: SelectorType<Source: AsFd>> AsFd for KeyMut<'_, Sel> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fileobj.as_fd()
     }
 }
 

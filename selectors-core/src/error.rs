@@ -5,6 +5,7 @@ use rustix::io::Errno;
 
 use crate::events::{Events, Mode};
 use crate::key::Lookup;
+use crate::platform::refused_file;
 
 mod message;
 
@@ -201,30 +202,11 @@ pub(crate) fn os(call: &'static str, fd: Option<RawFd>, errno: Errno) -> Error {
 /// Returns an `Error::Os` that may be due to the kind of the file.
 #[cold]
 pub(crate) fn os_about(call: &'static str, fd: BorrowedFd<'_>, errno: Errno) -> Error {
-    let file = matches!(errno, Errno::PERM | Errno::BADF).then(|| file_kind(fd)).flatten();
-    Error::Os { call, fd: Some(fd.as_raw_fd()), errno, file }
-}
-
-#[cfg(feature = "std")]
-fn file_kind(fd: BorrowedFd<'_>) -> Option<FileKind> {
-    use rustix::fs::FileType;
-    let stat = rustix::fs::fstat(fd).ok()?;
-    Some(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => FileKind::Regular,
-        FileType::Directory => FileKind::Directory,
-        FileType::CharacterDevice | FileType::BlockDevice => FileKind::Device,
-        _ => FileKind::Other,
-    })
-}
-
-/// Returns `None`, as without std the message lists the possible reasons.
-#[cfg(not(feature = "std"))]
-fn file_kind(_fd: BorrowedFd<'_>) -> Option<FileKind> {
-    None
+    Error::Os { call, fd: Some(fd.as_raw_fd()), errno, file: refused_file(fd, errno) }
 }
 
 // An error is returned by value from every call.
-const _: () = assert!(size_of::<Error>() <= 32);
+const _: () = assert!(size_of::<Error>() <= 24 + 2 * size_of::<RawFd>());
 
 impl Error {
     /// Returns the error number of the kernel, or `None` if it returned none.

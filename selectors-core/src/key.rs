@@ -5,6 +5,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, os};
 use crate::events::{Events, Interest, Mode};
+use crate::platform::is_valid;
 
 /// A source that is registered with a selector, and its interest and data.
 ///
@@ -154,7 +155,7 @@ impl<S, D> SelectorKey<S, D> {
         // So it is open while `self` is borrowed. In a raw registration, the
         // caller has promised that.
         unsafe {
-            core::hint::assert_unchecked(self.fd >= 0);
+            core::hint::assert_unchecked(is_valid(self.fd));
             BorrowedFd::borrow_raw(self.fd)
         }
     }

@@ -97,9 +97,9 @@
 #[cfg(feature = "std")]
 extern crate std;
 
-#[cfg(not(unix))]
+#[cfg(not(any(unix, windows)))]
 compile_error!(
-    "selectors-core needs epoll, kqueue or poll; it supports Linux, Android, the BSDs, Apple's systems and illumos"
+    "selectors-core needs epoll, kqueue or poll; it supports Linux, Android, the BSDs, Apple's systems, illumos and Windows"
 );
 
 pub mod backend;
@@ -112,7 +112,8 @@ mod key;
 mod map;
 #[doc = include_str!("model.md")]
 pub mod model {}
-mod platform;
+#[doc(hidden)]
+pub mod platform;
 mod poll_flags;
 #[doc = include_str!("portability.md")]
 // On a narrow screen long names are wrapped.

@@ -1,8 +1,17 @@
 //! What differs between operating systems. No other file of the workspace lists them.
 //!
-//! The macros are for the other crates of the workspace, too, and no part of the interface.
+//! The macros, and what is public in `unix.rs` and `windows.rs`, are for the other crates of the workspace, too, and no
+//! part of the interface.
 
-use rustix::event::PollFlags;
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub use unix::*;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub use windows::*;
 
 /// Items for platforms with epoll.
 #[doc(hidden)]
@@ -41,12 +50,12 @@ macro_rules! if_no_queue {
 }
 
 /// Items for platforms whose `select` rustix can call: not those where it never takes more than
-/// `FD_SETSIZE` descriptors.
+/// `FD_SETSIZE` descriptors, and not Windows, where rustix's sets lose sockets.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! if_select {
     ($($item:item)*) => {
-        $(#[cfg(not(any(target_os = "illumos", target_os = "solaris")))] $item)*
+        $(#[cfg(not(any(target_os = "illumos", target_os = "solaris", windows)))] $item)*
     };
 }
 
@@ -55,36 +64,8 @@ macro_rules! if_select {
 #[macro_export]
 macro_rules! if_no_select {
     ($($item:item)*) => {
-        $(#[cfg(any(target_os = "illumos", target_os = "solaris"))] $item)*
+        $(#[cfg(any(target_os = "illumos", target_os = "solaris", windows))] $item)*
     };
-}
-
-/// Items for platforms with eventfd and with `POLLRDHUP`, which happen to be the same.
-macro_rules! if_eventfd {
-    ($($item:item)*) => {
-        $(#[cfg(any(
-            target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos",
-        ))] $item)*
-    };
-}
-pub(crate) use if_eventfd;
-
-/// Items for platforms without both.
-macro_rules! if_no_eventfd {
-    ($($item:item)*) => {
-        $(#[cfg(not(any(
-            target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "illumos",
-        )))] $item)*
-    };
-}
-pub(crate) use if_no_eventfd;
-
-if_eventfd! {
-    /// The half-close, where poll can tell it.
-    pub(crate) const HALF_CLOSE: PollFlags = PollFlags::RDHUP;
-}
-if_no_eventfd! {
-    pub(crate) const HALF_CLOSE: PollFlags = PollFlags::empty();
 }
 
 if_epoll! {
@@ -99,8 +80,9 @@ if_no_queue! {
     pub(crate) const USER_DATA_BITS: u32 = u64::BITS;
 }
 
-/// Whether poll reports hang-ups of every kind of descriptor. NetBSD's does so of pipes, and not of sockets.
-pub(crate) const POLL_HANGUP: bool = cfg!(not(target_os = "netbsd"));
+/// Whether poll reports hang-ups of every kind of descriptor. NetBSD's does so of pipes, and not of sockets. That of
+/// Windows does not distinguish them from a half-close.
+pub(crate) const POLL_HANGUP: bool = cfg!(not(any(target_os = "netbsd", windows)));
 
 /// Whether poll reports errors that are pending. Where kqueue is, poll reports such a descriptor as ready or hung up.
 pub(crate) const POLL_ERROR: bool = cfg!(not(any(

@@ -3,34 +3,34 @@
 use rustix::event::PollFlags;
 
 use crate::events::Events;
-use crate::platform::HALF_CLOSE;
+use crate::platform::{HALF_CLOSE, flag};
 
 /// Returns what is requested of `poll` for an interest.
 pub(crate) fn flags(events: Events) -> PollFlags {
     let mut flags = PollFlags::empty();
     if events.contains(Events::READ) {
-        flags |= PollFlags::IN;
+        flags |= flag::READ;
     }
     if events.intersects(Events::READ.union(Events::READ_HANGUP)) {
         flags |= HALF_CLOSE;
     }
     if events.contains(Events::WRITE) {
-        flags |= PollFlags::OUT;
+        flags |= flag::WRITE;
     }
     if events.contains(Events::PRIORITY) {
-        flags |= PollFlags::PRI;
+        flags |= flag::PRIORITY;
     }
     flags
 }
 
 /// poll's bits and ours.
 const NAMES: [(PollFlags, Events); 6] = [
-    (PollFlags::IN, Events::READ),
-    (PollFlags::OUT, Events::WRITE),
-    (PollFlags::PRI, Events::PRIORITY),
-    (PollFlags::ERR, Events::ERROR),
-    (PollFlags::HUP, Events::HANGUP),
-    (HALF_CLOSE, Events::READ_HANGUP),
+    (flag::READ, Events::READ),
+    (flag::WRITE, Events::WRITE),
+    (flag::PRIORITY, Events::PRIORITY),
+    (flag::ERROR, Events::ERROR),
+    (flag::HANGUP, Events::HANGUP),
+    (flag::READ_HANGUP, Events::READ_HANGUP),
 ];
 
 /// Whether the bits' values are ours, as on Linux.

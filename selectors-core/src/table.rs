@@ -5,7 +5,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use crate::error::Error;
 use crate::events::{Events, Interest, Mode};
 use crate::key::{KeyId, Lookup, SelectorKey, State};
-use crate::platform::USER_DATA_BITS;
+use crate::platform::{NO_FD, USER_DATA_BITS, is_valid};
 use crate::storage::{Index, List, Storage};
 
 /// Names one registration. The kernel carries it as user data and returns it with each event.
@@ -239,8 +239,8 @@ fn tag(fd: RawFd) -> u16 {
 
 /// Searches the slots for a descriptor.
 fn scan<S, D>(slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
-    // A key without a number has a negative one.
-    if fd < 0 {
+    // A key without a number has an invalid one.
+    if !is_valid(fd) {
         return None;
     }
     let mut tagged = slots.iter().filter(|slot| slot.tag == tag(fd));
@@ -292,11 +292,11 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
     /// an old slot, which `find` notices.
     #[inline]
     pub(crate) fn claim(&mut self, fd: RawFd, number: u32) -> Result<(), Error> {
-        if fd < 0 {
+        if !is_valid(fd) {
             return Err(Error::InvalidFd { fd });
         }
         let slots = &*self.slots;
-        let number_of = |key: &SelectorKey<S, D>| (key.fd >= 0).then_some((key.fd, key.id.slot));
+        let number_of = |key: &SelectorKey<S, D>| is_valid(key.fd).then_some((key.fd, key.id.slot));
         let live = slots.iter().filter_map(|slot| slot.key.as_ref().and_then(number_of));
         let known = match number {
             // There is no slot, and perhaps no capacity in the index.
@@ -351,11 +351,11 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         S: AsFd,
     {
         if let Some(key) = self.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
-            key.fd = -1;
+            key.fd = NO_FD;
         }
         self.head.recover = Some(|keys, number| {
             let key = keys.slots.get(number as usize).and_then(|slot| slot.key.as_ref());
-            match key.filter(|key| key.fd < 0) {
+            match key.filter(|key| !is_valid(key.fd)) {
                 Some(key) => keys.set_number(number, key.fileobj.as_fd().as_raw_fd()),
                 None => Ok(()),
             }

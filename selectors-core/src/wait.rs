@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::backend::{Kind, check_support};
 use crate::error::{Error, os, os_about};
 use crate::events::Events;
-use crate::poll_flags;
+use crate::{platform, poll_flags};
 
 /// Waits until one descriptor is ready, without a selector.
 ///
@@ -59,12 +59,12 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
     }
     check_support(Kind::Poll, events.into())?;
     let fd = fd.as_fd();
-    if fd.as_raw_fd() < 0 {
+    if !platform::is_valid(fd.as_raw_fd()) {
         // `poll` would ignore it, and wait for the whole timeout.
         return Err(Error::InvalidFd { fd: fd.as_raw_fd() });
     }
     let mut one = [PollFd::from_borrowed_fd(fd, poll_flags::flags(events))];
-    match in_steps(timeout, |time| rustix::event::poll(&mut one, time)) {
+    match in_steps(timeout, |time| platform::poll(&mut one, time)) {
         // Closed, or `O_PATH`: `poll` returns immediately and nothing is ready,
         // so a loop would spin.
         Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),

@@ -5,9 +5,9 @@ use core::sync::atomic::{self, AtomicI32, AtomicU32, Ordering};
 
 use rustix::fd::{BorrowedFd, RawFd};
 use rustix::io::Errno;
-use rustix::process::getpid;
 
 use crate::error::{Error, os};
+use crate::platform::{NO_FD, drain_wake, is_valid, process, write_wake};
 
 mod ends;
 mod handles;
@@ -157,10 +157,10 @@ impl WakeCell {
         // `drop` can't run while `self` is borrowed.
         let end = unsafe {
             // Otherwise `borrow_raw` would check it, for each wake.
-            core::hint::assert_unchecked(fd != -1);
+            core::hint::assert_unchecked(fd != NO_FD);
             BorrowedFd::borrow_raw(fd)
         };
-        match rustix::io::write(end, &1_u64.to_ne_bytes()) {
+        match write_wake(end) {
             Ok(_) if self.state.try_to_end(writing) => Ok(()),
             Ok(_) => self.written(Ok(()), writing),
             Err(errno) => self.write_again(end, errno, writing),
@@ -187,7 +187,7 @@ impl WakeCell {
                     break Err(os("write", None, errno));
                 }
             }
-            match rustix::io::write(end, &1_u64.to_ne_bytes()) {
+            match write_wake(end) {
                 Ok(_) => break Ok(()),
                 Err(again) => errno = again,
             }
@@ -254,12 +254,12 @@ impl WakeCell {
 
     /// Attaches the cell to a selector.
     fn attach(&self) -> Result<Attachment, Error> {
-        self.take(getpid().as_raw_pid())?;
+        self.take(process())?;
         self.close_unused();
         if self.ends.are_open() {
             // A wake is still being written to them, and an earlier one to
             // `late`.
-            self.watched().into_iter().for_each(ends::drain);
+            self.watched().into_iter().for_each(drain_wake);
         } else if let Err(error) = self.ends.open() {
             self.state.release();
             return Err(error);
@@ -290,7 +290,7 @@ impl WakeCell {
     fn end(&self, attachment: Attachment) {
         // A child that drops an inherited selector does not end its parent's
         // attachment, or one that the child has made since.
-        if self.owner.load(Ordering::Acquire) != getpid().as_raw_pid() || !self.state.close(attachment) {
+        if self.owner.load(Ordering::Acquire) != process() || !self.state.close(attachment) {
             return;
         }
         self.close_unused();
@@ -335,7 +335,7 @@ impl WakeCell {
         // SAFETY: it is not -1. It is open, and stays so, if the caller holds
         // the cell, and ends that with no borrow left. A caller that does not
         // hold it any more finds that out before it uses the descriptor.
-        (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+        is_valid(fd).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 }
 

@@ -1,9 +1,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, socket_with};
+use rustix::net::{AddressFamily, connect as start};
+use selectors_core::platform::{CONNECTING, open_stream};
 
 /// Starts a TCP connection without waiting for the peer.
 ///
@@ -72,27 +72,10 @@ pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
-    let socket = open(family)?;
+    let socket = open_stream(family)?;
     match start(&socket, &address) {
         // The attempt goes on in the kernel, also after a signal.
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
+        Ok(()) | Err(CONNECTING | Errno::INTR) => Ok(socket.into()),
         Err(errno) => Err(errno.into()),
     }
-}
-
-#[cfg(not(target_vendor = "apple"))]
-fn open(family: AddressFamily) -> io::Result<OwnedFd> {
-    Ok(socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?)
-}
-
-/// Opens a socket as std does.
-///
-/// Here no flag of `socket` sets these options. A write raises no SIGPIPE.
-#[cfg(target_vendor = "apple")]
-fn open(family: AddressFamily) -> io::Result<OwnedFd> {
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;
-    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&socket, true)?;
-    rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
-    Ok(socket)
 }

@@ -1,9 +1,9 @@
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use rustix::fd::RawFd;
 use selectors_core::WakeCell;
 use selectors_core::storage::{Index, List, Storage};
 

@@ -1,9 +1,10 @@
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
+use selectors_core::platform::{flag, is_valid, poll};
 use selectors_core::{Error, Events, in_steps, wait};
 
 /// Waits until a source in one of three lists is ready, like Python's
@@ -51,9 +52,9 @@ pub fn select<'a, S: AsFd + ?Sized>(
     exceptional: &[&'a S],
     timeout: Option<Duration>,
 ) -> io::Result<(Vec<&'a S>, Vec<&'a S>, Vec<&'a S>)> {
-    const LISTS: [PollFlags; 3] = [PollFlags::IN, PollFlags::OUT, PollFlags::PRI];
-    let gone = PollFlags::HUP | PollFlags::ERR;
-    let counts_as = [LISTS[0] | gone, LISTS[1] | gone, LISTS[2]];
+    const LISTS: [PollFlags; 3] = [flag::READ, flag::WRITE, flag::PRIORITY];
+    let gone = flag::HANGUP | flag::ERROR;
+    let counts_as = [LISTS[0] | gone | flag::READ_HANGUP, LISTS[1] | gone, LISTS[2]];
 
     let sources = [readable, writable, exceptional];
     // A source's `as_fd` may return another descriptor each time, so it is called once.
@@ -61,7 +62,7 @@ pub fn select<'a, S: AsFd + ?Sized>(
     for (list, flag) in sources.iter().zip(LISTS) {
         for source in *list {
             let fd = source.as_fd();
-            if fd.as_raw_fd() < 0 {
+            if !is_valid(fd.as_raw_fd()) {
                 // `poll` would ignore it, and wait for the whole timeout.
                 return Err(Error::InvalidFd { fd: fd.as_raw_fd() }.into());
             }

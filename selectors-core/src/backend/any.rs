@@ -3,12 +3,12 @@ use core::str::FromStr;
 
 use rustix::event::Timespec;
 use rustix::fd::BorrowedFd;
-use rustix::io::{self, Errno};
+use rustix::io;
 
 use super::{Backend, Poll, Queue, Rebuilt, Sets};
 use crate::error::Error;
 use crate::events::{Events, Interest};
-use crate::platform::{HALF_CLOSE, POLL_ERROR, POLL_HANGUP};
+use crate::platform::{HALF_CLOSE, POLL_ERROR, POLL_HANGUP, is_shortage};
 use crate::storage::{Fixed, Storage};
 use crate::table::{Token, Watched};
 
@@ -256,9 +256,8 @@ unsafe impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
             match probed {
                 // A shortage is no reason to use the next one, which would be slower for as long as the program
                 // runs.
-                Ok(_) | Err(Error::Os { errno: Errno::MFILE | Errno::NFILE | Errno::NOMEM, .. }) => {
-                    return probed;
-                }
+                Ok(_) => return probed,
+                Err(Error::Os { errno, .. }) if is_shortage(errno) => return probed,
                 Err(error) => refusal = error,
             }
         }

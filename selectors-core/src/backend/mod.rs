@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::error::{Error, os, os_about};
 use crate::events::{Events, Interest, Mode};
 pub use crate::table::{Token, Watched};
-use crate::{if_epoll, if_kqueue, if_no_queue, if_no_select, if_select};
+use crate::{if_epoll, if_kqueue, if_no_queue, if_no_select, if_select, platform};
 
 mod any;
 mod poll;
@@ -223,13 +223,10 @@ pub(crate) fn check_support(kind: Kind, interest: Interest) -> Result<(), Error>
 /// poll reports such a descriptor in every wait, and select reports it as ready, or fails. So ask before it is watched.
 pub(crate) fn check_pollable(fd: BorrowedFd<'_>) -> Result<(), Error> {
     let mut one = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
-    match rustix::event::poll(&mut one, Some(&NOW)) {
+    match platform::poll(&mut one, Some(&NOW)) {
         Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),
         Ok(_) => Ok(()),
         // Refused for a reason of its own, as under a limit of no descriptors.
-        Err(_) => match rustix::io::fcntl_getfd(fd) {
-            Ok(_) => Ok(()),
-            Err(errno) => Err(os_about("fcntl", fd, errno)),
-        },
+        Err(_) => platform::check_open(fd),
     }
 }

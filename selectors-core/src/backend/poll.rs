@@ -7,6 +7,7 @@ use rustix::io;
 use super::{Backend, Kind, check_pollable};
 use crate::error::Error;
 use crate::events::{Events, Interest};
+use crate::platform;
 use crate::poll_flags::{events, flags};
 use crate::storage::{List, Storage};
 use crate::table::{Token, Watched};
@@ -69,7 +70,7 @@ fn entry(fd: BorrowedFd<'_>, events: Events) -> PollFd<'static> {
     // SAFETY: `assert_unchecked`: a borrowed descriptor is never -1. `borrow_raw`: the same; and the descriptor stays
     // open as long as the entry is in the array, as the caller of `add` promises, because `remove` takes it out.
     let fd = unsafe {
-        core::hint::assert_unchecked(fd.as_raw_fd() != -1);
+        core::hint::assert_unchecked(fd.as_raw_fd() != platform::NO_FD);
         BorrowedFd::borrow_raw(fd.as_raw_fd())
     };
     PollFd::from_borrowed_fd(fd, flags(events))
@@ -243,7 +244,7 @@ unsafe impl<M: Storage> Backend for Poll<M> {
     #[inline]
     fn wait(&mut self, timeout: Option<&Timespec>) -> io::Result<usize> {
         loop {
-            match rustix::event::poll(&mut self.fds, timeout) {
+            match platform::poll(&mut self.fds, timeout) {
                 Ok(0) => return Ok(0),
                 Ok(results) => (self.ready, self.cursor) = (results, 0),
                 Err(errno) => return Err(errno),

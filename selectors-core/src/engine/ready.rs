@@ -10,6 +10,7 @@ use super::{Engine, Wake};
 use crate::backend::{Backend, Rebuilt};
 use crate::error::{Error, os};
 use crate::events::{Events, Mode};
+use crate::platform;
 use crate::select_result::SelectResult;
 use crate::storage::Index;
 use crate::table::{Keys, Slot, Watched};
@@ -124,7 +125,7 @@ impl<B: Backend> Engine<B> {
         if left == Some(Duration::ZERO) {
             return Some(Ok(SelectResult::TIMED_OUT));
         }
-        match rustix::event::poll(&mut [], Some(&PAUSE)) {
+        match platform::poll(&mut [], Some(&PAUSE)) {
             Ok(_) => None,
             Err(Errno::INTR) => Some(self.end_wait(Errno::INTR, "poll")),
             // A sandbox refuses the pause, so that it is not known how much time is left.

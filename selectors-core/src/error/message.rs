@@ -3,11 +3,10 @@
 
 use core::fmt;
 
-use rustix::io::Errno;
-
-use super::{Error, FileKind};
+use super::Error;
 use crate::events::{Events, Mode};
 use crate::key::Lookup;
+use crate::platform::advice;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,46 +75,4 @@ fn unsupported(backend: &str, events: Events, mode: Mode) -> &'static str {
     } else {
         "PRIORITY; use poll or select"
     }
-}
-
-/// Returns the reason and the remedy of refusals that occur in practice.
-fn advice(call: &str, errno: Errno, file: Option<FileKind>) -> Option<&'static str> {
-    Some(match (errno, file) {
-        // An open descriptor is known with std only.
-        (Errno::BADF, Some(_)) => "the descriptor is open but can't be polled; open it without O_PATH",
-        (Errno::BADF, None) if cfg!(feature = "std") => {
-            "the descriptor is closed; keep it open while it is watched"
-        }
-        (Errno::BADF, None) => {
-            "the descriptor is closed, or can't be polled; keep it open, and open it without O_PATH"
-        }
-        (Errno::PERM, Some(FileKind::Regular)) => {
-            "a regular file is always ready; read it without a selector, or use poll"
-        }
-        (Errno::PERM, Some(FileKind::Directory)) => "a directory can't be polled; read it without a selector",
-        (Errno::PERM, Some(FileKind::Device)) => {
-            "this device can't be polled; read it without a selector, or use poll"
-        }
-        (Errno::PERM, Some(FileKind::Other)) => {
-            "a sandbox forbids the call, or the file can't be polled; use AnySelector, or poll"
-        }
-        (Errno::PERM, None) if call == "epoll_ctl" => {
-            "the file can't be polled, as regular files and directories, or a sandbox forbids the call; use poll"
-        }
-        (Errno::PERM | Errno::NOSYS, None) if call == "epoll_create1" => {
-            "the kernel or a sandbox forbids the call; use AnySelector, or poll"
-        }
-        (Errno::LOOP, _) => "selectors are nested too deeply or form a cycle; unregister one of them",
-        (Errno::MFILE, _) => "the process has no descriptor left; close some, or raise RLIMIT_NOFILE",
-        (Errno::NOSPC, _) => {
-            "the user watches too many descriptors; raise /proc/sys/fs/epoll/max_user_watches"
-        }
-        (Errno::NOENT, _) if call == "epoll_ctl" => {
-            "the descriptor was closed, and another file has its number; unregister it"
-        }
-        (Errno::INVAL, _) if call == "poll" => {
-            "perhaps there are more descriptors than RLIMIT_NOFILE; watch fewer, or raise it"
-        }
-        _ => return None,
-    })
 }

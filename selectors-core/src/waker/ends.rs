@@ -1,27 +1,23 @@
 //! The descriptors of a cell: one that is watched, and one that is written to.
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::Ordering;
 
-use rustix::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::fd::{IntoRawFd, RawFd};
 
-use crate::error::{Error, os};
-use crate::platform::{if_eventfd, if_no_eventfd};
-
-/// No descriptor.
-const NONE: RawFd = -1;
+use crate::error::Error;
+use crate::platform::{AtomicFd, NO_FD, open_wake};
 
 /// The numbers of the two descriptors.
 ///
 /// They are the same for an eventfd, and -1 if there are none.
 pub(super) struct Ends {
-    read: AtomicI32,
-    write: AtomicI32,
+    read: AtomicFd,
+    write: AtomicFd,
 }
 
 impl Ends {
     pub(super) const fn none() -> Self {
-        Self { read: AtomicI32::new(NONE), write: AtomicI32::new(NONE) }
+        Self { read: AtomicFd::new(NO_FD), write: AtomicFd::new(NO_FD) }
     }
 
     pub(super) fn read(&self) -> RawFd {
@@ -34,12 +30,12 @@ impl Ends {
     }
 
     pub(super) fn are_open(&self) -> bool {
-        self.read() != NONE
+        self.read() != NO_FD
     }
 
     /// Opens the descriptors, of which there must be none.
     pub(super) fn open(&self) -> Result<(), Error> {
-        let (read, write) = open()?;
+        let (read, write) = open_wake()?;
         let read = read.into_raw_fd();
         self.set(read, write.map_or(read, IntoRawFd::into_raw_fd));
         Ok(())
@@ -52,7 +48,7 @@ impl Ends {
 
     /// Forgets the descriptors, without closing them.
     pub(super) fn forget(&self) {
-        self.set(NONE, NONE);
+        self.set(NO_FD, NO_FD);
     }
 
     /// Moves the descriptors to `other`, which must have none.
@@ -72,7 +68,7 @@ impl Ends {
         let (read, write) = (self.read(), self.write());
         self.forget();
         for fd in [read, write].into_iter().take(if read == write { 1 } else { 2 }) {
-            if fd != NONE {
+            if fd != NO_FD {
                 // Not as an `OwnedFd`, which in debug builds makes a system
                 // call first to see whether it is open. A sandbox may refuse
                 // that. SAFETY: it is open: the number is not -1, so `open` has
@@ -83,47 +79,5 @@ impl Ends {
                 unsafe { rustix::io::close(fd) };
             }
         }
-    }
-}
-
-/// Empties a descriptor, so that it does not end a level-triggered wait again.
-pub(super) fn drain(fd: BorrowedFd<'_>) {
-    let mut sink = [0_u8; 64];
-    while let Ok(64) | Err(Errno::INTR) = rustix::io::read(fd, &mut sink) {}
-}
-
-/// Returns the descriptor, with another number if that is 0, 1 or 2.
-///
-/// Programs use these as their standard streams. What they print would be a
-/// wake.
-fn beyond_standard_streams(fd: OwnedFd) -> Result<OwnedFd, Error> {
-    if fd.as_raw_fd() > 2 {
-        return Ok(fd);
-    }
-    fcntl_dupfd_cloexec(&fd, 3).map_err(|errno| os("fcntl", None, errno))
-}
-
-if_eventfd! {
-    /// Opens a descriptor to watch and write to, or two.
-    ///
-    /// They are non-blocking and close-on-exec.
-    fn open() -> Result<(OwnedFd, Option<OwnedFd>), Error> {
-        use rustix::event::{EventfdFlags, eventfd};
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| os("eventfd", None, errno))?;
-        Ok((beyond_standard_streams(fd)?, None))
-    }
-}
-if_no_eventfd! {
-    fn open() -> Result<(OwnedFd, Option<OwnedFd>), Error> {
-        // Not pipe2, which Apple lacks; not EVFILT_USER, which NetBSD and
-        // OpenBSD lack.
-        let (read, write) = rustix::pipe::pipe().map_err(|errno| os("pipe", None, errno))?;
-        for end in [&read, &write] {
-            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)
-                .and_then(|()| rustix::io::ioctl_fionbio(end, true))
-                .map_err(|errno| os("fcntl", None, errno))?;
-        }
-        Ok((beyond_standard_streams(read)?, Some(beyond_standard_streams(write)?)))
     }
 }

@@ -6,9 +6,9 @@ use core::ops::Deref;
 use rustix::fd::BorrowedFd;
 
 use super::WakeCell;
-use super::ends::drain;
 use super::state::Attachment;
 use crate::error::Error;
+use crate::platform::drain_wake;
 
 /// A handle that ends a wait of one selector.
 ///
@@ -154,6 +154,6 @@ impl<'a> Hold<'a> {
     /// Empties the descriptor, so that it does not end a level-triggered wait
     /// again.
     pub(crate) fn drain(self) {
-        self.watched().into_iter().for_each(drain);
+        self.watched().into_iter().for_each(drain_wake);
     }
 }

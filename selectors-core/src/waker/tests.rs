@@ -1,12 +1,13 @@
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 
-use rustix::fd::RawFd;
+use rustix::fd::{BorrowedFd, RawFd};
 
 use super::WakeCell;
 use crate::backend::{Backend, Poll, Queue, Sets};
 use crate::error::Error;
 use crate::events::Events;
+use crate::platform::{NO_FD, WAKE};
 use crate::selector::Selector;
 use crate::storage::Fixed;
 
@@ -36,7 +37,7 @@ fn a_cell_belongs_to_one_selector_at_a_time() {
         assert_eq!(cell.wake_of(Some(attachment)), Ok(()));
         cell.end(attachment);
         assert_eq!(cell.wake(), Err(Error::WakerClosed));
-        assert_eq!(numbers(&cell), (-1, -1), "what is closed is forgotten");
+        assert_eq!(numbers(&cell), (NO_FD, NO_FD), "what is closed is forgotten");
     }
 }
 
@@ -47,13 +48,12 @@ fn a_burst_is_one_write() {
     for _ in 0..100 {
         cell.wake().unwrap();
     }
-    let mut count = [0; 8];
-    let mut read =
-        || rustix::io::read(cell.watched().unwrap(), &mut count).map(|_| u64::from_ne_bytes(count));
-    assert_eq!(read(), Ok(1));
+    let mut wake = WAKE.map(|_| 0);
+    let mut read = || rustix::io::read(cell.watched().unwrap(), &mut wake).map(|_| wake);
+    assert_eq!(read(), Ok(WAKE));
     assert!(cell.state.seen(attachment) && !cell.state.seen(attachment));
     cell.wake().unwrap();
-    assert_eq!(read(), Ok(1));
+    assert_eq!(read(), Ok(WAKE));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_late_write_is_for_none_of_the_next_attachments() {
     let (first, _) = numbers(&cell);
     begin_a_write(&cell);
     cell.end(attachment);
-    assert_eq!(numbers(&cell), (-1, first));
+    assert_eq!(numbers(&cell), (NO_FD, first));
     attachment = cell.attach().unwrap();
     let (second, late) = numbers(&cell);
     assert!(second != first && late == first);
@@ -94,7 +94,7 @@ fn a_late_write_is_for_none_of_the_next_attachments() {
     assert_eq!(rustix::io::read(cell.watched().unwrap(), &mut [0; 8]), Err(rustix::io::Errno::AGAIN));
     end_a_write(&cell);
     cell.end(attachment);
-    assert_eq!(numbers(&cell), (-1, -1));
+    assert_eq!(numbers(&cell), (NO_FD, NO_FD));
 }
 
 /// What another process counted does not keep this one from closing its
@@ -111,12 +111,12 @@ fn writes_of_another_process_are_not_waited_for() {
     assert!(cell.state.is(attachment), "what another process has is not ended here");
 
     let own = cell.attach().unwrap();
-    assert!(numbers(&cell).0 != inherited && numbers(&cell).1 == -1);
+    assert!(numbers(&cell).0 != inherited && numbers(&cell).1 == NO_FD);
     assert_eq!(cell.wake_of(Some(attachment)), Err(Error::WakerClosed));
     assert_eq!(cell.wake_of(Some(own)), Ok(()));
     assert_ne!(cell.state.writing.load(Ordering::Relaxed), writing);
     cell.end(own);
-    assert_eq!(numbers(&cell), (-1, -1));
+    assert_eq!(numbers(&cell), (NO_FD, NO_FD));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn numbers_begin_again() {
 
 #[allow(unsafe_code)]
 fn a_number_is_the_wakers_or_a_keys<B: Backend>(cell: &'static WakeCell) {
-    let Ok(mut selector) = Selector::<B, RawFd, (), Fixed<4>>::new() else {
+    let Ok(mut selector) = Selector::<B, BorrowedFd<'_>, (), Fixed<4>>::new() else {
         return assert_eq!(B::KIND, None, "the platform has it");
     };
     // As if a key's descriptor had been closed, and its number given to the
@@ -148,13 +148,13 @@ fn a_number_is_the_wakers_or_a_keys<B: Backend>(cell: &'static WakeCell) {
     cell.end(cell.attach().unwrap());
     let fd = numbers(cell).0;
     // SAFETY: the cell keeps it open, because of the write that does not end.
-    unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap();
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    selector.register(borrowed, Events::READ, ()).unwrap();
     assert_eq!(selector.waker_in(cell).unwrap_err(), Error::AlreadyRegistered { fd });
     let _ = selector.unregister(fd).unwrap();
 
     let waker = selector.waker_in(cell).unwrap();
-    // SAFETY: as above.
-    let refused = unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap_err();
+    let refused = selector.register(borrowed, Events::READ, ()).unwrap_err();
     assert_eq!(refused, Error::AlreadyRegistered { fd });
     waker.wake().unwrap();
     assert!(selector.select(Some(Duration::from_secs(20))).unwrap().woken());

@@ -3,18 +3,23 @@
 
 use super::{Backend, Events, Poll, Token, Watched};
 use crate::backend::NOW;
+use crate::platform::open_wake;
 use crate::storage::Fixed;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Two pipes, registered to be written to.
-fn two(pipes: &[(OwnedFd, OwnedFd); 2]) -> Poll<Fixed<4>> {
-    // SAFETY: the pipes stay open for longer than the backend.
+/// Two descriptors that can be written to, or two pipes, registered for that.
+fn two(ends: &[(OwnedFd, Option<OwnedFd>); 2]) -> Poll<Fixed<4>> {
+    // SAFETY: the descriptors stay open for longer than the backend.
     let mut poll = unsafe { Poll::new() }.unwrap();
-    for ((_, end), slot) in pipes.iter().zip(0..) {
+    for (ends, slot) in ends.iter().zip(0..) {
         // SAFETY: as above.
-        unsafe { poll.add(end.as_fd(), token(slot), Events::WRITE.into()) }.unwrap();
+        unsafe { poll.add(to_write(ends), token(slot), Events::WRITE.into()) }.unwrap();
     }
     poll
+}
+
+fn to_write((one, other): &(OwnedFd, Option<OwnedFd>)) -> BorrowedFd<'_> {
+    other.as_ref().unwrap_or(one).as_fd()
 }
 
 fn token(slot: u32) -> Token {
@@ -33,8 +38,8 @@ fn drain(poll: &mut Poll<Fixed<4>>) -> usize {
 
 #[test]
 fn a_kernel_that_counts_more_than_it_has_marked() {
-    let pipes = [(); 2].map(|()| rustix::pipe::pipe().unwrap());
-    let mut poll = two(&pipes);
+    let ends = [(); 2].map(|()| open_wake().unwrap());
+    let mut poll = two(&ends);
     for (kept, pending) in [(0, 1), (3, 7)] {
         (poll.ready, poll.kept) = (pending, kept);
         assert_eq!(drain(&mut poll), 0);
@@ -47,15 +52,15 @@ fn a_kernel_that_counts_more_than_it_has_marked() {
 
 #[test]
 fn a_kernel_that_counts_less_than_it_has_marked() {
-    let pipes = [(); 2].map(|()| rustix::pipe::pipe().unwrap());
+    let ends = [(); 2].map(|()| open_wake().unwrap());
     for change in [true, false] {
-        let mut poll = two(&pipes);
+        let mut poll = two(&ends);
         assert_eq!(poll.wait(Some(&NOW)), Ok(2));
         poll.ready = 1;
         assert_eq!(drain(&mut poll), 1);
         for slot in 0..2 {
             let interest = Events::WRITE.into();
-            let fd = pipes[slot as usize].1.as_fd();
+            let fd = to_write(&ends[slot as usize]);
             let watched = Watched { fd, token: token(slot), interest, armed: true };
             if change {
                 // SAFETY: it was added.
