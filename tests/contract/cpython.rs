@@ -1,18 +1,20 @@
 //! The tests of CPython's `test_selectors.py`, by their names there.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::collections::BTreeSet;
+#[cfg(unix)]
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use selectors_core::{Error, Events, Kind, Selector};
 
 use crate::needs;
+#[cfg(unix)]
 use crate::signals::interrupt;
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree, apart, beyond_select, pair, ready};
+use crate::support::{Found, Kernel, NOW, Raw, SOON, Table, agree, apart, beyond_select, pair, raw, ready};
 
 /// A number that is surely not open.
 const UNKNOWN: RawFd = 999_999;
@@ -44,8 +46,8 @@ pub fn register<B: Kernel, M: Table>() {
 
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     // SAFETY: a negative number is no descriptor.
-    let invalid = unsafe { selector.register_raw(-10, Events::READ, ()) }.unwrap_err();
-    assert_eq!(invalid, Error::InvalidFd { fd: -10 });
+    let invalid = unsafe { selector.register_raw(raw(!0), Events::READ, ()) }.unwrap_err();
+    assert_eq!(invalid, Error::InvalidFd { fd: !0 });
 }
 
 pub fn unregister<B: Kernel, M: Table>() {
@@ -61,14 +63,14 @@ pub fn unregister<B: Kernel, M: Table>() {
 }
 
 /// A selector that watches two bare numbers, which are the caller's to close.
-fn raw_pair<B: Kernel, M: Table>() -> (Selector<B, RawFd, (), M>, OwnedFd, OwnedFd) {
+fn raw_pair<B: Kernel, M: Table>() -> (Selector<B, Raw, (), M>, OwnedFd, OwnedFd) {
     let (one, two) = pair();
     let (one, two) = (apart(one), apart(two));
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     // SAFETY: nothing else is open at these numbers, so closing them affects no other owner.
     unsafe {
-        selector.register_raw(one.as_raw_fd(), Events::READ, ()).unwrap();
-        selector.register_raw(two.as_raw_fd(), Events::WRITE, ()).unwrap();
+        selector.register_raw(raw(one.as_raw_fd()), Events::READ, ()).unwrap();
+        selector.register_raw(raw(two.as_raw_fd()), Events::WRITE, ()).unwrap();
     }
     (selector, one, two)
 }
@@ -82,6 +84,7 @@ pub fn unregister_after_fd_close<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
+#[cfg(unix)]
 pub fn unregister_after_fd_close_and_reuse<B: Kernel, M: Table>() {
     let (mut selector, mut one, mut two) = raw_pair::<B, M>();
     let (r, w) = (one.as_raw_fd(), two.as_raw_fd());
@@ -201,6 +204,7 @@ pub fn context_manager<B: Kernel, M: Table>() {
     assert_eq!(two.read(&mut [0]).unwrap(), 0, "the selector's end is closed");
 }
 
+#[cfg(unix)]
 pub fn fileno<B: Kernel, M: Table>() {
     let selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
     let Some(fd) = B::fileno(&selector) else {
@@ -269,6 +273,7 @@ pub fn timeout<B: Kernel, M: Table>() {
 }
 
 /// A handler that raises has no counterpart; one that wakes the selector ends the loop as well.
+#[cfg(unix)]
 pub fn select_interrupt_exc<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -290,6 +295,7 @@ pub fn select_interrupt_exc<B: Kernel, M: Table>() {
 }
 
 /// `CPython` waits on after a signal whose handler raises nothing; here the wait ends early.
+#[cfg(unix)]
 pub fn select_interrupt_noraise<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -302,6 +308,7 @@ pub fn select_interrupt_noraise<B: Kernel, M: Table>() {
 }
 
 /// As many descriptors as the limit allows: in `tests/stress/many_descriptors.rs`, where a test has a process of its own.
+#[cfg(unix)]
 pub fn above_fd_setsize<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let mut writers = BTreeSet::new();
@@ -333,6 +340,7 @@ pub fn above_fd_setsize<B: Kernel, M: Table>() {
     assert_eq!(reported, writers);
 }
 
+#[cfg(unix)]
 pub fn register_file<B: Kernel, M: Table>() {
     let file = File::open(std::env::current_exe().unwrap()).unwrap();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -350,7 +358,7 @@ pub fn register_bad_fd<B: Kernel, M: Table>() {
     let closed = apart(pair().0).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     // SAFETY: nothing is open at this number.
-    let refused = unsafe { selector.register_raw(closed, Events::READ, ()) }.unwrap_err();
+    let refused = unsafe { selector.register_raw(raw(closed), Events::READ, ()) }.unwrap_err();
     assert_eq!(refused.errno(), Some(Errno::BADF));
     assert!(selector.get_key(closed).is_none());
     agree(&selector);

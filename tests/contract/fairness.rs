@@ -3,10 +3,10 @@
 //! epoll and kqueue return three events per wait here. poll and select return all that is ready, so
 //! that the caller's loop, which breaks off after three, is what divides them.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsRawFd, RawFd};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream;
 
 use selectors_core::{Events, Interest, Kind, Mode, Selector};
 

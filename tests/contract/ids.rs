@@ -1,15 +1,16 @@
 //! What names a key: its id, its number, or anything that has a descriptor.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::collections::HashSet;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use rustix::io::{dup, dup2};
+#[cfg(unix)]
+use rustix::io::dup2;
 use selectors_core::{Error, Events, KeyId, Lookup, Selector};
 
-use crate::support::{Kernel, NOW, SOON, Table, agree, apart, pair, ready};
+use crate::support::{Kernel, NOW, SOON, Table, agree, apart, dup, pair, ready};
 use crate::zombies::{Sel, empty_returns, watch, zombie};
 
 const READ: Events = Events::READ;
@@ -87,6 +88,7 @@ pub fn survive_what_happens_to_the_key<B: Kernel, M: Table>() {
 }
 
 /// Of a batch, one key leaves and its number comes back with another file, which has nothing to report.
+#[cfg(unix)]
 pub fn a_number_comes_back_within_a_batch<B: Kernel, M: Table>() {
     let peers = [(); 3].map(|()| pair());
     let mut selector = Selector::<B, OwnedFd, _, M>::new().unwrap();
@@ -113,11 +115,13 @@ pub fn a_number_comes_back_within_a_batch<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
+#[cfg(unix)]
 enum Peer {
     Stream(UnixStream),
     Number(OwnedFd),
 }
 
+#[cfg(unix)]
 impl AsFd for Peer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -128,6 +132,7 @@ impl AsFd for Peer {
 }
 
 /// No source needs `AsRawFd` to be looked up.
+#[cfg(unix)]
 pub fn look_ups_accept_anything_with_a_descriptor<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let number = two.as_raw_fd();
@@ -175,7 +180,7 @@ pub fn what_is_unknown_is_not_registered<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, READ, ()).unwrap();
     let other = dup(&two).unwrap();
-    for key in [Lookup::from(&two), Lookup::from(&other), Lookup::Fd(-1), Lookup::Fd(i32::MIN)] {
+    for key in [Lookup::from(&two), Lookup::from(&other), Lookup::Fd(!0), Lookup::Fd(RawFd::MIN)] {
         let missing = Error::NotRegistered { key };
         assert_eq!(selector.pause(key), Err(missing));
         assert_eq!(selector.resume(key), Err(missing));

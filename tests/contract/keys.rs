@@ -1,8 +1,8 @@
 //! Keys that act: what `next_ready` and `get_key_mut` return reads, writes, changes and unregisters.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::io::{IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 
 use selectors_core::{Events, KeyMut, Selector, SelectorType};
 

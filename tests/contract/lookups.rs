@@ -1,22 +1,24 @@
 //! `get_key`, `get_key_mut` and `get_map`; `modify(fd, events)`; `unregister(fd)`
 
+use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
-use rustix::io::{Errno, dup, dup2};
+use rustix::io::Errno;
+#[cfg(unix)]
+use rustix::io::dup2;
 use selectors_core::{Error, Events, Kind, Mode, Selector};
 
-use crate::support::{Kernel, NOW, SOON, Table, agree, apart, pair, ready};
+use crate::support::{Kernel, NOW, Raw, SOON, Table, agree, apart, dup, pair, raw, ready};
 
 /// A number that is surely not open.
 const UNKNOWN: RawFd = 999_999;
 
 /// A selector that watches a bare number, and what is open there, which is the caller's to close.
-fn raw<B: Kernel, M: Table>(events: Events) -> (Selector<B, RawFd, &'static str, M>, OwnedFd) {
+fn raw_key<B: Kernel, M: Table>(events: Events) -> (Selector<B, Raw, &'static str, M>, OwnedFd) {
     let fd = apart(pair().0);
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     // SAFETY: nothing else is open at this number, so closing it affects no other owner.
-    unsafe { selector.register_raw(fd.as_raw_fd(), events, "data") }.unwrap();
+    unsafe { selector.register_raw(raw(fd.as_raw_fd()), events, "data") }.unwrap();
     (selector, fd)
 }
 
@@ -43,7 +45,7 @@ pub fn what_is_not_registered<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, Events::READ, ()).unwrap();
-    for fd in [two.as_raw_fd(), -1, RawFd::MIN, RawFd::MAX, UNKNOWN] {
+    for fd in [two.as_raw_fd(), !0, RawFd::MIN, RawFd::MAX, UNKNOWN] {
         assert!(selector.get_key(fd).is_none() && selector.get_key_mut(fd).is_none());
         assert!(selector.get_map().get(fd).is_none() && !selector.get_map().contains(fd));
         let missing = Error::NotRegistered { key: fd.into() };
@@ -57,11 +59,11 @@ pub fn what_is_not_registered<B: Kernel, M: Table>() {
 
 /// The descriptor is closed, which a system call would have noticed.
 pub fn data_is_changed_without_a_system_call<B: Kernel, M: Table>() {
-    let (mut selector, open) = raw::<B, M>(Events::READ);
+    let (mut selector, open) = raw_key::<B, M>(Events::READ);
     let fd = open.as_raw_fd();
     drop(open);
     let mut key = selector.get_key_mut(fd).unwrap();
-    assert_eq!((key.fileobj, key.fd, key.events, key.mode), (fd, fd, Events::READ, Mode::Level));
+    assert_eq!((key.fileobj, key.fd, key.events, key.mode), (raw(fd), fd, Events::READ, Mode::Level));
     assert_eq!(std::mem::replace(key.data_mut(), "new"), "data");
     assert_eq!(selector.get_key(fd).unwrap().data, "new");
     assert_eq!(selector.unregister(fd).unwrap().data, "new");
@@ -97,7 +99,7 @@ pub fn debug_lists_the_keys<B: Kernel, M: Table>() {
     /// Debug must not need that sources and data have it.
     struct Mute(OwnedFd);
     impl AsFd for Mute {
-        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
             self.0.as_fd()
         }
     }
@@ -123,7 +125,7 @@ pub fn modify_checks_the_events_first<B: Kernel, M: Table>() {
     selector.register(&one, Events::READ, ()).unwrap();
     for bits in [0, 0x8, 0x10, 0x2008, 0x2011, 0x20, 0x4000, 0x8000, u16::MAX] {
         let events = Events::from_bits_retain(bits);
-        for fd in [one.as_raw_fd(), UNKNOWN, -1] {
+        for fd in [one.as_raw_fd(), UNKNOWN, !0] {
             assert_eq!(selector.modify(fd, events).unwrap_err(), Error::InvalidEvents { events });
         }
     }
@@ -151,7 +153,7 @@ pub fn modify_changes_the_events_and_nothing_else<B: Kernel, M: Table>() {
 
 /// The descriptor is closed. A system call would have noticed that, and does when there is a change.
 pub fn modify_to_the_same_makes_no_system_call<B: Kernel, M: Table>() {
-    let (mut selector, open) = raw::<B, M>(Events::READ);
+    let (mut selector, open) = raw_key::<B, M>(Events::READ);
     let fd = open.as_raw_fd();
     drop(open);
     assert_eq!(selector.modify(fd, Events::READ), Ok(()));
@@ -168,8 +170,9 @@ pub fn modify_to_the_same_makes_no_system_call<B: Kernel, M: Table>() {
 }
 
 /// epoll knows that this is another file; poll and select know numbers only.
+#[cfg(unix)]
 pub fn modify_of_a_replaced_descriptor<B: Kernel, M: Table>() {
-    let (mut selector, mut open) = raw::<B, M>(Events::READ);
+    let (mut selector, mut open) = raw_key::<B, M>(Events::READ);
     let fd = open.as_raw_fd();
     let (other, _peer) = pair();
     dup2(&other, &mut open).unwrap();
@@ -204,6 +207,7 @@ pub fn modify_fails_and_all_is_as_before<B: Kernel, M: Table>() {
 }
 
 /// The new file at the number is registered. Only its own events are reported.
+#[cfg(unix)]
 pub fn unregister_of_a_replaced_descriptor<B: Kernel, M: Table>() {
     for old_lives_on in [false, true] {
         let (one, mut old_peer) = pair();
@@ -212,13 +216,13 @@ pub fn unregister_of_a_replaced_descriptor<B: Kernel, M: Table>() {
         let duplicate = old_lives_on.then_some(one);
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
         // SAFETY: nothing else is open at this number.
-        unsafe { selector.register_raw(fd, Events::READ, "old") }.unwrap();
+        unsafe { selector.register_raw(raw(fd), Events::READ, "old") }.unwrap();
         let (other, mut new_peer) = pair();
         dup2(&other, &mut open).unwrap();
         assert_eq!(selector.unregister(fd).unwrap().data, "old");
 
         // SAFETY: open until the end.
-        unsafe { selector.register_raw(fd, Events::READ, "new") }.unwrap();
+        unsafe { selector.register_raw(raw(fd), Events::READ, "new") }.unwrap();
         let _ = old_peer.write_all(b"for the old one");
         assert_eq!(ready(&mut selector, NOW), [].into());
         new_peer.write_all(b"for the new one").unwrap();
@@ -251,6 +255,7 @@ pub fn unregister_drops_the_pending_event<B: Kernel, M: Table>() {
 }
 
 /// Two are ready, and in place of the second there comes another file under the same number.
+#[cfg(unix)]
 pub fn a_number_used_again_within_a_batch<B: Kernel, M: Table>() {
     for left_over in [false, true] {
         let (mut peers, mut third_peer) = (Vec::new(), pair());

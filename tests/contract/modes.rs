@@ -1,8 +1,8 @@
 //! Level, edge, one-shot.
 
+use rustix::fd::AsRawFd;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
 
 use selectors_core::{Error, Events, Kind, Mode, Selector};
 

@@ -1,11 +1,12 @@
 //! What a selector owns: the kinds of sources, and the order in which all is closed.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::cell::{Cell, RefCell};
+#[cfg(unix)]
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub fn every_kind_of_source<B: Kernel, M: Table>() {
     watched::<B, M, Arc<OwnedFd>>(two.clone());
     watched::<B, M, &UnixStream>(&one);
     watched::<B, M, BorrowedFd<'_>>(one.as_fd());
+    #[cfg(unix)]
     watched::<B, M, Box<dyn AsFd + '_>>(Box::new(&*two));
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -232,6 +234,7 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
         agree(&selector);
     }
     // The kernel refuses it, after the table had a slot for it.
+    #[cfg(unix)]
     if selector.kind() == Kind::Epoll {
         let file = OwnedFd::from(File::open(std::env::current_exe().unwrap()).unwrap());
         let result = catch_unwind(AssertUnwindSafe(|| {

@@ -1,9 +1,9 @@
 //! Code of the caller that panics, or uses a selector, in the middle of something: `Drop`, `AsFd`, `Into<Interest>`.
 //! Afterwards table and kernel agree, and the other keys work.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 

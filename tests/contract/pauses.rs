@@ -1,13 +1,14 @@
 //! `pause` and `resume`: a paused key stays in the table, and the kernel does not watch it.
 
+use rustix::fd::{AsRawFd, RawFd};
 use std::io::Write;
-use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use selectors_core::{Error, Events, Interest, Kind, Mode, Selector};
 
 use crate::needs;
+#[cfg(unix)]
 use crate::refused::{of_one, refused};
 use crate::support::{Found, Kernel, NOW, SOON, Table, agree, apart, pair, ready};
 use crate::zombies::{Sel, empty_returns, watch, zombie};
@@ -61,6 +62,7 @@ pub fn a_paused_key_is_not_reported<B: Kernel, M: Table>() {
 }
 
 /// An error is kept for the program, and not reported before the key is resumed.
+#[cfg(unix)]
 pub fn an_error_waits_for_the_resume<B: Kernel, M: Table>() {
     let (_, writer) = std::io::pipe().unwrap();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -195,6 +197,7 @@ pub fn modify_resumes<B: Kernel, M: Table>() {
 }
 
 /// The kernel refuses to watch it again; it works once the kernel does not.
+#[cfg(unix)]
 pub fn a_resume_that_fails_leaves_it_paused<B: Kernel, M: Table>() {
     for interest in [WRITE.into(), WRITE.one_shot()] {
         let mut selector = Sel::<B, M>::new().unwrap();

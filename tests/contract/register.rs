@@ -1,16 +1,17 @@
 //! `register(fileobj, events, data)`
 
+use crate::support::UnixStream;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::cell::Cell;
+#[cfg(unix)]
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 
-use rustix::io::{Errno, dup};
+use rustix::io::Errno;
 use selectors_core::{Error, Events, FileKind, Kind, Mode, RegisterError, Selector};
 
 use crate::needs;
 use crate::support::{
-    Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, beyond_select, pair, ready,
+    Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, beyond_select, dup, pair, raw, ready,
 };
 
 pub fn returns_the_key<B: Kernel, M: Table>() {
@@ -34,12 +35,12 @@ pub fn refuses_events_that_cannot_be_requested<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     // SAFETY: `one` is open until the end; at the other numbers nothing is open.
     unsafe {
-        selector.register_raw(registered, Events::READ, 0).unwrap();
+        selector.register_raw(raw(registered), Events::READ, 0).unwrap();
         let bits = (0..16).map(|bit| 1 << bit).filter(|bit| bit & 0x2007 == 0);
         for bits in bits.flat_map(|bit| [bit, bit | 1, bit | 0b110]).chain([0, u16::MAX]) {
             let events = Events::from_bits_retain(bits);
-            for fd in [registered, closed, -1, RawFd::MAX] {
-                let refused = selector.register_raw(fd, events, bits).unwrap_err();
+            for fd in [registered, closed, !0, RawFd::MAX] {
+                let refused = selector.register_raw(raw(fd), events, bits).unwrap_err();
                 assert_eq!(refused, Error::InvalidEvents { events });
             }
         }
@@ -48,11 +49,12 @@ pub fn refuses_events_that_cannot_be_requested<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
+#[cfg(unix)]
 pub fn refuses_negative_numbers<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     for fd in [-1, -10, RawFd::MIN] {
         // SAFETY: a negative number is no descriptor.
-        let refused = unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap_err();
+        let refused = unsafe { selector.register_raw(raw(fd), Events::READ, ()) }.unwrap_err();
         assert_eq!(refused, Error::InvalidFd { fd });
         assert!(refused.to_string().contains(&fd.to_string()));
     }
@@ -147,7 +149,7 @@ impl Drop for Counted<'_> {
 /// Says why a registration was refused, having seen that source and data came back unharmed.
 fn why<S: AsFd, D>(refused: RegisterError<S, D>, number: RawFd, drops: &Cell<u32>) -> (Error, String, D) {
     assert_eq!((refused.fileobj.as_fd().as_raw_fd(), drops.get()), (number, 0));
-    assert!(rustix::io::fcntl_getfd(&refused.fileobj).is_ok());
+    assert!(dup(refused.fileobj.as_fd()).is_ok());
     let text = refused.to_string();
     (refused.error, text, refused.data)
 }
@@ -197,10 +199,10 @@ pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     // SAFETY: `held` lives longer than the selector's use; nothing is open at the other numbers.
     unsafe {
         for fd in &held {
-            selector.register_raw(fd.as_raw_fd(), Events::READ, ()).unwrap();
+            selector.register_raw(raw(fd.as_raw_fd()), Events::READ, ()).unwrap();
         }
-        for fd in [closed, RawFd::MAX] {
-            let refused = selector.register_raw(fd, Events::READ, ()).unwrap_err();
+        for fd in [closed, RawFd::MAX - 1] {
+            let refused = selector.register_raw(raw(fd), Events::READ, ()).unwrap_err();
             assert_eq!(refused, Error::Full { capacity });
         }
     }
@@ -236,6 +238,7 @@ pub fn a_waker_uses_a_slot<B: Kernel, M: Table>() {
     agree_with_wakers(&selector, 1);
 }
 
+#[cfg(unix)]
 pub fn beyond_the_limit_of_select<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let drops = Cell::new(0);
@@ -268,6 +271,7 @@ pub fn beyond_the_limit_of_select<B: Kernel, M: Table>() {
     }
 }
 
+#[cfg(unix)]
 pub fn the_last_number_for_select<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     if !needs::number(1023) {
@@ -287,8 +291,8 @@ pub fn refuses_a_closed_descriptor<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     // SAFETY: `two` is open until the end; nothing is open at the other number.
     unsafe {
-        selector.register_raw(two.as_raw_fd(), Events::WRITE, "open").unwrap();
-        let refused = selector.register_raw(closed, Events::READ, "closed").unwrap_err();
+        selector.register_raw(raw(two.as_raw_fd()), Events::WRITE, "open").unwrap();
+        let refused = selector.register_raw(raw(closed), Events::READ, "closed").unwrap_err();
         let Error::Os { call, fd, errno, .. } = refused else { panic!("{refused}") };
         assert_eq!((fd, errno), (Some(closed), Errno::BADF));
         let text = refused.to_string();
@@ -300,6 +304,7 @@ pub fn refuses_a_closed_descriptor<B: Kernel, M: Table>() {
 }
 
 /// epoll refuses it; elsewhere it is always ready.
+#[cfg(unix)]
 pub fn a_regular_file<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let drops = Cell::new(0);
@@ -330,6 +335,7 @@ pub fn a_regular_file<B: Kernel, M: Table>() {
 }
 
 /// epoll does not watch itself, or selectors that watch each other in a circle or are nested too deeply.
+#[cfg(unix)]
 pub fn selectors_in_selectors<B: Kernel, M: Table>() {
     let new = || Selector::<B, OwnedFd, (), M>::new().unwrap();
     let own = |selector: &Selector<B, OwnedFd, (), M>| Some(dup(B::fileno(selector)?).unwrap());

@@ -1,11 +1,12 @@
 //! What `select` returns: how a wait has ended, and how much is pending.
 
-use std::os::fd::AsRawFd;
+use rustix::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use selectors_core::{Events, SelectResult, Selector};
 
+#[cfg(unix)]
 use crate::signals::interrupt;
 use crate::support::{Found, Kernel, NOW, SOON, Table, pair, ready};
 
@@ -18,6 +19,7 @@ fn ends(result: SelectResult) -> (usize, bool, bool, bool) {
     (result.events(), result.woken(), result.interrupted(), result.timed_out())
 }
 
+#[cfg(unix)]
 pub fn the_ends_of_a_wait_are_distinguished<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -93,6 +95,7 @@ pub fn until_a_deadline<B: Kernel, M: Table>() {
     let far = || Instant::now() + Duration::from_secs(20);
     waker.wake().unwrap();
     assert_eq!(selector.select_until(far()).woken_and(), Ok(0));
+    #[cfg(unix)]
     assert!(interrupt(None, || selector.select_until(far())).unwrap().interrupted());
     std::io::Write::write_all(&mut two, b"!").unwrap();
     for deadline in [past, far()] {

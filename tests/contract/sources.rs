@@ -1,10 +1,11 @@
 //! `with_source`: exclusive access to a key's source, which may be replaced by another.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::cell::Cell;
+#[cfg(unix)]
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -20,8 +21,10 @@ const WRITE: Events = Events::WRITE;
 /// What a program may have as a source.
 enum Source {
     Stream(Rc<UnixStream>),
+    #[cfg(unix)]
     File(File),
     /// The number that stands for the working directory is negative, and safe code has it.
+    #[cfg(unix)]
     Directory,
     /// Panics when its number is wanted.
     Panics(UnixStream),
@@ -31,7 +34,9 @@ impl AsFd for Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Stream(stream) => stream.as_fd(),
+            #[cfg(unix)]
             Self::File(file) => file.as_fd(),
+            #[cfg(unix)]
             Self::Directory => rustix::fs::CWD,
             Self::Panics(_) => panic!("as a test of panics"),
         }
@@ -174,13 +179,13 @@ pub fn the_number_of_another_key<B: Kernel, M: Table>() {
         drop(replace(&mut selector, id, Source::new(&two)));
         let taken = Error::AlreadyRegistered { fd: two.as_raw_fd() };
         let key = selector.get_key(id).unwrap();
-        assert_eq!((key.is_paused(), key.fd, key.id()), (true, -1, id));
+        assert_eq!((key.is_paused(), key.fd, key.id()), (true, !0, id));
         for _ in 0..2 {
             assert_eq!(selector.resume(id), Err(taken));
             assert_eq!(selector.modify(id, READ), Err(taken));
             selector.pause(id).unwrap();
             assert_eq!(selector.get_key(&two).unwrap().id(), other);
-            assert!(selector.get_key(-1).is_none() && selector.get_key(&one).is_none());
+            assert!(selector.get_key(!0).is_none() && selector.get_key(&one).is_none());
             assert_eq!(ready(&mut selector, SOON), [(two.as_raw_fd(), WRITE)].into());
             agree(&selector);
         }
@@ -192,7 +197,7 @@ pub fn the_number_of_another_key<B: Kernel, M: Table>() {
             assert_eq!(ready(&mut selector, SOON), [(two.as_raw_fd(), WRITE)].into());
         } else {
             let key = selector.unregister(id).unwrap();
-            assert_eq!((key.data, key.fd), ("one", -1));
+            assert_eq!((key.data, key.fd), ("one", !0));
             assert_eq!(ready(&mut selector, SOON), [(two.as_raw_fd(), WRITE)].into());
             selector.modify(other, READ | WRITE).unwrap();
             assert_eq!(selector.unregister(&two).unwrap().data, "two");
@@ -203,6 +208,7 @@ pub fn the_number_of_another_key<B: Kernel, M: Table>() {
 }
 
 /// Sources that can't be watched: the key is paused, `resume` says why, and works once the source is good again.
+#[cfg(unix)]
 pub fn a_source_that_cannot_be_watched<B: Kernel, M: Table>() {
     for interest in [WRITE.into(), WRITE.one_shot()] {
         let ((one, _one_peer), (two, _two_peer)) = (shared(), shared());
@@ -212,7 +218,7 @@ pub fn a_source_that_cannot_be_watched<B: Kernel, M: Table>() {
         drop(replace(&mut selector, id, Source::Directory));
         for _ in 0..2 {
             let key = selector.get_key(id).unwrap();
-            assert_eq!((key.is_paused(), key.fd), (true, -1));
+            assert_eq!((key.is_paused(), key.fd), (true, !0));
             assert!(selector.get_key(negative).is_none() && selector.get_key(&one).is_none());
             assert_eq!(selector.resume(id), Err(Error::InvalidFd { fd: negative }));
             assert_eq!(selector.modify(id, READ), Err(Error::InvalidFd { fd: negative }));
@@ -274,7 +280,7 @@ pub fn a_panic_pauses_the_key<B: Kernel, M: Table>() {
         }));
         assert!(panicked.is_err());
         let key = selector.get_key(id).unwrap();
-        assert_eq!((key.is_paused(), key.fd), (true, -1));
+        assert_eq!((key.is_paused(), key.fd), (true, !0));
         assert_eq!(ready(&mut selector, SOON), [(other.as_raw_fd(), WRITE)].into());
         agree(&selector);
 
@@ -288,7 +294,7 @@ pub fn a_panic_pauses_the_key<B: Kernel, M: Table>() {
             }
             let mut key = selector.get_key_mut(id).unwrap();
             key.with_source(|source, _| {
-                if let Source::Panics(stream) = std::mem::replace(source, Source::Directory) {
+                if let Source::Panics(stream) = std::mem::replace(source, Source::Stream(Rc::new(pair().0))) {
                     *source = Source::Stream(Rc::new(stream));
                 }
             });

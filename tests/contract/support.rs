@@ -1,11 +1,9 @@
 //! What the rows share: pairs of descriptors, and the kernel's own word on what is watched.
 
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +13,12 @@ use selectors_core::{Error, Events, Kind, Mode, SelectResult, Selector, WakeCell
 use selectors_std::Growable;
 
 use super::needs;
+
+#[cfg_attr(unix, path = "unix/sources.rs")]
+#[cfg_attr(windows, path = "windows/sources.rs")]
+mod sources;
+#[allow(unused_imports, reason = "the other tests use a part of it")]
+pub use sources::{Raw, UnixStream, apart, beyond_select, dup, many, raw};
 
 /// Long enough that a test which needs it has failed.
 pub const SOON: Option<Duration> = Some(Duration::from_secs(20));
@@ -55,7 +59,7 @@ pub fn run<B: Kernel>(row: fn()) {
 /// How many descriptors the process has open, where the system lists them and no other test runs.
 fn open_descriptors() -> Option<usize> {
     static ALONE: LazyLock<bool> = LazyLock::new(|| std::env::args().any(|arg| arg == "--test-threads=1"));
-    let list = std::fs::read_dir("/proc/self/fd").ok().filter(|_| *ALONE)?;
+    let list = std::fs::read_dir("/proc/self/fd").ok().filter(|_| cfg!(unix) && *ALONE)?;
     Some(list.count())
 }
 
@@ -276,24 +280,4 @@ pub fn ready<B: Backend, S, D, M: Storage>(
         assert!(all.insert(key.fd, events).is_none(), "descriptor {} was reported twice", key.fd);
     }
     all
-}
-
-/// A duplicate under a number that no other test opens anything at: for tests that close a number
-/// and look at it again, while other tests run in other threads.
-pub fn apart(fd: impl AsFd) -> OwnedFd {
-    static NEXT: AtomicI32 = AtomicI32::new(0);
-    let quarter = RawFd::try_from(needs::limit().min(1000) / 4).unwrap();
-    let numbers = (0..quarter).map(|_| 3 * quarter + NEXT.fetch_add(1, Ordering::Relaxed) % quarter);
-    // One that is in use, perhaps inherited, would give the next number, which is another test's.
-    let mut duplicates = numbers.filter_map(|number| {
-        let duplicate = rustix::io::fcntl_dupfd_cloexec(&fd, number).ok()?;
-        (duplicate.as_raw_fd() == number).then_some(duplicate)
-    });
-    duplicates.next().expect("a number that is free")
-}
-
-/// A duplicate beyond what the `select` call can watch, if the limits of the process allow that.
-pub fn beyond_select(fd: impl AsFd) -> Option<OwnedFd> {
-    // The first of these numbers may be another test's.
-    needs::number(1100).then(|| rustix::io::fcntl_dupfd_cloexec(fd, 1024).unwrap())
 }

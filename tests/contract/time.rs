@@ -1,14 +1,14 @@
 //! How long a wait lasts: never less than its timeout, whatever is watched. Benchmarks measure how much more.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use crate::support::UnixStream;
+use rustix::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use selectors_core::{Events, Selector, wait};
 
-use crate::support::{Found, Kernel, NOW, SOON, Table, apart, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, apart, many, pair, raw, ready};
 
 /// Around every border at which a clock or a system call counts in something else.
 const TIMES: [Duration; 13] = [
@@ -170,12 +170,12 @@ pub fn one_descriptor_never_early<B: Kernel, M: Table>() {
 pub fn zero_does_not_wait<B: Kernel, M: Table>() {
     let start = Instant::now();
     for (what, mut selector, _peers) in quiet::<B, M>() {
-        for _ in 0..2000 {
+        for _ in 0..many(2000) {
             assert_eq!(selector.select(NOW).events(), Ok(0), "{what}");
         }
     }
     let (one, _two) = pair();
-    for _ in 0..2000 {
+    for _ in 0..many(2000) {
         assert!(wait(&one, Events::READ, NOW).unwrap().is_empty());
     }
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
@@ -233,7 +233,7 @@ pub fn kept_with_closed_descriptors<B: Kernel, M: Table>() {
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
         for fd in &closed {
             // SAFETY: nothing else is open at this number, so closing it affects no other owner.
-            unsafe { selector.register_raw(fd.as_raw_fd(), Events::READ, ()) }.unwrap();
+            unsafe { selector.register_raw(raw(fd.as_raw_fd()), Events::READ, ()) }.unwrap();
         }
         let [first, rest @ ..] = closed;
         drop(rest);

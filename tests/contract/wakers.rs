@@ -1,7 +1,7 @@
 //! Waking a selector: from other threads and signal handlers, before and during its wait.
 
+use rustix::fd::{AsRawFd, OwnedFd};
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use selectors_core::{Error, Events, Selector, Waker};
 
 use crate::needs;
+#[cfg(unix)]
 use crate::signals::interrupt;
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree_with_wakers, pair, ready};
+use crate::support::{Found, Kernel, NOW, SOON, Table, agree_with_wakers, many, pair, ready};
 
 /// Later than the longest wait here.
 const LATE: Duration = Duration::from_secs(30);
@@ -72,7 +73,7 @@ pub fn a_burst_counts_as_one<B: Kernel, M: Table>() {
 
 /// What a thread has done before its wake is visible after the wait; no wake is lost.
 pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
-    const EACH: u32 = 2000;
+    const EACH: u32 = many(2000);
     let (mut selector, waker) = new::<B, M>();
     let done = [const { AtomicU32::new(0) }; 4];
     thread::scope(|scope| {
@@ -95,7 +96,7 @@ pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
 /// Each wake waits for its reply, so that a lost one stops everything; and the threads
 /// are many, so that their wakes come at every moment of the wait.
 pub fn each_wake_gets_a_reply<B: Kernel, M: Table>() {
-    const EACH: u32 = 2000;
+    const EACH: u32 = many(2000);
     let (mut selector, waker) = new::<B, M>();
     let threads = [const { (AtomicU32::new(0), AtomicU32::new(0)) }; 4];
     let start = Instant::now();
@@ -122,6 +123,7 @@ pub fn each_wake_gets_a_reply<B: Kernel, M: Table>() {
 }
 
 /// The signal that ends a wait may have come with a wake: the next wait reports that.
+#[cfg(unix)]
 pub fn from_a_signal_handler<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -303,7 +305,7 @@ pub fn a_stale_one_consumes_no_wake<B: Kernel, M: Table>() {
 /// Also when it is in the middle of a wake while its selector is dropped and the next one attaches the cell.
 pub fn a_late_wake_is_not_for_the_next_selector<B: Kernel, M: Table>() {
     let cell = M::cell();
-    for _ in 0..200 {
+    for _ in 0..many(200) {
         let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();
         let waker = selector.waker_in(cell.clone()).unwrap();
         thread::scope(|scope| {
@@ -352,11 +354,11 @@ pub fn wakes_while_selectors_come_and_go<B: Kernel, M: Table>() {
 /// Neither while no thread waits, nor while nothing empties what was written.
 pub fn never_blocks<B: Kernel, M: Table>() {
     let (mut selector, waker) = new::<B, M>();
-    for _ in 0..100_000 {
+    for _ in 0..many(100_000) {
         waker.wake().unwrap();
     }
     woken(&mut selector);
-    for _ in 0..20_000 {
+    for _ in 0..many(20_000) {
         waker.wake().unwrap();
         assert_eq!(selector.select(NOW).woken_and(), Ok(0));
     }
@@ -364,6 +366,7 @@ pub fn never_blocks<B: Kernel, M: Table>() {
 }
 
 /// Looks at every eventfd of the process, because they can't be distinguished; all are wakers of tests.
+#[cfg(unix)]
 pub fn is_close_on_exec<B: Kernel, M: Table>() {
     let (selector, _waker) = new::<B, M>();
     let Ok(numbers) = std::fs::read_dir("/proc/self/fd") else {

@@ -1,9 +1,9 @@
 //! `walk` and `retain`: every key in turn, which may be changed, paused and unregistered.
 
+use crate::support::UnixStream;
+use rustix::fd::AsRawFd;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use selectors_core::{Error, Events, Mode, Selector};

@@ -3,20 +3,22 @@
 //! epoll knows files, not numbers: while a duplicate lives on, it reports what happens to a file that
 //! can't be removed from its set any more. poll and select know numbers only.
 
+use crate::support::UnixStream;
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use rustix::io::{Errno, dup2};
+use rustix::io::Errno;
+#[cfg(unix)]
+use rustix::io::dup2;
 use selectors_core::{Error, Events, Interest, Kind, Selector};
 
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree, apart, pair, ready};
+use crate::support::{Found, Kernel, NOW, Raw, SOON, Table, agree, apart, pair, raw, ready};
 
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 
-pub type Sel<B, M> = Selector<B, RawFd, &'static str, M>;
+pub type Sel<B, M> = Selector<B, Raw, &'static str, M>;
 
 pub fn watch<B: Kernel, M: Table>(
     selector: &mut Sel<B, M>,
@@ -25,7 +27,7 @@ pub fn watch<B: Kernel, M: Table>(
     data: &'static str,
 ) {
     // SAFETY: either open until the selector is dropped, or at a number where nothing else is open.
-    unsafe { selector.register_raw(fd.as_raw_fd(), interest, data) }.unwrap();
+    unsafe { selector.register_raw(raw(fd.as_raw_fd()), interest, data) }.unwrap();
 }
 
 /// A file that is always ready, and that was unregistered after its number had been closed. It lives on as a duplicate.
@@ -93,6 +95,7 @@ pub fn its_slot_is_used_again<B: Kernel, M: Table>() {
 }
 
 /// The same number, and the same slot: only the new file's events are reported.
+#[cfg(unix)]
 pub fn its_number_is_used_again<B: Kernel, M: Table>() {
     for interest in [READ.into(), READ.one_shot()] {
         let mut selector = Sel::<B, M>::new().unwrap();
@@ -115,6 +118,7 @@ pub fn its_number_is_used_again<B: Kernel, M: Table>() {
 }
 
 /// A pending event of the key whose number was closed is not delivered to the next key at that number.
+#[cfg(unix)]
 pub fn closed_while_its_event_is_pending<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (alive, _peer) = pair();
@@ -137,6 +141,7 @@ pub fn closed_while_its_event_is_pending<B: Kernel, M: Table>() {
 
 /// `dup2` over a key's number, without a word to the selector. epoll goes on with the file, poll and
 /// select with the number, kqueue with neither; if a key is reported, it is this one.
+#[cfg(unix)]
 pub fn another_file_gets_a_registered_number<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (alive, mut old_peer) = pair();
@@ -258,6 +263,7 @@ pub fn closed_after_it_fired<B: Kernel, M: Table>() {
 /// poll and select stop watching a number that they find closed. Then `modify` to the same interest is no success
 /// without an effect: it is refused while the number is closed, and watches it again when that is open again. epoll
 /// and kqueue can't notice it without a system call.
+#[cfg(unix)]
 pub fn a_closed_key_is_modified_to_the_same<B: Kernel, M: Table>() {
     for behind_another in [false, true] {
         let mut selector = Sel::<B, M>::new().unwrap();
@@ -302,6 +308,7 @@ pub fn a_closed_key_is_modified_to_the_same<B: Kernel, M: Table>() {
 }
 
 /// A number that was closed gets its old file back, as when standard input is put aside and restored.
+#[cfg(unix)]
 pub fn the_same_file_comes_back<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (one, mut peer) = pair();
