@@ -81,7 +81,7 @@ fn wait_reports_ends_and_hang_ups() {
     drop(theirs);
     let whole = wait(&ours, READ, SOON).unwrap();
     assert!(whole.contains(READ), "{whole:?}");
-    assert_eq!(whole.contains(Events::HANGUP), Kind::Poll.tells_hangup(), "{whole:?}");
+    assert_eq!(whole.contains(Events::HANGUP), Kind::Poll.reports_hangup(), "{whole:?}");
     assert_eq!((&ours).read(&mut [0; 9]).unwrap(), 0);
 
     let (reader, writer) = pipe().unwrap();

@@ -95,10 +95,12 @@ pub fn until_a_deadline<B: Kernel, M: Table>() {
     let far = || Instant::now() + Duration::from_secs(20);
     waker.wake().unwrap();
     assert_eq!(selector.select_until(far()).woken_and(), Ok(0));
+    waker.wake().unwrap();
+    assert_eq!(selector.select_until(None).woken_and(), Ok(0));
     #[cfg(unix)]
     assert!(interrupt(None, || selector.select_until(far())).unwrap().interrupted());
     std::io::Write::write_all(&mut two, b"!").unwrap();
-    for deadline in [past, far()] {
+    for deadline in [Some(past), Some(far()), None] {
         assert_eq!(selector.select_until(deadline).events(), Ok(1));
         assert_eq!(selector.next_ready().unwrap().1, READ);
     }

@@ -108,8 +108,8 @@ impl Reports {
     /// What a backend of this kind reports on this platform.
     pub fn of(kind: Kind) -> Self {
         Self {
-            hangup: kind.tells_hangup(),
-            error: kind.tells_error(),
+            hangup: kind.reports_hangup(),
+            error: kind.reports_error(),
             read_hangup: kind.supports_read_hangup(),
             exact: Kind::Epoll.is_available() || kind == Kind::Kqueue,
         }

@@ -146,7 +146,7 @@ fn each_kind_supports_what_it_says() {
         drop(theirs);
         assert_eq!(selector.select(SOON).events(), Ok(1));
         let (_, events) = selector.next_ready().unwrap();
-        assert_eq!(events.contains(Events::HANGUP), kind.tells_hangup() && kind != Kind::Kqueue, "{kind}");
+        assert_eq!(events.contains(Events::HANGUP), kind.reports_hangup() && kind != Kind::Kqueue, "{kind}");
         let reported = kind == Kind::Kqueue || kind.supports_read_hangup();
         assert_eq!(events.contains(Events::READ_HANGUP), reported, "{kind}");
     }
@@ -160,16 +160,18 @@ fn each_kind_supports_what_it_says() {
         [true, false, true, true]
     );
     assert_eq!(
-        Kind::ALL.iter().copied().map(Kind::tells_hangup).collect::<Vec<_>>(),
-        [true, true, Kind::Poll.tells_hangup(), false]
+        Kind::ALL.iter().copied().map(Kind::reports_hangup).collect::<Vec<_>>(),
+        [true, true, Kind::Poll.reports_hangup(), false]
     );
     assert_eq!(
-        Kind::ALL.iter().copied().map(Kind::tells_error).collect::<Vec<_>>(),
-        [true, false, Kind::Poll.tells_error(), false]
+        Kind::ALL.iter().copied().map(Kind::reports_error).collect::<Vec<_>>(),
+        [true, false, Kind::Poll.reports_error(), false]
     );
     // What poll reports depends on the system. Linux's reports everything.
     if Kind::Epoll.is_available() {
-        assert!(Kind::Poll.tells_hangup() && Kind::Poll.tells_error() && Kind::Poll.supports_read_hangup());
+        assert!(
+            Kind::Poll.reports_hangup() && Kind::Poll.reports_error() && Kind::Poll.supports_read_hangup()
+        );
     }
 }
 

@@ -141,10 +141,10 @@ impl Kind {
     ///
     /// ```
     /// use selectors_core::Kind;
-    /// assert!(Kind::Epoll.tells_hangup() && !Kind::Select.tells_hangup());
+    /// assert!(Kind::Epoll.reports_hangup() && !Kind::Select.reports_hangup());
     /// ```
     #[must_use]
-    pub const fn tells_hangup(self) -> bool {
+    pub const fn reports_hangup(self) -> bool {
         match self {
             Self::Epoll | Self::Kqueue => true,
             Self::Poll => POLL_HANGUP,
@@ -160,10 +160,10 @@ impl Kind {
     ///
     /// ```
     /// use selectors_core::Kind;
-    /// assert!(Kind::Epoll.tells_error() && !Kind::Kqueue.tells_error());
+    /// assert!(Kind::Epoll.reports_error() && !Kind::Kqueue.reports_error());
     /// ```
     #[must_use]
-    pub const fn tells_error(self) -> bool {
+    pub const fn reports_error(self) -> bool {
         match self {
             Self::Epoll => true,
             Self::Poll => POLL_ERROR,

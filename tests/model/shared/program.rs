@@ -59,12 +59,16 @@ fn compare(one: (Kind, &Delivered), two: (Kind, &Delivered)) {
     let ends = Events::HANGUP | Events::ERROR;
     for (key, delivered) in one.1 {
         let Some(other) = two.1.get(key) else { continue };
-        let differs = !(one.0.tells_error() && two.0.tells_error()) && (*delivered | *other).intersects(ends);
+        let differs =
+            !(one.0.reports_error() && two.0.reports_error()) && (*delivered | *other).intersects(ends);
         if differs {
             continue;
         }
-        let half =
-            if one.0.tells_hangup() && two.0.tells_hangup() { Events::READ_HANGUP } else { Events::empty() };
+        let half = if one.0.reports_hangup() && two.0.reports_hangup() {
+            Events::READ_HANGUP
+        } else {
+            Events::empty()
+        };
         let seen = Events::READ | Events::WRITE | Events::PRIORITY | ends | half;
         assert_eq!(*delivered & seen, *other & seen, "{} and {} of {key:?}", one.0, two.0);
     }
