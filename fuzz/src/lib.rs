@@ -3,8 +3,9 @@
 #[path = "../../tests/model/shared/mod.rs"]
 pub mod shared;
 
-/// libFuzzer has a `main` of its own, so nobody has done what Rust's does: a write to a pipe that nobody reads is an
-/// error, not the end of the process.
+/// Makes a write to a pipe without a reader an error, not the end of the process.
+///
+/// Rust's `main` does so. libFuzzer has its own.
 pub fn ignore_sigpipe() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     // SAFETY: changes one disposition, to one that runs nothing.

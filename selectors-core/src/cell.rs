@@ -62,8 +62,8 @@ impl<B: Backend, S, D, M: Storage> SelectorCell<Selector<B, S, D, M>> {
         if self.taken.swap(true, Ordering::Acquire) {
             return Err(Error::CellInUse);
         }
-        // SAFETY: who finds `taken` unset is alone here, as nobody else touches the memory; and it is set back
-        // only where no reference into the memory was given out.
+        // SAFETY: only one call finds `taken` unset, and nothing else touches the memory. `taken` is set back only where
+        // no reference into the memory was returned.
         let memory = unsafe { &mut *self.memory.get() };
         match Selector::new_in(memory) {
             Err(error) => {

@@ -114,7 +114,7 @@ pub struct KeyMut<'a, Sel: SelectorType> {
     engine: &'a mut Engine<Sel::Backend>,
     keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
     /// The number of a slot, which exists and has a key.
-    place: usize,
+    position: usize,
 }
 
 impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
@@ -127,9 +127,9 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     pub(crate) unsafe fn new(
         engine: &'a mut Engine<Sel::Backend>,
         keys: Keys<'a, Source<Sel>, Data<Sel>, Index<Sel>>,
-        place: usize,
+        position: usize,
     ) -> Self {
-        Self { engine, keys, place }
+        Self { engine, keys, position }
     }
 
     #[inline]
@@ -137,14 +137,14 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
     fn key_mut(&mut self) -> &mut SelectorKey<Source<Sel>, Data<Sel>> {
         // SAFETY: the slot exists, as none is ever removed. It has a key, which
         // only `unregister` takes out.
-        unsafe { self.keys.slots.get_unchecked_mut(self.place).key.as_mut().unwrap_unchecked() }
+        unsafe { self.keys.slots.get_unchecked_mut(self.position).key.as_mut().unwrap_unchecked() }
     }
 
     /// Returns the number of the slot, in the type that tokens use.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
     fn number(&self) -> u32 {
-        self.place as u32
+        self.position as u32
     }
 
     /// Returns a mutable reference to your data.
@@ -412,7 +412,7 @@ impl<Sel: SelectorType> Deref for KeyMut<'_, Sel> {
     #[allow(unsafe_code)]
     fn deref(&self) -> &Self::Target {
         // SAFETY: the slot exists and has a key.
-        unsafe { self.keys.slots.get_unchecked(self.place).key.as_ref().unwrap_unchecked() }
+        unsafe { self.keys.slots.get_unchecked(self.position).key.as_ref().unwrap_unchecked() }
     }
 }
 

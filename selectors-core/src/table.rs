@@ -51,7 +51,7 @@ pub struct Watched<'a> {
     pub armed: bool,
 }
 
-/// A place for one key. An empty slot is in the list of free slots, or it is the waker's.
+/// Storage for one key. An empty slot is in the list of free slots, or it is the waker's.
 pub(crate) struct Slot<S, D> {
     /// Counts what the kernel was given a token for: registrations, and what came after a pause.
     generation: u32,
@@ -217,18 +217,18 @@ impl<S, D, I: Index> Head<S, D, I> {
     /// Returns the slot of a key. The slot exists and has a key.
     // Compiled once for all capacities, unlike what calls it.
     pub(crate) fn find(&self, slots: &[Slot<S, D>], lookup: Lookup) -> Option<usize> {
-        let place = match lookup {
+        let position = match lookup {
             Lookup::Id(id) => id.slot,
             Lookup::Fd(fd) => self.index.find(fd, || scan(slots, fd))?,
         } as usize;
-        let key = slots.get(place)?.key.as_ref()?;
+        let key = slots.get(position)?.key.as_ref()?;
         let found = match lookup {
             // The other part of the id is the slot.
             Lookup::Id(id) => key.id.serial == id.serial,
             // The slot may be an old one.
             Lookup::Fd(fd) => key.fd == fd,
         };
-        found.then_some(place)
+        found.then_some(position)
     }
 }
 
@@ -329,7 +329,7 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
     #[allow(clippy::cast_possible_truncation, reason = "a table has fewer slots than that")]
     pub(crate) fn number_of(&self, key: Lookup) -> Result<u32, Error> {
         match self.find(key) {
-            Some(place) => Ok(place as u32),
+            Some(position) => Ok(position as u32),
             None => Err(Error::NotRegistered { key }),
         }
     }

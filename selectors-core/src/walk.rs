@@ -57,10 +57,10 @@ impl<'a, Sel: SelectorType> Walk<'a, Sel> {
     #[allow(unsafe_code)]
     pub fn next(&mut self) -> Option<KeyMut<'_, Sel>> {
         let rest = self.keys.slots.get(self.next..)?;
-        let place = self.next + rest.iter().position(|slot| slot.key.is_some())?;
-        self.next = place + 1;
+        let position = self.next + rest.iter().position(|slot| slot.key.is_some())?;
+        self.next = position + 1;
         // SAFETY: the slot was found, and has a key.
-        Some(unsafe { KeyMut::new(self.engine, self.keys.reborrow(), place) })
+        Some(unsafe { KeyMut::new(self.engine, self.keys.reborrow(), position) })
     }
 }
 

@@ -56,7 +56,7 @@ impl<T> Default for GrowableList<T> {
     }
 }
 
-/// Tells the compiler that the items are used until the list is dropped.
+/// Makes the compiler treat the items as used until the list is dropped.
 ///
 /// `Vec` allows a borrowed source to end before the selector that watches it. Such a program does not compile with this.
 impl<T> Drop for GrowableList<T> {

@@ -111,6 +111,6 @@ fn entries<'a>(mut requests: Vec<(BorrowedFd<'a>, PollFlags)>) -> Vec<PollFd<'a>
 
 /// Returns what the kernel reported for `fd`, which has an entry.
 fn reported(fds: &[PollFd<'_>], fd: BorrowedFd<'_>) -> PollFlags {
-    let place = fds.binary_search_by_key(&fd.as_raw_fd(), |entry| entry.as_fd().as_raw_fd());
-    place.ok().and_then(|place| fds.get(place)).map_or(PollFlags::empty(), PollFd::revents)
+    let position = fds.binary_search_by_key(&fd.as_raw_fd(), |entry| entry.as_fd().as_raw_fd());
+    position.ok().and_then(|position| fds.get(position)).map_or(PollFlags::empty(), PollFd::revents)
 }

@@ -69,7 +69,7 @@ pub fn with_read_it_is_requested_everywhere<B: Kernel, M: Table>() {
         let end = ready(&mut selector, SOON)[&one.as_raw_fd()];
         assert!(end.contains(READ));
         let reported = kind == Kind::Kqueue || B::reports(kind).read_hangup;
-        // A poll that can't be asked for it alone may report it all the same.
+        // A poll that can't watch for it alone may report it all the same.
         let exact = kind != Kind::Poll || reported;
         assert!(!exact || end.contains(READ_HANGUP) == reported, "{kind}: {end:?}");
     }

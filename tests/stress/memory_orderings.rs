@@ -114,7 +114,7 @@ fn select(shared: &Shared, by: Attachment, ended_by_another_event: bool) -> bool
         shared.descriptors[0].wait();
         shared.descriptors[0].drain();
     }
-    shared.state.seen(by)
+    shared.state.clear_pending(by)
 }
 
 /// All orders of steps in which threads are interrupted at most three times:
@@ -184,7 +184,9 @@ fn one_selector_after_the_other() {
         let (second, _) = shared.attach_again(first);
         let _ = thread.join().unwrap();
         assert_ne!(wake(&shared, None), Errand::Closed);
-        assert!(shared.written(1) && shared.state.seen(second) && !shared.state.seen(second));
+        assert!(
+            shared.written(1) && shared.state.clear_pending(second) && !shared.state.clear_pending(second)
+        );
     });
 }
 
@@ -198,7 +200,11 @@ fn a_stale_waker_and_the_next_attachment() {
         let other = shared.clone();
         let thread = thread::spawn(move || [wake(&other, Some(first)), wake(&other, Some(first))]);
         let (second, closed) = shared.attach_again(first);
-        assert!(!shared.state.seen(second) && !shared.state.seen(first) && !shared.state.close(first));
+        assert!(
+            !shared.state.clear_pending(second)
+                && !shared.state.clear_pending(first)
+                && !shared.state.close(first)
+        );
         let errands = thread.join().unwrap();
         assert!(!shared.written(1), "a stale waker woke the next selector");
         let writes = shared.writes.load(Ordering::Relaxed);
@@ -206,7 +212,7 @@ fn a_stale_waker_and_the_next_attachment() {
         // The wakes of the second are its own: the first of them writes.
         assert!(matches!(wake(&shared, Some(second)), Errand::Write(1, _)));
         assert_eq!(wake(&shared, Some(second)), Errand::Pending);
-        assert!(shared.state.seen(second) && shared.state.writes_are_over());
+        assert!(shared.state.clear_pending(second) && shared.state.writes_are_over());
         assert!(matches!(errands[0], Errand::Write(0, _) | Errand::Closed), "{errands:?}");
         assert!(!matches!(errands[1], Errand::Write(..)), "no wait has seen the first: {errands:?}");
     });
@@ -227,7 +233,7 @@ fn a_stale_waker_swallows_no_wake() {
             wake(&own, Some(second))
         });
         shared.descriptors[1].wait();
-        assert!(shared.state.seen(second));
+        assert!(shared.state.clear_pending(second));
         assert_eq!(shared.posted[0].load(Ordering::Relaxed), 1);
         assert_eq!(stale.join().unwrap(), Errand::Closed);
         assert!(matches!(own.join().unwrap(), Errand::Write(1, _)));
@@ -251,7 +257,9 @@ fn a_burst_is_one_write() {
             .collect();
         let writes = threads.into_iter().map(|thread| thread.join().unwrap()).filter(|wrote| *wrote).count();
         assert_eq!(writes, 1);
-        assert!(shared.written(0) && shared.state.seen(attachment) && shared.state.writes_are_over());
+        assert!(
+            shared.written(0) && shared.state.clear_pending(attachment) && shared.state.writes_are_over()
+        );
     });
 }
 

@@ -251,12 +251,12 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
 
     fn take_wake(&mut self, token: Token) -> bool {
         let pending = self.ready.0.get_mut(self.pending.clone()).unwrap_or_default();
-        let Some(place) = pending.iter().position(|event| event.data.u64() == token.to_u64()) else {
+        let Some(position) = pending.iter().position(|event| event.data.u64() == token.to_u64()) else {
             return false;
         };
         // The first one fills the gap.
         if let Some(&first) = pending.first() {
-            pending.iter_mut().skip(place).take(1).for_each(|gap| *gap = first);
+            pending.iter_mut().skip(position).take(1).for_each(|gap| *gap = first);
         }
         self.advance();
         true

@@ -16,7 +16,7 @@ mod batch;
 #[path = "kqueue/changes.rs"]
 mod changes;
 
-use batch::{Places, Ready};
+use batch::{Positions, Ready};
 use changes::{Changes, DISPATCH, between, each, is_broken_pipe, is_hung_up, subject};
 
 /// The kqueue of the BSDs and Apple's systems.
@@ -154,9 +154,9 @@ impl<const BATCH: usize> Kqueue<BATCH> {
     }
 
     /// Remembers an event of the kernel.
-    fn collect(&mut self, places: &mut Places<BATCH>, event: &Event) {
+    fn collect(&mut self, positions: &mut Positions<BATCH>, event: &Event) {
         let Some(item) = decode(event) else { return };
-        places.add(&mut self.ready, item);
+        positions.add(&mut self.ready, item);
         // FreeBSD deletes the filter when the reader of a pipe is closed, and reports that as a one-shot, which it was not.
         // In the other modes there is nothing more to report.
         let flags = event.flags();
@@ -173,11 +173,11 @@ impl<const BATCH: usize> Kqueue<BATCH> {
     }
 
     /// Reports the pipes that have no filter, as long as there is room. A level-triggered one stays.
-    fn collect_broken(&mut self, places: &mut Places<BATCH>) {
+    fn collect_broken(&mut self, positions: &mut Positions<BATCH>) {
         let Self { broken, ready, .. } = self;
         broken.retain(|&Broken { fd, token, event, mode }| {
             let events = event | Events::HANGUP;
-            let reported = places.add(ready, Ready { token, events, fd });
+            let reported = positions.add(ready, Ready { token, events, fd });
             !reported || mode == Mode::Level
         });
     }
@@ -280,11 +280,11 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
         let mut buffer = [MaybeUninit::uninit(); BATCH];
         // SAFETY: there are no changes, and what is watched was added under the promise of `add`.
         let (events, _) = unsafe { sys::kevent_timespec(&self.fd, &[], &mut buffer[..], timeout)? };
-        let mut places = Places::new();
+        let mut positions = Positions::new();
         for event in events.iter() {
-            self.collect(&mut places, event);
+            self.collect(&mut positions, event);
         }
-        self.collect_broken(&mut places);
+        self.collect_broken(&mut positions);
         Ok(self.ready.len())
     }
 
@@ -302,7 +302,7 @@ unsafe impl<const BATCH: usize> Backend for Kqueue<BATCH> {
 
     fn take_wake(&mut self, token: Token) -> bool {
         let found = self.ready.iter().position(|ready| ready.token == token);
-        found.map(|place| self.ready.swap_remove(place)).is_some()
+        found.map(|position| self.ready.swap_remove(position)).is_some()
     }
 
     /// A closed descriptor takes its filters with it. What can be reported of a registration that does not exist is a filter

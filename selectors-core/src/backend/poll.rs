@@ -49,17 +49,17 @@ pub struct Poll<M: Storage> {
 #[derive(Clone, Copy)]
 struct Slot {
     /// Where the slot's entry is.
-    place: u32,
+    position: u32,
     /// The result of an entry that `modify` replaced.
     kept: Events,
 }
 
-/// The place of a slot without an entry: it is free, disarmed, or its descriptor was found closed.
+/// The position of a slot without an entry: it is free, disarmed, or its descriptor was found closed.
 const PARKED: u32 = u32::MAX;
 
 /// Removes an item from a list. The last one fills the gap.
-fn swap_remove<T>(list: &mut impl List<T>, place: usize) {
-    if let (Some(last), Some(gap)) = (list.pop(), list.get_mut(place)) {
+fn swap_remove<T>(list: &mut impl List<T>, position: usize) {
+    if let (Some(last), Some(gap)) = (list.pop(), list.get_mut(position)) {
         *gap = last;
     }
 }
@@ -77,41 +77,41 @@ fn entry(fd: BorrowedFd<'_>, events: Events) -> PollFd<'static> {
 }
 
 impl<M: Storage> Poll<M> {
-    fn place(&self, token: Token) -> Option<usize> {
-        let place = self.slots.get(token.slot as usize)?.place;
-        (place != PARKED).then_some(place as usize)
+    fn position(&self, token: Token) -> Option<usize> {
+        let position = self.slots.get(token.slot as usize)?.position;
+        (position != PARKED).then_some(position as usize)
     }
 
     fn insert(&mut self, fd: BorrowedFd<'_>, token: Token, events: Events) -> Result<(), Error> {
-        let place = self.fds.len();
-        let full = Error::Full { capacity: place };
+        let position = self.fds.len();
+        let full = Error::Full { capacity: position };
         while self.slots.len() <= token.slot as usize {
-            self.slots.push(Slot { place: PARKED, kept: Events::empty() }).map_err(|_| full)?;
+            self.slots.push(Slot { position: PARKED, kept: Events::empty() }).map_err(|_| full)?;
         }
         self.fds.push(entry(fd, events)).map_err(|_| full)?;
         if self.owners.push(token).is_err() {
             self.fds.pop();
             return Err(full);
         }
-        self.set_place(token, u32::try_from(place).unwrap_or(PARKED));
+        self.set_position(token, u32::try_from(position).unwrap_or(PARKED));
         Ok(())
     }
 
-    fn set_place(&mut self, token: Token, place: u32) {
+    fn set_position(&mut self, token: Token, position: u32) {
         if let Some(slot) = self.slots.get_mut(token.slot as usize) {
-            slot.place = place;
+            slot.position = position;
         }
     }
 
     /// Removes the entry from the array. The last one fills the gap.
     fn park(&mut self, token: Token) {
-        let Some(place) = self.place(token) else { return };
-        self.take(place);
-        self.set_place(token, PARKED);
-        swap_remove(&mut self.fds, place);
-        swap_remove(&mut self.owners, place);
-        if let Some(&moved) = self.owners.get(place) {
-            self.set_place(moved, u32::try_from(place).unwrap_or(PARKED));
+        let Some(position) = self.position(token) else { return };
+        self.take(position);
+        self.set_position(token, PARKED);
+        swap_remove(&mut self.fds, position);
+        swap_remove(&mut self.owners, position);
+        if let Some(&moved) = self.owners.get(position) {
+            self.set_position(moved, u32::try_from(position).unwrap_or(PARKED));
         }
     }
 
@@ -120,13 +120,13 @@ impl<M: Storage> Poll<M> {
     fn seek(&mut self) {
         // The last entry moves into the gap of a removed one, which may be behind the cursor: hence twice.
         match self.next_result(self.cursor).or_else(|| self.next_result(0)) {
-            Some(place) => self.cursor = place,
+            Some(position) => self.cursor = position,
             // The kernel has counted more than it has marked.
             None => (self.ready, self.kept) = (0, 0),
         }
     }
 
-    /// Returns the first place with a result, from `start` on.
+    /// Returns the first position with a result, from `start` on.
     #[inline]
     fn next_result(&self, start: usize) -> Option<usize> {
         let fds = self.fds.get(start..)?;
@@ -168,9 +168,9 @@ impl<M: Storage> Poll<M> {
         None
     }
 
-    /// Removes and returns the result of the entry at `place`.
-    fn take(&mut self, place: usize) -> Events {
-        let (Some(entry), Some(owner)) = (self.fds.get_mut(place), self.owners.get(place)) else {
+    /// Removes and returns the result of the entry at `position`.
+    fn take(&mut self, position: usize) -> Events {
+        let (Some(entry), Some(owner)) = (self.fds.get_mut(position), self.owners.get(position)) else {
             return Events::empty();
         };
         let flags = entry.revents();
@@ -212,11 +212,11 @@ unsafe impl<M: Storage> Backend for Poll<M> {
 
     unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error> {
         check_pollable(old.fd)?;
-        let Some(place) = self.place(old.token) else {
+        let Some(position) = self.position(old.token) else {
             return self.insert(old.fd, old.token, new.events);
         };
-        let result = self.take(place);
-        if let Some(replaced) = self.fds.get_mut(place) {
+        let result = self.take(position);
+        if let Some(replaced) = self.fds.get_mut(position) {
             *replaced = entry(old.fd, new.events);
         }
         if let Some(slot) = self.slots.get_mut(old.token.slot as usize).filter(|_| !result.is_empty()) {
@@ -236,7 +236,7 @@ unsafe impl<M: Storage> Backend for Poll<M> {
     }
 
     fn is_watched(&self, registration: &Watched<'_>) -> bool {
-        let entry = self.place(registration.token).and_then(|place| self.fds.get(place));
+        let entry = self.position(registration.token).and_then(|position| self.fds.get(position));
         // An entry that was found closed is parked when `peek` comes to it.
         entry.is_some_and(|entry| !entry.revents().contains(PollFlags::NVAL))
     }
@@ -296,7 +296,7 @@ unsafe impl<M: Storage> Backend for Poll<M> {
     }
 
     fn take_wake(&mut self, token: Token) -> bool {
-        self.place(token).is_some_and(|place| !self.take(place).is_empty())
+        self.position(token).is_some_and(|position| !self.take(position).is_empty())
     }
 }
 

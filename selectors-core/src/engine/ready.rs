@@ -78,7 +78,7 @@ impl<B: Backend> Engine<B> {
         if self.wake_interest().mode == Mode::Level {
             cell.drain();
         }
-        cell.seen();
+        cell.clear_pending();
         self.stats.events -= 1;
         self.stats.wakes += 1;
         true
@@ -196,14 +196,14 @@ impl<B: Backend> Engine<B> {
             let further = B::IS_ARRAY && self.backend.pending() > 0;
             return if further { self.next_by_peek(slots) } else { None };
         };
-        let place = token.slot as usize;
+        let position = token.slot as usize;
         let is_current = |slot: &Slot<S, D>| B::IS_ARRAY || slot.is(token);
-        if let Some(slot) = slots.get(place).filter(|slot| is_current(slot) && slot.stays_armed()) {
+        if let Some(slot) = slots.get(position).filter(|slot| is_current(slot) && slot.stays_armed()) {
             debug_assert!(slot.is(token));
             let reported = events.reported(slot.mask());
             if !reported.is_empty() {
                 self.backend.advance();
-                return Some((place, reported));
+                return Some((position, reported));
             }
         }
         self.next_by_peek(slots)

@@ -59,9 +59,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn get_key_mut(&mut self, key: impl Into<Lookup>) -> Option<KeyMut<'_, Self>> {
         let keys = self.table.keys();
-        let place = keys.find(key.into())?;
+        let position = keys.find(key.into())?;
         // SAFETY: `find` returns a slot that exists and has a key.
-        Some(unsafe { KeyMut::new(&mut self.engine, keys, place) })
+        Some(unsafe { KeyMut::new(&mut self.engine, keys, position) })
     }
 
     /// Returns a cursor over all keys, which can act.

@@ -191,10 +191,10 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[allow(unsafe_code)]
     pub fn next_ready(&mut self) -> Option<(KeyMut<'_, Self>, Events)> {
         let keys = self.table.keys();
-        let (place, events) = self.engine.next_ready(keys.slots)?;
+        let (position, events) = self.engine.next_ready(keys.slots)?;
         // SAFETY: `Engine::next_ready` returns a slot that exists and has a
         // key.
-        Some((unsafe { KeyMut::new(&mut self.engine, keys, place) }, events))
+        Some((unsafe { KeyMut::new(&mut self.engine, keys, position) }, events))
     }
 
     /// Returns the number of pending events, as an upper bound.

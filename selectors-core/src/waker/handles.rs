@@ -147,8 +147,8 @@ impl<'a> Hold<'a> {
 
     /// Clears the flag of a pending wake. The next wake writes again.
     #[inline]
-    pub(crate) fn seen(self) {
-        self.cell.state.seen(self.attachment);
+    pub(crate) fn clear_pending(self) {
+        self.cell.state.clear_pending(self.attachment);
     }
 
     /// Empties the descriptor, so that it does not end a level-triggered wait

@@ -157,7 +157,7 @@ impl State {
     ///
     /// The next wake writes again.
     #[inline]
-    pub(crate) fn seen(&self, by: Attachment) -> bool {
+    pub(crate) fn clear_pending(&self, by: Attachment) -> bool {
         // With another attachment's number it would be another selector's wake.
         let pending = self.word.load(Ordering::Acquire) == by.0;
         if pending {

@@ -51,7 +51,7 @@ fn a_burst_is_one_write() {
     let mut wake = WAKE.map(|_| 0);
     let mut read = || rustix::io::read(cell.watched().unwrap(), &mut wake).map(|_| wake);
     assert_eq!(read(), Ok(WAKE));
-    assert!(cell.state.seen(attachment) && !cell.state.seen(attachment));
+    assert!(cell.state.clear_pending(attachment) && !cell.state.clear_pending(attachment));
     cell.wake().unwrap();
     assert_eq!(read(), Ok(WAKE));
 }
@@ -65,7 +65,7 @@ fn a_wake_of_an_earlier_attachment_changes_nothing() {
     for pending in [false, true] {
         assert_eq!(cell.state.open_and_pending(), (true, pending));
         assert_eq!(cell.wake_of(Some(stale)), Err(Error::WakerClosed));
-        assert!(!cell.state.seen(stale) && cell.state.is(attachment));
+        assert!(!cell.state.clear_pending(stale) && cell.state.is(attachment));
         cell.end(stale);
         assert_eq!(cell.state.open_and_pending(), (true, pending));
         cell.wake_of(Some(attachment)).unwrap();
@@ -85,7 +85,7 @@ fn a_late_write_is_for_none_of_the_next_attachments() {
     attachment = cell.attach().unwrap();
     let (second, late) = numbers(&cell);
     assert!(second != first && late == first);
-    // There is one place for them. With a second write that is late, the
+    // There is one slot for them. With a second write that is late, the
     // descriptors are used again, and empty.
     cell.wake().unwrap();
     cell.end(attachment);

@@ -60,7 +60,7 @@ fn one<B: Backend, M: Table>(errno: Errno) {
     assert_eq!(selector.modify(fd, Events::WRITE), Err(error("modify")));
     agree(&selector, own, &[(fd, Events::READ, Mode::OneShot)], 0);
     assert_eq!(ready(&mut selector), [(fd, Events::READ)].into());
-    // Of one that fired: it stays silent.
+    // A one-shot that has fired stays disarmed.
     next("modify");
     assert_eq!(selector.modify(fd, Events::WRITE), Err(error("modify")));
     assert!(ready(&mut selector).is_empty());
