@@ -249,8 +249,8 @@ fn scan<S, D>(slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
 
 /// Restores the index after the insertion of a descriptor that has a key.
 #[cold]
-fn refuse<I: Index>(index: &mut I, fd: RawFd, slot: u32) -> Error {
-    index.insert(fd, slot, || None, core::iter::empty());
+fn refuse(index: &mut impl Index, fd: RawFd, slot: u32, live: impl Iterator<Item = (RawFd, u32)>) -> Error {
+    index.insert(fd, slot, || None, live);
     Error::AlreadyRegistered { fd }
 }
 
@@ -297,15 +297,15 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
         }
         let slots = &*self.slots;
         let number_of = |key: &SelectorKey<S, D>| is_valid(key.fd).then_some((key.fd, key.id.slot));
-        let live = slots.iter().filter_map(|slot| slot.key.as_ref().and_then(number_of));
+        let live = || slots.iter().filter_map(|slot| slot.key.as_ref().and_then(number_of));
         let known = match number {
             // There is no slot, and perhaps no capacity in the index.
             END => self.head.index.find(fd, || scan(slots, fd)),
-            _ => self.head.index.insert(fd, number, || scan(slots, fd), live),
+            _ => self.head.index.insert(fd, number, || scan(slots, fd), live()),
         };
         let key = known.and_then(|known| slots.get(known as usize)?.key.as_ref());
         match key.filter(|key| key.fd == fd) {
-            Some(key) => Err(refuse(&mut self.head.index, fd, key.id.slot)),
+            Some(key) => Err(refuse(&mut self.head.index, fd, key.id.slot, live())),
             None => Ok(()),
         }
     }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use rustix::io::Errno;
 use selectors_core::backend::Token;
-use selectors_core::{Error, Events, Interest, Kind, Mode, Selector};
+use selectors_core::storage::{Index, Storage};
+use selectors_core::{Error, Events, Interest, Kind, Mode, Selector, WakeCell};
+use selectors_std::GrowableList;
 
 use super::acts;
 use super::batch::Token as Registration;
@@ -55,6 +58,50 @@ const ERRNOS: [Errno; 5] = [Errno::NOMEM, Errno::BADF, Errno::NOSPC, Errno::INTR
 /// A number: small or large, and once in a while -1.
 fn number(fd: u8) -> RawFd {
     if fd < 64 { RawFd::from(fd) - 1 } else { RawFd::from(fd) << 22 }
+}
+
+/// A storage whose index forgets everything that `insert` permits it to forget.
+enum Forgetful {}
+
+// SAFETY: see `GrowableList`, `Forgets` and `Growable`.
+unsafe impl Storage for Forgetful {
+    type List<T> = GrowableList<T>;
+    type Index = Forgets;
+    type Wake = Arc<WakeCell>;
+}
+
+impl Table for Forgetful {
+    const ROOM: Option<usize> = None;
+    fn cell(_number: usize) -> Self::Wake {
+        Self::Wake::default()
+    }
+}
+
+#[derive(Default)]
+struct Forgets(BTreeMap<RawFd, u32>);
+
+// SAFETY: a map that keeps what is live and what was inserted last.
+unsafe impl Index for Forgets {
+    fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
+        self.0.get(&fd).copied()
+    }
+
+    fn reserve(&mut self, _keys: usize) -> bool {
+        true
+    }
+
+    fn insert(
+        &mut self,
+        fd: RawFd,
+        slot: u32,
+        _scan: impl FnOnce() -> Option<u32>,
+        live: impl Iterator<Item = (RawFd, u32)>,
+    ) -> Option<u32> {
+        let known = self.0.get(&fd).copied();
+        self.0 = live.collect();
+        self.0.insert(fd, slot);
+        known
+    }
 }
 
 /// The calls that are expected to reach the backend, and what becomes of them.
@@ -322,4 +369,5 @@ pub fn run_all(steps: &[Step]) {
     run::<selectors_core::storage::Fixed<7>>(steps);
     run::<selectors_core::storage::Fixed<32>>(steps);
     run::<selectors_std::Growable>(steps);
+    run::<Forgetful>(steps);
 }
