@@ -16,9 +16,10 @@ use crate::common::support::{Found, NOW, SOON, Table, pair};
 use crate::common::{Check, every_pair};
 use crate::counting::{bytes, calls, without_memory};
 
-/// How many sources are registered at a time. At first these are the first half of them, then others.
-const LIVE: usize = 56;
-const SOURCES: usize = 2 * LIVE;
+/// How many sources are registered at a time. At first these are the first of them, then others.
+const LIVE: usize = 28;
+/// More than the map of `LIVE` keys has capacity for.
+const SOURCES: usize = 4 * LIVE;
 
 type Sources<'a> = [BorrowedFd<'a>];
 
