@@ -57,6 +57,8 @@ struct Slot {
 /// The position of a slot without an entry: it is free, disarmed, or its descriptor was found closed.
 const PARKED: u32 = u32::MAX;
 
+const NO_ENTRY: Slot = Slot { position: PARKED, kept: Events::empty() };
+
 /// Removes an item from a list. The last one fills the gap.
 fn swap_remove<T>(list: &mut impl List<T>, position: usize) {
     if let (Some(last), Some(gap)) = (list.pop(), list.get_mut(position)) {
@@ -86,7 +88,7 @@ impl<M: Storage> Poll<M> {
         let position = self.fds.len();
         let full = Error::Full { capacity: position };
         while self.slots.len() <= token.slot as usize {
-            self.slots.push(Slot { position: PARKED, kept: Events::empty() }).map_err(|_| full)?;
+            self.slots.push(NO_ENTRY).map_err(|_| full)?;
         }
         self.fds.push(entry(fd, events)).map_err(|_| full)?;
         if self.owners.push(token).is_err() {
@@ -107,7 +109,10 @@ impl<M: Storage> Poll<M> {
     fn park(&mut self, token: Token) {
         let Some(position) = self.position(token) else { return };
         self.take(position);
-        self.set_position(token, PARKED);
+        if let Some(slot) = self.slots.get_mut(token.slot as usize) {
+            // Also without a kept result, which `take` leaves where the kernel has another.
+            *slot = NO_ENTRY;
+        }
         swap_remove(&mut self.fds, position);
         swap_remove(&mut self.owners, position);
         if let Some(&moved) = self.owners.get(position) {

@@ -73,3 +73,21 @@ fn a_kernel_that_counts_less_than_it_has_marked() {
         assert_eq!(poll.wait(Some(&NOW)), Ok(if change { 2 } else { 0 }));
     }
 }
+
+/// Then an entry may have a result of the kernel, and another that was kept.
+#[test]
+fn the_next_registration_in_a_slot_has_no_result_of_the_former_one() {
+    let ends = [(); 2].map(|()| open_wake().unwrap());
+    let mut poll = two(&ends);
+    let (fd, interest) = (to_write(&ends[1]), Events::WRITE.into());
+    let watched = Watched { fd, token: token(1), interest, armed: true };
+    assert_eq!(poll.wait(Some(&NOW)), Ok(2));
+    poll.ready = 1;
+    // SAFETY: it was added.
+    unsafe { poll.modify(&watched, interest) }.unwrap();
+    assert_eq!(poll.peek(), Some((token(0), Events::WRITE)));
+    poll.advance();
+    assert_eq!(poll.wait(Some(&NOW)), Ok(2));
+    poll.remove(&watched);
+    assert_eq!(poll.kept(token(1)), Events::empty());
+}
