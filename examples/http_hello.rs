@@ -98,7 +98,12 @@ fn accept(listener: &Socket) -> io::Result<Socket> {
 
 /// Reads, responds and writes once. Returns what to wait for next, or an error
 /// at the end.
-fn serve(mut socket: &Socket, peer: &mut Peer, buffer: &mut [u8], date: &str) -> io::Result<Events> {
+fn serve(
+    mut socket: &Socket,
+    peer: &mut Peer,
+    buffer: &mut [u8],
+    date: &str,
+) -> io::Result<Events> {
     if peer.unsent.len() < PATIENCE {
         match socket.read(buffer) {
             Ok(0) if peer.unsent.is_empty() => return Err(ErrorKind::UnexpectedEof.into()),
@@ -174,7 +179,8 @@ impl Reply {
 
     fn to(request: &httparse::Request<'_, '_>) -> Self {
         let values = |name| {
-            let fields = request.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+            let fields =
+                request.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
             fields.map(|field| field.value)
         };
         if values("Transfer-Encoding").next().is_some() {
@@ -183,7 +189,8 @@ impl Reply {
         let mut lengths = values("Content-Length").map(number);
         // Two lengths are an attempt to make two servers disagree on where the
         // next request begins.
-        let Some(body) = lengths.next().unwrap_or(Some(0)).filter(|_| lengths.next().is_none()) else {
+        let Some(body) = lengths.next().unwrap_or(Some(0)).filter(|_| lengths.next().is_none())
+        else {
             return Self::refusal("400 Bad Request");
         };
         let newer = request.version == Some(1);
@@ -192,7 +199,9 @@ impl Reply {
         }
         let connection = |option: &str| {
             let options = values("Connection").flat_map(|value| value.split(|&byte| byte == b','));
-            options.into_iter().any(|value| value.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+            options
+                .into_iter()
+                .any(|value| value.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
         };
         let status = match request.method {
             Some("GET" | "HEAD") => "200 OK",

@@ -61,7 +61,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         while selector.get_map().len() < AT_A_TIME {
             let Some(port) = ports.pop_front() else { break };
             address.set_port(port);
-            match connect(address).and_then(|s| Ok(selector.register(s, Events::WRITE, address)?.id())) {
+            match connect(address)
+                .and_then(|s| Ok(selector.register(s, Events::WRITE, address)?.id()))
+            {
                 Ok(id) => deadlines.push_back((Instant::now() + TIMEOUT, id)),
                 // Descriptors or memory are short. They are free again when an
                 // attempt has ended.
@@ -71,7 +73,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 Err(error) if is_short(&error) => return Err(error.into()),
                 // A peer on the same machine refuses immediately.
-                Err(error) => counts.count(address, Some(Errno::from_io_error(&error).ok_or(error)?)),
+                Err(error) => {
+                    counts.count(address, Some(Errno::from_io_error(&error).ok_or(error)?));
+                }
             }
         }
         let Some(&(deadline, _)) = deadlines.front() else { break };
@@ -92,6 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Returns whether descriptors, ports or memory are short, which passes.
 fn is_short(error: &io::Error) -> bool {
-    const SHORT: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    const SHORT: [Errno; 5] =
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
     Errno::from_io_error(error).is_some_and(|errno| SHORT.contains(&errno))
 }

@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let host = env::args().nth(1).unwrap_or("localhost".to_owned());
     let port = env::args().nth(2).unwrap_or("10000".to_owned()).parse()?;
     println!("connecting to {host} port {port}");
-    let mut connections = [TcpStream::connect((&*host, port))?, TcpStream::connect((&*host, port))?];
+    let mut connections =
+        [TcpStream::connect((&*host, port))?, TcpStream::connect((&*host, port))?];
 
     for message in MESSAGES.map(str::as_bytes) {
         for connection in &mut connections {

@@ -98,7 +98,9 @@ fn accept(selector: &mut Selector, server: KeyId) {
     let (Some(address), Ok(())) = (address, connection.set_nonblocking(true)) else { return };
     println!("  connection from {address}");
     // select() can't watch descriptors from 1024 on.
-    if let Err(refused) = selector.register(connection, READ_ONLY, Data { address, queue: VecDeque::new() }) {
+    if let Err(refused) =
+        selector.register(connection, READ_ONLY, Data { address, queue: VecDeque::new() })
+    {
         println!("  refused {address}: {refused}");
     }
 }

@@ -69,7 +69,9 @@ fn main() -> io::Result<()> {
                 };
                 println!("{role:?}: received b\"{}\"", buffer[..count].escape_ascii());
                 key.data_mut().received += count;
-                if count == 0 || (matches!(role, Role::Client) && key.data.received == MESSAGE.len()) {
+                if count == 0
+                    || (matches!(role, Role::Client) && key.data.received == MESSAGE.len())
+                {
                     println!("{role:?}: closing");
                     drop(key.unregister());
                 } else if let Role::Server = role {

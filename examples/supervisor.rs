@@ -76,12 +76,15 @@ struct Supervisor {
 
 fn main() -> io::Result<()> {
     let (now, delay) = (Instant::now(), FIRST_DELAY);
-    let jobs: Vec<_> =
-        env::args().skip(1).map(|command| Job { command, child: None, started: now, delay }).collect();
+    let jobs: Vec<_> = env::args()
+        .skip(1)
+        .map(|command| Job { command, child: None, started: now, delay })
+        .collect();
     let tasks = (0..jobs.len()).map(|job| Reverse((now, Task::Start(job)))).collect();
 
     let mut selector = DefaultSelector::<Box<dyn Source>, Role>::new()?;
-    let roles = [(SIGCHLD, Role::ChildEnded), (SIGTERM, Role::Terminate), (SIGINT, Role::Terminate)];
+    let roles =
+        [(SIGCHLD, Role::ChildEnded), (SIGTERM, Role::Terminate), (SIGINT, Role::Terminate)];
     for (signal, role) in roles {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -98,7 +101,11 @@ impl Supervisor {
             let deadline = self.tasks.peek().map(|Reverse((deadline, _))| *deadline);
             self.selector.select_until(deadline)?;
             self.read()?;
-            while self.tasks.peek().is_some_and(|Reverse((deadline, _))| *deadline <= Instant::now()) {
+            while self
+                .tasks
+                .peek()
+                .is_some_and(|Reverse((deadline, _))| *deadline <= Instant::now())
+            {
                 match self.tasks.pop() {
                     Some(Reverse((_, Task::Start(job)))) => self.start(job),
                     Some(Reverse((_, Task::Kill))) => self.kill(),
@@ -201,15 +208,27 @@ fn spawn(
     job: &mut Job,
 ) -> io::Result<()> {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", &job.command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["-c", &job.command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.process_group(0); // of its own, which is signalled together
     let child = job.child.insert(command.spawn()?);
     println!("{number} has started");
     if let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) {
         ioctl_fionbio(&output, true)?;
         ioctl_fionbio(&errors, true)?;
-        selector.register(Box::new(output), Events::READ, Role::Output(number, "out", Vec::new()))?;
-        selector.register(Box::new(errors), Events::READ, Role::Output(number, "err", Vec::new()))?;
+        selector.register(
+            Box::new(output),
+            Events::READ,
+            Role::Output(number, "out", Vec::new()),
+        )?;
+        selector.register(
+            Box::new(errors),
+            Events::READ,
+            Role::Output(number, "err", Vec::new()),
+        )?;
     }
     Ok(())
 }

@@ -194,7 +194,8 @@ impl Proxy {
     /// It is `READ` if all is written to the other end, and `WRITE` if
     /// something is to be written to this one.
     fn watch(&mut self, id: KeyId, other: KeyId) -> io::Result<()> {
-        let other_is_full = self.selector.get_key(other).is_none_or(|other| !other.data.unsent.is_empty());
+        let other_is_full =
+            self.selector.get_key(other).is_none_or(|other| !other.data.unsent.is_empty());
         let Some(mut key) = self.selector.get_key_mut(id) else { return Ok(()) };
         let mut events = Events::empty();
         events.set(Events::READ, !key.data.has_ended && !other_is_full);
@@ -217,7 +218,10 @@ fn write_some(mut socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
 
 /// Returns whether descriptors or memory are short, which passes.
 fn is_short(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 /// Allows as many descriptors as the system does. The usual 1024 are 511

@@ -189,8 +189,10 @@ mod linux {
         // often. A program with one such task gives `select` a timeout. Timers
         // are for several tasks that do not know each other.
         let tick = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-        let timer =
-            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
         let times = Itimerspec { it_interval: tick, it_value: tick };
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
         selector.register(timer, Events::READ, Role::Timer(0))?;

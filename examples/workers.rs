@@ -88,8 +88,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut selector = DefaultSelector::new()?;
         let (command, inbox) = channel(&mut selector)?;
         commands.push(command);
-        let worker =
-            Worker { number, selector, inbox, reports: sender.clone(), statistics: Statistics::default() };
+        let worker = Worker {
+            number,
+            selector,
+            inbox,
+            reports: sender.clone(),
+            statistics: Statistics::default(),
+        };
         threads.push(thread::spawn(move || worker.run()));
     }
 
@@ -192,7 +197,9 @@ impl Worker {
         while let Ok(command) = self.inbox.try_recv() {
             // If the acceptor has ended, no report is needed.
             let _ = match command {
-                Command::Report => self.reports.send(Report::Statistics(self.number, self.statistics())),
+                Command::Report => {
+                    self.reports.send(Report::Statistics(self.number, self.statistics()))
+                }
                 Command::Serve(peer) => {
                     self.statistics.served += 1;
                     match self.selector.register(peer, Events::READ, Vec::new()) {

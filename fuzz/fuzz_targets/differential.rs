@@ -1,4 +1,5 @@
-//! Any program over all selectors side by side: each held against its model, and one against the other.
+//! Any program over all selectors side by side: each held against its model,
+//! and one against the other.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Any program over one selector, each answer held against a model. The first byte says which selector.
+//! Any program over one selector, each answer held against a model. The first
+//! byte says which selector.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

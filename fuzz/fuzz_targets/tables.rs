@@ -1,4 +1,5 @@
-//! The key tables, fixed and growing, against the model of the registrations, without system calls.
+//! The key tables, fixed and growing, against the model of the registrations,
+//! without system calls.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,9 +1,11 @@
-//! The languages and models of `tests/model`, which run there on stable Rust, too.
+//! The languages and models of `tests/model`, which run there on stable Rust,
+//! too.
 
 #[path = "../../tests/model/shared/mod.rs"]
 pub mod shared;
 
-/// Makes a write to a pipe without a reader an error, not the end of the process.
+/// Makes a write to a pipe without a reader an error, not the end of the
+/// process.
 ///
 /// Rust's `main` does so. libFuzzer has its own.
 pub fn ignore_sigpipe() {

@@ -10,14 +10,16 @@ use crate::storage::Storage;
 
 /// Memory for one selector, in a `static`.
 ///
-/// The keys are then not on the stack, and are not moved when the selector is opened. The linker counts them, so a program
-/// that does not fit into its memory fails when it is built. The cell is in `.bss` and takes no room in the executable
-/// file. In memory it takes the size of the selector and up to eight bytes more.
+/// The keys are then not on the stack, and are not moved when the selector is
+/// opened. The linker counts them, so a program that does not fit into its
+/// memory fails when it is built. The cell is in `.bss` and takes no room in
+/// the executable file. In memory it takes the size of the selector and up to
+/// eight bytes more.
 ///
 /// # Examples
 ///
-/// In selectors-std, write `selectors_std` and leave out the capacity, `64`. The table is then allocated, and only the
-/// selector itself is in the cell.
+/// In selectors-std, write `selectors_std` and leave out the capacity, `64`.
+/// The table is then allocated, and only the selector itself is in the cell.
 ///
 /// ```
 /// # #[cfg(feature = "std")] {
@@ -36,8 +38,9 @@ pub struct SelectorCell<T> {
     memory: UnsafeCell<MaybeUninit<T>>,
 }
 
-// SAFETY: the selector inside is reached through the one `&mut` that `open` gives out, to one thread;
-// that it may be another one than the cell was made in is what `Send` means.
+// SAFETY: the selector inside is reached through the one `&mut` that `open`
+// gives out, to one thread; that it may be another one than the cell was made
+// in is what `Send` means.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for SelectorCell<T> {}
 
@@ -62,8 +65,9 @@ impl<B: Backend, S, D, M: Storage> SelectorCell<Selector<B, S, D, M>> {
         if self.taken.swap(true, Ordering::Acquire) {
             return Err(Error::CellInUse);
         }
-        // SAFETY: only one call finds `taken` unset, and nothing else touches the memory. `taken` is set back only where
-        // no reference into the memory was returned.
+        // SAFETY: only one call finds `taken` unset, and nothing else touches
+        // the memory. `taken` is set back only where no reference into the
+        // memory was returned.
         let memory = unsafe { &mut *self.memory.get() };
         match Selector::new_in(memory) {
             Err(error) => {

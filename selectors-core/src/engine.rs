@@ -20,8 +20,9 @@ pub(crate) use ready::STEP;
 pub(crate) struct Engine<B> {
     pub(crate) backend: B,
     pub(crate) stats: Stats,
-    /// Not zero if the kernel has reported a registration that does not exist, as it may do in every wait. Then the
-    /// kernel's set is to be recreated, at the latest after so many waits.
+    /// Not zero if the kernel has reported a registration that does not exist,
+    /// as it may do in every wait. Then the kernel's set is to be recreated, at
+    /// the latest after so many waits.
     zombie: u8,
 }
 
@@ -34,7 +35,8 @@ pub(crate) struct Wake<W: Deref<Target = WakeCell>> {
 impl<B: Backend> Engine<B> {
     #[allow(unsafe_code)]
     pub(crate) fn new() -> Result<Self, Error> {
-        // SAFETY: the engine keeps the promises, and gives the backend to no other code.
+        // SAFETY: the engine keeps the promises, and gives the backend to no
+        // other code.
         let backend = unsafe { B::new()? };
         Ok(Self::with_backend(backend))
     }
@@ -43,8 +45,10 @@ impl<B: Backend> Engine<B> {
     #[allow(unsafe_code)]
     pub(crate) fn new_in(memory: &mut MaybeUninit<Self>) -> Result<&mut Self, Error> {
         let engine = memory.as_mut_ptr();
-        // SAFETY: `B::new`: as in `new`. The writes: the fields are in memory that is borrowed for writing. `&mut *`: all
-        // fields are written. If there is no backend, nothing is written, and nothing needs to be dropped.
+        // SAFETY: `B::new`: as in `new`. The writes: the fields are in memory
+        // that is borrowed for writing. `&mut *`: all fields are written. If
+        // there is no backend, nothing is written, and nothing needs to be
+        // dropped.
         unsafe {
             (&raw mut (*engine).backend).write(B::new()?);
             (&raw mut (*engine).stats).write(Stats::default());
@@ -83,7 +87,8 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Registers a key, or gives it back with the error.
-    // Inlined into its callers: a return fewer behind the system call, see `Selector::select`.
+    // Inlined into its callers: a return fewer behind the system call, see
+    // `Selector::select`.
     #[inline]
     #[allow(unsafe_code)]
     #[allow(clippy::type_complexity, reason = "the key that was not registered")]
@@ -97,8 +102,10 @@ impl<B: Backend> Engine<B> {
             Ok(vacancy) => vacancy,
             Err(error) => return Err((error, key)),
         };
-        // SAFETY: the key owns the source of the descriptor, or the caller of `register_raw` has promised that it stays
-        // open. Nothing drops the key before it is in the table, and what takes it out there calls `remove` first.
+        // SAFETY: the key owns the source of the descriptor, or the caller of
+        // `register_raw` has promised that it stays open. Nothing drops the key
+        // before it is in the table, and what takes it out there calls `remove`
+        // first.
         match unsafe { self.backend.add(key.borrow(), vacancy.token, key.interest()) } {
             Ok(()) => Ok(vacancy.fill(key)),
             Err(error) => Err((error, key)),
@@ -107,7 +114,8 @@ impl<B: Backend> Engine<B> {
 
     /// Returns the interest of a waker's descriptor.
     ///
-    /// epoll reports each write to an eventfd as an edge, and then the descriptor need not be drained.
+    /// epoll reports each write to an eventfd as an edge, and then the
+    /// descriptor need not be drained.
     fn wake_interest(&self) -> Interest {
         let edge = self.backend.kind() == Kind::Epoll;
         Events::READ.with_mode(if edge { Mode::Edge } else { Mode::Level })
@@ -122,7 +130,8 @@ impl<B: Backend> Engine<B> {
         let vacancy = keys.vacancy()?;
         let token = vacancy.token;
         let interest = self.wake_interest();
-        // SAFETY: the descriptor is the cell's, which keeps it open as long as the selector holds the cell.
+        // SAFETY: the descriptor is the cell's, which keeps it open as long as
+        // the selector holds the cell.
         unsafe { self.backend.add(fd, token, interest)? };
         vacancy.keep_empty();
         Ok(token)
@@ -144,7 +153,8 @@ impl<B: Backend> Engine<B> {
         let Some(old) = slot.watched(number) else {
             return self.watch(keys.head, keys.slots, number, interest);
         };
-        // An edge is armed again, so that what is still ready is reported again.
+        // An edge is armed again, so that what is still ready is reported
+        // again.
         let unchanged = old.armed && old.interest == interest && interest.mode != Mode::Edge;
         if !(unchanged && self.backend.is_watched(&old)) {
             // SAFETY: `old` is that of a key in the table.
@@ -207,7 +217,9 @@ impl<B: Backend> Engine<B> {
             }
             State::PausedDisarmed => {
                 keys.find_lost_number(number)?;
-                if let Some(key) = keys.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut()) {
+                if let Some(key) =
+                    keys.slots.get_mut(number as usize).and_then(|slot| slot.key.as_mut())
+                {
                     key.state = State::Disarmed;
                 }
             }
@@ -228,7 +240,8 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// The same with a key that is to be looked up. Here and not in `Selector`, whose code is compiled for each capacity.
+/// The same with a key that is to be looked up. Here and not in `Selector`,
+/// whose code is compiled for each capacity.
 impl<B: Backend> Engine<B> {
     /// Checks the interest before the key is looked up.
     #[inline(always)]

@@ -307,11 +307,15 @@ mod std_io {
         fn from(error: Error) -> Self {
             let kind = match error {
                 Error::Os { errno, .. } => errno.kind(),
-                Error::InvalidEvents { .. } | Error::InvalidFd { .. } => io::ErrorKind::InvalidInput,
+                Error::InvalidEvents { .. } | Error::InvalidFd { .. } => {
+                    io::ErrorKind::InvalidInput
+                }
                 Error::AlreadyRegistered { .. } => io::ErrorKind::AlreadyExists,
                 Error::NotRegistered { .. } | Error::UnknownBackend => io::ErrorKind::NotFound,
                 Error::Full { .. } => io::ErrorKind::OutOfMemory,
-                Error::FdOutOfRange { .. } | Error::Unsupported { .. } => io::ErrorKind::Unsupported,
+                Error::FdOutOfRange { .. } | Error::Unsupported { .. } => {
+                    io::ErrorKind::Unsupported
+                }
                 Error::WakerInUse | Error::CellInUse => io::ErrorKind::ResourceBusy,
                 Error::WakerClosed => io::ErrorKind::BrokenPipe,
             };

@@ -7,8 +7,8 @@ use crate::table::{Slot, Table};
 
 /// A read-only view of all keys of a selector.
 ///
-/// [`Selector::get_map`](crate::Selector::get_map) returns it. [`Selector::walk`](crate::Selector::walk) visits keys that can be
-/// changed.
+/// [`Selector::get_map`](crate::Selector::get_map) returns it.
+/// [`Selector::walk`](crate::Selector::walk) visits keys that can be changed.
 ///
 /// # Examples
 ///

@@ -1,7 +1,8 @@
-//! What differs between operating systems. No other file of the workspace lists them.
+//! What differs between operating systems. No other file of the workspace lists
+//! them.
 //!
-//! The macros, and what is public in `unix.rs` and `windows.rs`, are for the other crates of the workspace, too, and no
-//! part of the interface.
+//! The macros, and what is public in `unix.rs` and `windows.rs`, are for the
+//! other crates of the workspace, too, and no part of the interface.
 
 #[cfg(unix)]
 mod unix;
@@ -49,8 +50,9 @@ macro_rules! if_no_queue {
     };
 }
 
-/// Items for platforms whose `select` rustix can call: not those where it never takes more than
-/// `FD_SETSIZE` descriptors, and not Windows, where rustix's sets lose sockets.
+/// Items for platforms whose `select` rustix can call: not those where it never
+/// takes more than `FD_SETSIZE` descriptors, and not Windows, where rustix's
+/// sets lose sockets.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! if_select {
@@ -69,8 +71,8 @@ macro_rules! if_no_select {
 }
 
 if_epoll! {
-    /// How many bits the kernel carries for an event's registration: epoll 64 everywhere, kqueue a
-    /// pointer's width.
+    /// How many bits the kernel carries for an event's registration: epoll 64
+    /// everywhere, kqueue a pointer's width.
     pub(crate) const USER_DATA_BITS: u32 = u64::BITS;
 }
 if_kqueue! {
@@ -80,11 +82,13 @@ if_no_queue! {
     pub(crate) const USER_DATA_BITS: u32 = u64::BITS;
 }
 
-/// Whether poll reports hang-ups of every kind of descriptor. NetBSD's does so of pipes, and not of sockets. That of
-/// Windows does not distinguish them from a half-close.
+/// Whether poll reports hang-ups of every kind of descriptor. NetBSD's does so
+/// of pipes, and not of sockets. That of Windows does not distinguish them from
+/// a half-close.
 pub(crate) const POLL_HANGUP: bool = cfg!(not(any(target_os = "netbsd", windows)));
 
-/// Whether poll reports errors that are pending. Where kqueue is, poll reports such a descriptor as ready or hung up.
+/// Whether poll reports errors that are pending. Where kqueue is, poll reports
+/// such a descriptor as ready or hung up.
 pub(crate) const POLL_ERROR: bool = cfg!(not(any(
     target_os = "dragonfly",
     target_os = "freebsd",

@@ -1,6 +1,8 @@
-//! What safe code can't do: make a selector watch a descriptor that it does not own.
+//! What safe code can't do: make a selector watch a descriptor that it does not
+//! own.
 //!
-//! Each program here is a test twice. It compiles with the word `unsafe`, and does not compile without it.
+//! Each program here is a test twice. It compiles with the word `unsafe`, and
+//! does not compile without it.
 
 macro_rules! only_unsafe {
     ($name:ident: $code:literal, $before:literal, $after:literal) => {
@@ -10,7 +12,8 @@ macro_rules! only_unsafe {
     };
 }
 
-// A backend outside of a selector, whose `add` keeps a number for longer than the borrow.
+// A backend outside of a selector, whose `add` keeps a number for longer than
+// the borrow.
 only_unsafe!(
     new: "E0133",
     "use selectors_core::{backend::{Backend, Poll}, storage::Fixed};
@@ -74,7 +77,8 @@ only_unsafe!(
     }"
 );
 
-// A list whose `pop` does nothing, so that the numbers of removed keys stay in it.
+// A list whose `pop` does nothing, so that the numbers of removed keys stay in
+// it.
 only_unsafe!(
     list: "E0200",
     "use selectors_core::storage::List;

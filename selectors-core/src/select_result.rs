@@ -32,7 +32,8 @@ pub struct SelectResult {
 }
 
 impl SelectResult {
-    pub(crate) const TIMED_OUT: Self = Self { events: 0, woken: false, interrupted: false, replaced: false };
+    pub(crate) const TIMED_OUT: Self =
+        Self { events: 0, woken: false, interrupted: false, replaced: false };
     pub(crate) const INTERRUPTED: Self = Self { interrupted: true, ..Self::TIMED_OUT };
     pub(crate) const REPLACED: Self = Self { replaced: true, ..Self::TIMED_OUT };
 
@@ -58,8 +59,8 @@ impl SelectResult {
     ///
     /// It may be true without a new wake, as the last wake may be reported
     /// twice. That happens only if the selector has replaced its epoll
-    /// instance. [`Selector::select`](crate::Selector::select) says when it does
-    /// so.
+    /// instance. [`Selector::select`](crate::Selector::select) says when it
+    /// does so.
     #[must_use]
     pub const fn woken(&self) -> bool {
         self.woken

@@ -53,8 +53,9 @@ pub unsafe trait Storage {
     type Wake: Deref<Target = WakeCell> + Clone;
     /// Whether `Selector::modify` is always compiled into its callers.
     ///
-    /// This is faster, because no return follows the system call. Fixed storages
-    /// leave it to the compiler, because each capacity would add a copy.
+    /// This is faster, because no return follows the system call. Fixed
+    /// storages leave it to the compiler, because each capacity would add a
+    /// copy.
     const INLINE: bool = false;
 }
 
@@ -104,18 +105,20 @@ pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 pub unsafe trait Index: Default {
     /// Returns the slot of a file descriptor.
     ///
-    /// `scan` searches the slots one by one. The selector checks whether the key in
-    /// the slot has this descriptor, so an index may also return an old slot.
+    /// `scan` searches the slots one by one. The selector checks whether the
+    /// key in the slot has this descriptor, so an index may also return an old
+    /// slot.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
     /// Reserves capacity for a number of keys.
     ///
     /// Returns whether that succeeded. The selector calls this before it adds a
-    /// slot.
+    /// slot, and never inserts more keys than it has reserved capacity for.
     fn reserve(&mut self, keys: usize) -> bool;
     /// Stores that a file descriptor is in a slot.
     ///
     /// Returns what `find` would have returned before. `live` has the file
-    /// descriptors with a key, and their slots. The index may forget all others.
+    /// descriptors with a key, and their slots. The index may forget all
+    /// others.
     fn insert(
         &mut self,
         fd: RawFd,

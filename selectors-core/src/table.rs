@@ -1,4 +1,5 @@
-//! The key table: slots, which events find by their token, and the way from a descriptor to its slot.
+//! The key table: slots, which events find by their token, and the way from a
+//! descriptor to its slot.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
@@ -8,9 +9,11 @@ use crate::key::{KeyId, Lookup, SelectorKey, State};
 use crate::platform::{NO_FD, USER_DATA_BITS, is_valid};
 use crate::storage::{Index, List, Storage};
 
-/// Names one registration. The kernel carries it as user data and returns it with each event.
+/// Names one registration. The kernel carries it as user data and returns it
+/// with each event.
 ///
-/// The slot says where the key is, and the generation whether it is still the same registration.
+/// The slot says where the key is, and the generation whether it is still the
+/// same registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     pub(crate) slot: u32,
@@ -21,9 +24,11 @@ impl Token {
     /// The token of an event that was withdrawn. No slot has this number.
     pub const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
 
-    /// Packs the token into one number: the generation in the upper half, the slot in the lower.
+    /// Packs the token into one number: the generation in the upper half, the
+    /// slot in the lower.
     ///
-    /// Each half fits into half of what the platform's best backend carries with an event.
+    /// Each half fits into half of what the platform's best backend carries
+    /// with an event.
     #[must_use]
     pub const fn to_u64(self) -> u64 {
         (self.generation as u64) << 32 | self.slot as u64
@@ -41,7 +46,8 @@ impl Token {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Watched<'a> {
-    /// The descriptor. It may have been closed without the selector's knowledge.
+    /// The descriptor. It may have been closed without the selector's
+    /// knowledge.
     pub fd: BorrowedFd<'a>,
     /// What the kernel was given to distinguish events.
     pub token: Token,
@@ -51,17 +57,19 @@ pub struct Watched<'a> {
     pub armed: bool,
 }
 
-/// Storage for one key. An empty slot is in the list of free slots, or it is the waker's.
+/// Storage for one key. An empty slot is in the list of free slots, or it is
+/// the waker's.
 pub(crate) struct Slot<S, D> {
-    /// Counts what the kernel was given a token for: registrations, and what came after a pause.
+    /// Counts what the kernel was given a token for: registrations, and what
+    /// came after a pause.
     generation: u32,
     /// With a key, the events that may be reported. There are none after its
-    /// one-shot has fired and while it is paused. Without a key, the lower half of
-    /// the number of the next free slot.
+    /// one-shot has fired and while it is paused. Without a key, the lower half
+    /// of the number of the next free slot.
     mask: u16,
     /// With a key, the lower half of its descriptor, so that a scan passes over
-    /// most slots without a look at the key. Without a key, the upper half of the
-    /// number of the next free slot.
+    /// most slots without a look at the key. Without a key, the upper half of
+    /// the number of the next free slot.
     tag: u16,
     pub(crate) key: Option<SelectorKey<S, D>>,
 }
@@ -112,7 +120,8 @@ impl<S, D> Slot<S, D> {
         }
     }
 
-    /// Returns whether there is a key, and an event that is delivered leaves it armed.
+    /// Returns whether there is a key, and an event that is delivered leaves it
+    /// armed.
     #[inline]
     pub(crate) fn stays_armed(&self) -> bool {
         self.key.as_ref().is_some_and(|key| key.mode != Mode::OneShot)
@@ -123,7 +132,8 @@ impl<S, D> Slot<S, D> {
         self.set_mask(Events::empty());
     }
 
-    /// Marks the key as out of the kernel's set. What the kernel still reports of it is stale.
+    /// Marks the key as out of the kernel's set. What the kernel still reports
+    /// of it is stale.
     pub(crate) fn leave(&mut self, state: State) {
         self.disarm();
         self.next_generation();
@@ -145,7 +155,8 @@ impl<S, D> Slot<S, D> {
 /// The end of the list of free slots, and no slot's number.
 const END: u32 = u32::MAX;
 
-/// The largest number of a slot or a generation that fits into half of what the kernel carries.
+/// The largest number of a slot or a generation that fits into half of what the
+/// kernel carries.
 const HALF: u32 = u32::MAX >> (u32::BITS - USER_DATA_BITS / 2);
 
 /// What a table has besides its slots.
@@ -156,8 +167,9 @@ pub(crate) struct Head<S, D, I> {
     live: u32,
     /// Counts the registrations.
     serial: u32,
-    /// Gives a number to a key that has lost its own, if any ever has: see `KeyMut::with_source`. A program that exchanges
-    /// no source has no code for it.
+    /// Gives a number to a key that has lost its own, if any ever has: see
+    /// `KeyMut::with_source`. A program that exchanges no source has no code
+    /// for it.
     recover: Option<Recover<S, D, I>>,
 }
 
@@ -168,7 +180,8 @@ pub(crate) struct Table<S, D, M: Storage> {
     slots: M::List<Slot<S, D>>,
 }
 
-/// A table without its capacity, so that the code behind it is compiled once for all of them.
+/// A table without its capacity, so that the code behind it is compiled once
+/// for all of them.
 pub(crate) struct Keys<'a, S, D, I> {
     pub(crate) head: &'a mut Head<S, D, I>,
     pub(crate) slots: &'a mut [Slot<S, D>],
@@ -176,7 +189,8 @@ pub(crate) struct Keys<'a, S, D, I> {
 
 impl<S, D, M: Storage> Table<S, D, M> {
     pub(crate) fn new() -> Self {
-        let head = Head { index: M::Index::default(), free: END, live: 0, serial: 0, recover: None };
+        let head =
+            Head { index: M::Index::default(), free: END, live: 0, serial: 0, recover: None };
         Self { head, slots: M::List::default() }
     }
 
@@ -191,7 +205,8 @@ impl<S, D, M: Storage> Table<S, D, M> {
         if self.head.free != END {
             return;
         }
-        let Some(number) = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF) else {
+        let Some(number) = u32::try_from(self.slots.len()).ok().filter(|number| *number != HALF)
+        else {
             return;
         };
         let empty = Slot { generation: 0, mask: u16::MAX, tag: u16::MAX, key: None };
@@ -249,7 +264,12 @@ fn scan<S, D>(slots: &[Slot<S, D>], fd: RawFd) -> Option<u32> {
 
 /// Restores the index after the insertion of a descriptor that has a key.
 #[cold]
-fn refuse(index: &mut impl Index, fd: RawFd, slot: u32, live: impl Iterator<Item = (RawFd, u32)>) -> Error {
+fn refuse(
+    index: &mut impl Index,
+    fd: RawFd,
+    slot: u32,
+    live: impl Iterator<Item = (RawFd, u32)>,
+) -> Error {
     index.insert(fd, slot, || None, live);
     Error::AlreadyRegistered { fd }
 }
@@ -288,8 +308,8 @@ impl<'a, S, D, I: Index> Keys<'a, S, D, I> {
 
     /// Enters a descriptor into the index, unless it has a key already.
     ///
-    /// The key need not be in its slot yet. If it never gets there, the index has
-    /// an old slot, which `find` notices.
+    /// The key need not be in its slot yet. If it never gets there, the index
+    /// has an old slot, which `find` notices.
     #[inline]
     pub(crate) fn claim(&mut self, fd: RawFd, number: u32) -> Result<(), Error> {
         if !is_valid(fd) {

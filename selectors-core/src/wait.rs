@@ -67,7 +67,9 @@ pub fn wait(fd: impl AsFd, events: Events, timeout: Option<Duration>) -> Result<
     match in_steps(timeout, |time| platform::poll(&mut one, time)) {
         // Closed, or `O_PATH`: `poll` returns immediately and nothing is ready,
         // so a loop would spin.
-        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),
+        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => {
+            Err(os_about("poll", fd, Errno::BADF))
+        }
         Ok(_) => Ok(poll_flags::events(one[0].revents()).reported(events.mask())),
         Err(Errno::INTR) => Ok(Events::empty()),
         Err(errno) => Err(os("poll", Some(fd.as_raw_fd()), errno)),
@@ -94,7 +96,8 @@ pub fn in_steps(
     // This never fails, as LONGEST fits into a Timespec.
     let step = |time: Duration| Timespec::try_from(time).ok();
     let mut beyond = timeout.map_or(0, |time| time.as_secs().saturating_sub(LONGEST));
-    let first = |time: Duration| step(Duration::new(time.as_secs().min(LONGEST), time.subsec_nanos()));
+    let first =
+        |time: Duration| step(Duration::new(time.as_secs().min(LONGEST), time.subsec_nanos()));
     let mut time = timeout.and_then(first);
     loop {
         match wait(time.as_ref()) {

@@ -176,7 +176,12 @@ impl WakeCell {
 
     /// Handles a write that failed, and ends the wake.
     #[cold]
-    fn write_again(&self, end: BorrowedFd<'_>, mut errno: Errno, writing: Writing) -> Result<(), Error> {
+    fn write_again(
+        &self,
+        end: BorrowedFd<'_>,
+        mut errno: Errno,
+        writing: Writing,
+    ) -> Result<(), Error> {
         let done = loop {
             match errno {
                 Errno::INTR => {}
@@ -277,7 +282,10 @@ impl WakeCell {
         // with the other process, or even closed. The first thread that comes
         // here takes the cell.
         let first = owner != -this
-            && self.owner.compare_exchange(owner, -this, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+            && self
+                .owner
+                .compare_exchange(owner, -this, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
         if !first {
             return Err(Error::WakerInUse);
         }
@@ -360,7 +368,10 @@ impl Default for WakeCell {
 impl fmt::Debug for WakeCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (open, pending) = self.state.open_and_pending();
-        f.debug_struct("WakeCell").field("open", &open).field("pending", &pending).finish_non_exhaustive()
+        f.debug_struct("WakeCell")
+            .field("open", &open)
+            .field("pending", &pending)
+            .finish_non_exhaustive()
     }
 }
 

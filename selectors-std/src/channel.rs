@@ -75,7 +75,9 @@ use crate::Waker;
 /// ```
 #[doc(alias = "mpsc")]
 #[doc(alias = "call_soon_threadsafe")]
-pub fn channel<T, B, S, D, M>(selector: &mut Selector<B, S, D, M>) -> Result<(Sender<T>, Inbox<T>), Error>
+pub fn channel<T, B, S, D, M>(
+    selector: &mut Selector<B, S, D, M>,
+) -> Result<(Sender<T>, Inbox<T>), Error>
 where
     B: Backend,
     M: Storage<Wake = Arc<WakeCell>>,
@@ -302,7 +304,9 @@ impl<T> Drop for Inbox<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("is_closed", &!self.shared.lock().has_inbox).finish_non_exhaustive()
+        f.debug_struct("Sender")
+            .field("is_closed", &!self.shared.lock().has_inbox)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,9 +9,11 @@ use selectors_core::storage::{Index, List, Storage};
 
 /// A storage that grows, with a hash map from descriptors to slots.
 ///
-/// `register` and look-ups by descriptor use the map. Events, and look-ups by id, find their key without it. Its hash is made
-/// for small integers, which is safe because the kernel chooses the numbers of descriptors, and no peer does. Tables keep
-/// their memory, so nothing is allocated once they have grown.
+/// `register` and look-ups by descriptor use the map. Events, and look-ups by
+/// id, find their key without it. Its hash is made for small integers, which is
+/// safe because the kernel chooses the numbers of descriptors, and no peer
+/// does. Tables keep their memory, so nothing is allocated once they have
+/// grown.
 ///
 /// # Examples
 ///
@@ -25,7 +27,8 @@ use selectors_core::storage::{Index, List, Storage};
 pub enum Growable {}
 
 #[allow(unsafe_code)]
-// SAFETY: the containers are below, and an `Arc` and its clones lead to one cell for as long as any of them lives.
+// SAFETY: the containers are below, and an `Arc` and its clones lead to one
+// cell for as long as any of them lives.
 unsafe impl Storage for Growable {
     type List<T> = GrowableList<T>;
     type Index = HashIndex;
@@ -35,8 +38,9 @@ unsafe impl Storage for Growable {
 
 /// A `Vec` that refuses an item if there is no memory.
 ///
-/// `Vec::push` would abort the program. This one grows by an eighth, where `Vec` doubles, because a program with many
-/// keys copies an eighth cheaply and does not want to pay for twice the memory.
+/// `Vec::push` would abort the program. This one grows by an eighth, where
+/// `Vec` doubles, because a program with many keys copies an eighth cheaply and
+/// does not want to pay for twice the memory.
 ///
 /// # Examples
 ///
@@ -58,7 +62,8 @@ impl<T> Default for GrowableList<T> {
 
 /// Makes the compiler treat the items as used until the list is dropped.
 ///
-/// `Vec` allows a borrowed source to end before the selector that watches it. Such a program does not compile with this.
+/// `Vec` allows a borrowed source to end before the selector that watches it.
+/// Such a program does not compile with this.
 impl<T> Drop for GrowableList<T> {
     fn drop(&mut self) {}
 }
@@ -78,8 +83,8 @@ impl<T> DerefMut for GrowableList<T> {
 }
 
 #[allow(unsafe_code)]
-// SAFETY: a `Vec` that refuses a push when there is no memory; `try_reserve_exact` makes room before the push, so
-// nothing panics.
+// SAFETY: a `Vec` that refuses a push when there is no memory;
+// `try_reserve_exact` makes room before the push, so nothing panics.
 unsafe impl<T> List<T> for GrowableList<T> {
     fn push(&mut self, item: T) -> Result<(), T> {
         let (len, room) = (self.0.len(), self.0.capacity());
@@ -108,9 +113,9 @@ unsafe impl<T> List<T> for GrowableList<T> {
 /// assert_eq!(index.insert(7, 1, || None, [].into_iter()), Some(0));
 /// assert_eq!(index.find(7, || None), Some(1));
 /// ```
-// A descriptor stays in the map when its key is removed. The kernel soon uses the
-// number again. So both to register and to unregister are one look-up. Removals
-// would also leave marks in the map, which use up its capacity.
+// A descriptor stays in the map when its key is removed. The kernel soon uses
+// the number again. So both to register and to unregister are one look-up.
+// Removals would also leave marks in the map, which use up its capacity.
 #[derive(Debug, Default)]
 pub struct HashIndex(FxHashMap<RawFd, u32>);
 
@@ -129,8 +134,8 @@ impl HashIndex {
 
 #[allow(unsafe_code)]
 // SAFETY: a hash map of integers, whose hash and comparison don't panic. Only
-// descriptors without a key are removed. `HashMap::insert` has the capacity that
-// `reserve` has made.
+// descriptors without a key are removed. `HashMap::insert` has the capacity
+// that `reserve` has made.
 unsafe impl Index for HashIndex {
     fn find(&self, fd: RawFd, _scan: impl FnOnce() -> Option<u32>) -> Option<u32> {
         self.0.get(&fd).copied()

@@ -75,9 +75,9 @@ mod growable;
 mod lists;
 
 pub use selectors_core::{
-    Error, Events, FileKind, Interest, Iter, KeyId, KeyMap, KeyMut, Kind, Lookup, Mode, RegisterError,
-    SelectResult, Selector, SelectorCell, SelectorKey, SelectorType, Stats, WakeCell, Walk, backend, model,
-    portability, rustix, storage, wait,
+    Error, Events, FileKind, Interest, Iter, KeyId, KeyMap, KeyMut, Kind, Lookup, Mode,
+    RegisterError, SelectResult, Selector, SelectorCell, SelectorKey, SelectorType, Stats,
+    WakeCell, Walk, backend, model, portability, rustix, storage, wait,
 };
 
 #[doc(no_inline)]

@@ -20,7 +20,8 @@ use selectors_core::{Error, Events, in_steps, wait};
 ///
 /// This makes one system call, `poll` (on Linux `ppoll`), which has no limit of
 /// 1024. The kernel sees each descriptor once, in however many lists it is. The
-/// arrays are allocated by each call. Use a selector in a loop that waits often.
+///       arrays are allocated by each call. Use a selector in a loop that waits
+///       often.
 ///
 /// # Errors
 ///
@@ -57,7 +58,8 @@ pub fn select<'a, S: AsFd + ?Sized>(
     let counts_as = [LISTS[0] | gone | flag::READ_HANGUP, LISTS[1] | gone, LISTS[2]];
 
     let sources = [readable, writable, exceptional];
-    // A source's `as_fd` may return another descriptor each time, so it is called once.
+    // A source's `as_fd` may return another descriptor each time, so it is
+    // called once.
     let mut requests = Vec::with_capacity(sources.iter().map(|list| list.len()).sum());
     for (list, flag) in sources.iter().zip(LISTS) {
         for source in *list {
@@ -82,7 +84,8 @@ pub fn select<'a, S: AsFd + ?Sized>(
         for (source, (fd, _)) in list.iter().zip(&mut requests) {
             let flags = reported(&fds, fd);
             if flags.contains(PollFlags::NVAL) {
-                // The descriptor is closed or can't be polled, and the error of this says which.
+                // The descriptor is closed or can't be polled, and the error of
+                // this says which.
                 wait(fd, Events::READ, Some(Duration::ZERO))?;
             }
             if flags.intersects(counts_as) {

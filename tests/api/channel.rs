@@ -1,4 +1,5 @@
-//! The channel of selectors-std: its sender wakes the selector, on every growable backend.
+//! The channel of selectors-std: its sender wakes the selector, on every
+//! growable backend.
 
 use std::cell::Cell;
 use std::io::{Read, Write};

@@ -1,4 +1,5 @@
-//! `selectors_std::connect`: a connection that is established or refused without waiting for it.
+//! `selectors_std::connect`: a connection that is established or refused
+//! without waiting for it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -11,7 +12,9 @@ use crate::common::support::SOON;
 
 #[test]
 fn a_stream_is_connected_without_waiting() {
-    for address in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))] {
+    for address in
+        [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))]
+    {
         let listener = match TcpListener::bind(address) {
             Err(error) if address.is_ipv6() => {
                 println!("skipped: no IPv6 on this machine: {error}");
@@ -62,7 +65,8 @@ fn an_impossible_address_is_an_error_of_the_call() {
     assert!(connect(broadcast).is_err(), "TCP has no broadcasts");
 }
 
-/// Many at once, of which some are refused: each key says how its own attempt has ended.
+/// Many at once, of which some are refused: each key says how its own attempt
+/// has ended.
 #[test]
 fn each_of_many_attempts_has_its_own_result() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

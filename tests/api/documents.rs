@@ -1,4 +1,5 @@
-//! The page about Python's modules has every name, and every file that a text names exists.
+//! The page about Python's modules has every name, and every file that a text
+//! names exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,10 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         let built = ["target", "corpus", "artifacts", ".git"].contains(&name);
         if path.is_dir() && !path.is_symlink() && !built {
             files(&path, found);
-        } else if ["md", "rs", "toml"].iter().any(|end| path.extension().is_some_and(|is| is == *end)) {
+        } else if ["md", "rs", "toml"]
+            .iter()
+            .any(|end| path.extension().is_some_and(|is| is == *end))
+        {
             found.push(path);
         }
     }
@@ -79,7 +83,8 @@ fn sections_that_are_linked_are_there() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("selectors-std/src");
     let mut all = Vec::new();
     files(&sources, &mut all);
-    let page = |name: &str| fs::read_to_string(sources.join("guide").join(format!("{name}.md"))).ok();
+    let page =
+        |name: &str| fs::read_to_string(sources.join("guide").join(format!("{name}.md"))).ok();
     let (mut links, mut missing) = (0, Vec::new());
     for file in &all {
         let text = fs::read_to_string(file).unwrap();
@@ -116,7 +121,9 @@ fn files_that_are_named_are_there() {
         for name in code.filter(|code| folders.iter().any(|folder| code.starts_with(folder))) {
             names += 1;
             // The command of a script, without its arguments.
-            if name != IMAGINED && !name.split(' ').next().is_some_and(|path| root.join(path).exists()) {
+            if name != IMAGINED
+                && !name.split(' ').next().is_some_and(|path| root.join(path).exists())
+            {
                 missing.push(format!("{}: {name}", file.display()));
             }
         }

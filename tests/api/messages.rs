@@ -34,7 +34,11 @@ fn errors_say_what_and_what_to_do() {
             InvalidInput,
             "ERROR can't be requested; request READ, WRITE, PRIORITY or READ_HANGUP",
         ),
-        (Error::InvalidFd { fd: -1 }, InvalidInput, "descriptor -1 is negative; pass one that is open"),
+        (
+            Error::InvalidFd { fd: -1 },
+            InvalidInput,
+            "descriptor -1 is negative; pass one that is open",
+        ),
         (
             Error::AlreadyRegistered { fd: 7 },
             AlreadyExists,
@@ -68,7 +72,11 @@ fn errors_say_what_and_what_to_do() {
             "kqueue does not support PRIORITY; use poll or select",
         ),
         (
-            Error::Unsupported { backend: "select", events: Events::READ_HANGUP, mode: Mode::Level },
+            Error::Unsupported {
+                backend: "select",
+                events: Events::READ_HANGUP,
+                mode: Mode::Level,
+            },
             Unsupported,
             "select does not support READ_HANGUP without READ; request READ too",
         ),
@@ -83,8 +91,16 @@ fn errors_say_what_and_what_to_do() {
             "the wake cell belongs to another selector, or the selector has another cell; \
              use one cell for each selector",
         ),
-        (Error::WakerClosed, BrokenPipe, "the selector of this waker was dropped; drop the waker too"),
-        (Error::CellInUse, ResourceBusy, "the cell holds a selector already; use one cell for each selector"),
+        (
+            Error::WakerClosed,
+            BrokenPipe,
+            "the selector of this waker was dropped; drop the waker too",
+        ),
+        (
+            Error::CellInUse,
+            ResourceBusy,
+            "the cell holds a selector already; use one cell for each selector",
+        ),
     ];
     for (error, kind, message) in shown {
         assert_eq!((error.to_string().as_str(), error.errno()), (message, None));
@@ -95,11 +111,20 @@ fn errors_say_what_and_what_to_do() {
 
 #[test]
 fn refusals_of_the_kernel_come_with_advice() {
-    let (regular, directory, device, other) =
-        (Some(FileKind::Regular), Some(FileKind::Directory), Some(FileKind::Device), Some(FileKind::Other));
+    let (regular, directory, device, other) = (
+        Some(FileKind::Regular),
+        Some(FileKind::Directory),
+        Some(FileKind::Device),
+        Some(FileKind::Other),
+    );
     let shown = [
         ("fcntl", Errno::BADF, None, "the descriptor is closed; keep it open while it is watched"),
-        ("poll", Errno::BADF, regular, "the descriptor is open but can't be polled; open it without O_PATH"),
+        (
+            "poll",
+            Errno::BADF,
+            regular,
+            "the descriptor is open but can't be polled; open it without O_PATH",
+        ),
         (
             "epoll_ctl",
             Errno::PERM,
@@ -112,7 +137,12 @@ fn refusals_of_the_kernel_come_with_advice() {
             regular,
             "a regular file is always ready; read it without a selector, or use poll",
         ),
-        ("epoll_ctl", Errno::PERM, directory, "a directory can't be polled; read it without a selector"),
+        (
+            "epoll_ctl",
+            Errno::PERM,
+            directory,
+            "a directory can't be polled; read it without a selector",
+        ),
         (
             "epoll_ctl",
             Errno::PERM,
@@ -172,7 +202,10 @@ fn refusals_of_the_kernel_come_with_advice() {
         assert_eq!(with.to_string(), format!("{call} of descriptor 7: {errno}{advice}"));
         let without = Error::Os { call, fd: None, errno, file };
         assert_eq!(without.to_string(), format!("{call}: {errno}{advice}"));
-        assert_eq!((without.errno(), std::io::Error::from(without).kind()), (Some(errno), errno.kind()));
+        assert_eq!(
+            (without.errno(), std::io::Error::from(without).kind()),
+            (Some(errno), errno.kind())
+        );
     }
 }
 
@@ -196,15 +229,22 @@ fn debug_of_keys_and_tables() {
     let fd = ours.as_raw_fd();
     let mut selector = PollSelector::<_, _, 4>::new().unwrap();
     let refused = selector.try_register(ours.as_fd(), Events::empty(), "data").unwrap_err();
-    assert_eq!(format!("{refused:?}"), "RegisterError { error: InvalidEvents { events: Events(0x0) }, .. }");
+    assert_eq!(
+        format!("{refused:?}"),
+        "RegisterError { error: InvalidEvents { events: Events(0x0) }, .. }"
+    );
     assert_eq!(std::io::Error::from(refused).kind(), std::io::ErrorKind::InvalidInput);
     selector.register(ours.as_fd(), Events::WRITE, "data").unwrap();
     let id = selector.get_key(fd).unwrap().id();
-    let key = format!("events: Events(WRITE), mode: Level, paused: false, id: {id:?}, data: \"data\" }}");
+    let key =
+        format!("events: Events(WRITE), mode: Level, paused: false, id: {id:?}, data: \"data\" }}");
     let fileobj = format!("{{ fileobj: {:?}, fd: {fd}, {key}", ours.as_fd());
     assert_eq!(format!("{:?}", selector.get_key(fd).unwrap()), format!("SelectorKey {fileobj}"));
     selector.select(NOW).unwrap();
-    assert_eq!(format!("{:?}", selector.next_ready().unwrap().0), format!("KeyMut(SelectorKey {fileobj})"));
+    assert_eq!(
+        format!("{:?}", selector.next_ready().unwrap().0),
+        format!("KeyMut(SelectorKey {fileobj})")
+    );
     let keys = format!("{{{fd}: Interest {{ events: Events(WRITE), mode: Level }}}}");
     assert_eq!(format!("{:?}", selector.get_map()), keys);
     assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
@@ -214,13 +254,19 @@ fn debug_of_keys_and_tables() {
         format!("{selector:?}"),
         format!("Selector {{ kind: Poll, keys: {keys}, waker: false, stats: {stats} }}")
     );
-    assert_eq!(format!("{:?}", selector.walk()), keys.replace(&format!("{{{fd}"), &format!("{{{id:?}")));
+    assert_eq!(
+        format!("{:?}", selector.walk()),
+        keys.replace(&format!("{{{fd}"), &format!("{{{id:?}"))
+    );
     selector.pause(id).unwrap();
     let paused = "{fd}: Paused(Interest { events: Events(WRITE), mode: Level })";
     let keys = format!("{{{}}}", paused.replace("{fd}", &fd.to_string()));
     assert_eq!(format!("{:?}", selector.get_map()), keys);
     assert_eq!(format!("{:?}", selector.get_map().iter()), keys);
-    assert!(format!("{selector:?}").starts_with(&format!("Selector {{ kind: Poll, keys: {keys}, waker")));
+    assert!(
+        format!("{selector:?}")
+            .starts_with(&format!("Selector {{ kind: Poll, keys: {keys}, waker"))
+    );
     assert_eq!(
         format!("{:?}", selector.walk()),
         format!("{{{}}}", paused.replace("{fd}", &format!("{id:?}")))

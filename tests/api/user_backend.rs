@@ -1,4 +1,5 @@
-//! A user-defined backend that implements only the required methods of the trait.
+//! A user-defined backend that implements only the required methods of the
+//! trait.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use selectors_core::backend::{Backend, Kind, Token, Watched};
 use selectors_core::storage::Fixed;
 use selectors_core::{Error, Events, Interest, Selector};
 
-/// Reports at each wait that every descriptor can be written to, also those that were removed.
+/// Reports at each wait that every descriptor can be written to, also those
+/// that were removed.
 #[derive(Debug)]
 struct Eager {
     all: Vec<Token>,
@@ -27,7 +29,12 @@ unsafe impl Backend for Eager {
         Kind::Poll
     }
 
-    unsafe fn add(&mut self, _fd: BorrowedFd<'_>, token: Token, _interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        _fd: BorrowedFd<'_>,
+        token: Token,
+        _interest: Interest,
+    ) -> Result<(), Error> {
         self.all.push(token);
         Ok(())
     }
@@ -63,7 +70,8 @@ unsafe impl Backend for Eager {
     }
 }
 
-/// The backend can't recreate its set, so that each wait reports the removed key, and the selector drops the event.
+/// The backend can't recreate its set, so that each wait reports the removed
+/// key, and the selector drops the event.
 #[test]
 fn stale_events_are_dropped_without_a_rebuild() {
     let (stays, goes) = (std::io::stdin(), std::io::stdout());

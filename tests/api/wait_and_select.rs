@@ -1,4 +1,5 @@
-//! `wait` for one descriptor and `select` of three lists, which need no selector.
+//! `wait` for one descriptor and `select` of three lists, which need no
+//! selector.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -31,7 +32,8 @@ fn tcp() -> (TcpStream, TcpStream) {
 /// A number that is not open.
 fn closed() -> BorrowedFd<'static> {
     let number = apart(File::open("/").unwrap()).as_raw_fd();
-    // SAFETY: the kernel refuses it, and no other test opens anything at this number.
+    // SAFETY: the kernel refuses it, and no other test opens anything at this
+    // number.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
@@ -51,9 +53,12 @@ fn wait_reports_the_events_that_it_waits_for() {
 #[test]
 fn wait_refuses_events_that_cannot_be_requested() {
     let (ours, _theirs) = pair();
-    for events in
-        [Events::empty(), Events::HANGUP, READ | Events::ERROR, Events::READ_HANGUP | Events::HANGUP]
-    {
+    for events in [
+        Events::empty(),
+        Events::HANGUP,
+        READ | Events::ERROR,
+        Events::READ_HANGUP | Events::HANGUP,
+    ] {
         for fd in [ours.as_fd(), closed()] {
             assert_eq!(wait(fd, events, NOW), Err(Error::InvalidEvents { events }));
         }
@@ -67,7 +72,8 @@ fn urgent_data_is_reported() {
     send(&theirs, b"!", SendFlags::OOB).unwrap();
     assert_eq!(wait(&ours, PRIORITY, SOON), Ok(PRIORITY));
     assert_eq!(wait(&ours, READ, NOW), Ok(Events::empty()));
-    let (readable, writable, exceptional) = select(&[&ours], &[&theirs], &[&ours, &theirs], SOON).unwrap();
+    let (readable, writable, exceptional) =
+        select(&[&ours], &[&theirs], &[&ours, &theirs], SOON).unwrap();
     assert_eq!((readable.len(), writable.len(), exceptional.len()), (0, 1, 1));
     assert_eq!(exceptional[0].as_raw_fd(), ours.as_raw_fd());
 }
@@ -88,7 +94,10 @@ fn wait_reports_ends_and_hang_ups() {
     assert_eq!(wait(&writer, WRITE, SOON), Ok(WRITE));
     drop(reader);
     let broken = wait(&writer, WRITE, SOON).unwrap();
-    assert!(broken.contains(WRITE) && broken.intersects(Events::ERROR | Events::HANGUP), "{broken:?}");
+    assert!(
+        broken.contains(WRITE) && broken.intersects(Events::ERROR | Events::HANGUP),
+        "{broken:?}"
+    );
 
     let (reader, writer) = pipe().unwrap();
     assert_eq!(wait(&reader, READ, NOW), Ok(Events::empty()));
@@ -158,9 +167,13 @@ fn negative_descriptors_are_refused() {
 
         let (ours, _theirs) = pair();
         let (ours, closed, none) = (ours.as_fd(), closed(), [].as_slice());
-        // It is found before the kernel is called, which would refuse the closed one.
-        for lists in [[&[&ours, &cwd], none, none], [&[&closed], &[&cwd, &ours], none], [none, none, &[&cwd]]]
-        {
+        // It is found before the kernel is called, which would refuse the
+        // closed one.
+        for lists in [
+            [&[&ours, &cwd], none, none],
+            [&[&closed], &[&cwd, &ours], none],
+            [none, none, &[&cwd]],
+        ] {
             let error = select(lists[0], lists[1], lists[2], timeout).unwrap_err();
             assert_eq!((inner(&error), error.kind()), (refused, ErrorKind::InvalidInput));
         }
@@ -200,7 +213,8 @@ fn numbers_beyond_the_limit_of_select_are_supported() {
     assert_eq!((readable.len(), writable.len()), (1, 1));
 }
 
-/// A wait never ends early. A timeout that is too long for the clock is unlimited.
+/// A wait never ends early. A timeout that is too long for the clock is
+/// unlimited.
 #[test]
 fn timeouts_are_kept() {
     let (ours, mut theirs) = pair();
@@ -273,8 +287,12 @@ fn lists_keep_their_order_and_their_duplicates() {
     assert_eq!(numbers(&writable), numbers(&sources));
     assert!(exceptional.is_empty());
     // Each source is reported in its own list.
-    let (readable, writable, _) = select(&[sources[0], sources[1]], &[sources[2]], &[], SOON).unwrap();
-    assert_eq!((numbers(&readable), numbers(&writable)), (numbers(&[sources[1]]), numbers(&[sources[2]])));
+    let (readable, writable, _) =
+        select(&[sources[0], sources[1]], &[sources[2]], &[], SOON).unwrap();
+    assert_eq!(
+        (numbers(&readable), numbers(&writable)),
+        (numbers(&[sources[1]]), numbers(&[sources[2]]))
+    );
 }
 
 #[test]
@@ -290,7 +308,8 @@ fn lists_take_sources_of_different_types() {
     assert_eq!(numbers(&writable), [ours.as_raw_fd()]);
 }
 
-/// A hang-up counts as readable and writable, as in Python, and never as exceptional.
+/// A hang-up counts as readable and writable, as in Python, and never as
+/// exceptional.
 #[test]
 fn lists_report_hang_ups() {
     let (ours, theirs) = pair();
@@ -298,13 +317,15 @@ fn lists_report_hang_ups() {
     let (readable, writable, exceptional) = select(&[&ours], &[&ours], &[&ours], None).unwrap();
     assert_eq!((readable.len(), writable.len(), exceptional.len()), (1, 1, 0));
 
-    // A full pipe is writable only because its reader is closed. This counts as readable, too.
+    // A full pipe is writable only because its reader is closed. This counts as
+    // readable, too.
     let (reader, writer) = pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
     while (&writer).write(&[0; 4096]).is_ok() {}
     assert!(select(&[], &[&writer], &[], NOW).unwrap().1.is_empty());
     drop(reader);
-    let (readable, writable, exceptional) = select(&[&writer], &[&writer], &[&writer], SOON).unwrap();
+    let (readable, writable, exceptional) =
+        select(&[&writer], &[&writer], &[&writer], SOON).unwrap();
     assert_eq!((readable.len(), writable.len(), exceptional.len()), (1, 1, 0));
     let error = (&writer).write(b"!").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);

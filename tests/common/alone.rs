@@ -1,7 +1,8 @@
 //! A test that runs itself again in a process of its own.
 //!
-//! This is for tests that change or measure what all threads of a process share, such as its limits, its descriptors and
-//! its memory, and for those that fork or are traced.
+//! This is for tests that change or measure what all threads of a process
+//! share, such as its limits, its descriptors and its memory, and for those
+//! that fork or are traced.
 
 use std::process::Command;
 use std::{any, env, io};
@@ -23,7 +24,8 @@ pub fn alone(test: impl Fn(), work: impl FnOnce()) {
     run(Command::new(env::current_exe().unwrap()), name_of(&test));
 }
 
-/// Runs the test that calls this in a process of its own, by a command such as strace, whose last argument is the program.
+/// Runs the test that calls this in a process of its own, by a command such as
+/// strace, whose last argument is the program.
 ///
 /// Returns what the process has printed.
 pub fn run_under(mut command: Command, test: impl Fn()) -> String {
@@ -31,7 +33,8 @@ pub fn run_under(mut command: Command, test: impl Fn()) -> String {
     run(command, name_of(&test))
 }
 
-/// The name of a test as the harness knows it: the path of the function without the crate's name.
+/// The name of a test as the harness knows it: the path of the function without
+/// the crate's name.
 fn name_of<T: Fn()>(_test: &T) -> &'static str {
     any::type_name::<T>().split_once("::").unwrap().1
 }
@@ -46,6 +49,10 @@ fn run(mut command: Command, test: &str) -> String {
         let _ = io::Write::write_all(&mut io::stderr(), format!("{line}\n").as_bytes());
     }
     println!("{text}");
-    assert!(output.status.success() && text.contains("1 passed"), "{}: {text}{errors}", output.status);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{}: {text}{errors}",
+        output.status
+    );
     text + &errors
 }

@@ -1,12 +1,13 @@
-//! System calls that fail because of a seccomp filter, which holds only for the thread that installs it.
+//! System calls that fail because of a seccomp filter, which holds only for the
+//! thread that installs it.
 
 use std::env::consts::ARCH;
 use std::thread;
 
 use rustix::io::Errno;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter,
 };
 
 /// A system call, and its second argument where only some of them are to fail.
@@ -17,10 +18,16 @@ pub struct Call(pub i64, pub Option<u64>);
 ///
 /// # Errors
 ///
-/// Returns why the kernel refuses the filter. Emulators and some containers do not support filters.
-pub fn without<T: Send>(calls: &[Call], errno: Errno, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+/// Returns why the kernel refuses the filter. Emulators and some containers do
+/// not support filters.
+pub fn without<T: Send>(
+    calls: &[Call],
+    errno: Errno,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, String> {
     let rules = |argument| {
-        let same = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, argument).unwrap();
+        let same =
+            SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, argument).unwrap();
         SeccompRule::new(vec![same]).unwrap()
     };
     let filter = SeccompFilter::new(
@@ -32,7 +39,8 @@ pub fn without<T: Send>(calls: &[Call], errno: Errno, work: impl FnOnce() -> T +
     let program: BpfProgram = filter.unwrap().try_into().unwrap();
     thread::scope(|scope| {
         let filtered = scope.spawn(|| {
-            apply_filter(&program).map_err(|error| format!("the kernel refuses a filter: {error}"))?;
+            apply_filter(&program)
+                .map_err(|error| format!("the kernel refuses a filter: {error}"))?;
             Ok(work())
         });
         filtered.join().unwrap()

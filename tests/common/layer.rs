@@ -1,4 +1,5 @@
-//! A backend around another one, for tests that change a part of what the one inside does.
+//! A backend around another one, for tests that change a part of what the one
+//! inside does.
 #![allow(unsafe_code, reason = "the interface of backends is")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
@@ -11,7 +12,8 @@ use rustix::io;
 use selectors_core::backend::{Backend, Rebuilt, Token, Watched};
 use selectors_core::{Error, Events, Interest, Kind};
 
-/// What a test does around the calls of the backend inside. By default it does nothing.
+/// What a test does around the calls of the backend inside. By default it does
+/// nothing.
 pub trait Layer {
     /// Runs `open`, which opens the backend inside.
     fn open<B>(open: impl FnOnce() -> Result<B, Error>) -> Result<B, Error> {
@@ -41,7 +43,12 @@ unsafe impl<B: Backend, L: Layer> Backend for Layered<B, L> {
         self.0.kind()
     }
 
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
         L::before("add")?;
         // SAFETY: the caller keeps the promise.
         unsafe { self.0.add(fd, token, interest) }

@@ -1,4 +1,5 @@
-//! Helpers of several binaries. This file has every pair of a backend and a key table that the platform has.
+//! Helpers of several binaries. This file has every pair of a backend and a key
+//! table that the platform has.
 #![allow(dead_code, reason = "each binary uses a part of it")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
@@ -40,7 +41,8 @@ pub fn soak_seconds() -> u64 {
     env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)
 }
 
-/// Runs `work` with all items at the same time. This is for work that mostly waits.
+/// Runs `work` with all items at the same time. This is for work that mostly
+/// waits.
 pub fn at_once<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
     let work = &work;
     thread::scope(|scope| {
@@ -72,7 +74,8 @@ impl Dice {
     }
 }
 
-/// An address of this machine at which nothing listens, with a connection that keeps the port from other programs.
+/// An address of this machine at which nothing listens, with a connection that
+/// keeps the port from other programs.
 ///
 /// On some systems a connection to a port that is only bound is not refused.
 pub fn closed_port() -> ((TcpStream, TcpStream), SocketAddr) {

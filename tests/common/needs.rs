@@ -1,7 +1,10 @@
-//! What a test needs of the machine: descriptors, other programs, calls that some containers refuse.
+//! What a test needs of the machine: descriptors, other programs, calls that
+//! some containers refuse.
 //!
-//! The shell's soft limit on open descriptors is 1024 on most systems and 256 on macOS. A process may raise it up to the
-//! hard limit, and `descriptors` does so. A test that needs more than the machine has prints that and is skipped.
+//! The shell's soft limit on open descriptors is 1024 on most systems and 256
+//! on macOS. A process may raise it up to the hard limit, and `descriptors`
+//! does so. A test that needs more than the machine has prints that and is
+//! skipped.
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
@@ -15,11 +18,13 @@ use std::{env, io, thread};
 use rustix::fs::{Access, access};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More than any test needs. Some systems call the hard limit unlimited, and refuse that.
+/// More than any test needs. Some systems call the hard limit unlimited, and
+/// refuse that.
 const MOST: u64 = 20_000;
 
-/// What the harness, the libraries and the other tests may have open: those of the contract that reserve nothing have at
-/// most about a dozen open at once each.
+/// What the harness, the libraries and the other tests may have open: those of
+/// the contract that reserve nothing have at most about a dozen open at once
+/// each.
 fn others() -> usize {
     let number = |text: String| text.parse().ok();
     let asked = env::args().find_map(|arg| number(arg.strip_prefix("--test-threads=")?.to_owned()));
@@ -34,22 +39,28 @@ pub const ALONE: &str = "SELECTORS_ALONE";
 /// How the line begins that is printed for a skipped test.
 pub const SKIPPED: &str = "skipped: ";
 
-/// Prints why a test is skipped, even if it is not run with `--nocapture`. Where `CI=true` a test may not be skipped.
+/// Prints why a test is skipped, even if it is not run with `--nocapture`.
+/// Where `CI=true` a test may not be skipped.
 pub fn skip(reason: &str) {
     let thread = || thread::current().name().unwrap_or("a test").to_owned();
     let test = env::var(ALONE).unwrap_or_else(|_| thread());
-    assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{test} can't be skipped in CI: {reason}");
+    assert!(
+        env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{test} can't be skipped in CI: {reason}"
+    );
     // The harness would keep what `println` prints.
     let _ = writeln!(io::stderr(), "{SKIPPED}{test}: {reason}");
 }
 
-/// Raises the soft limit on open descriptors up to the hard one. Returns the limit, which no number of a descriptor reaches.
+/// Raises the soft limit on open descriptors up to the hard one. Returns the
+/// limit, which no number of a descriptor reaches.
 pub fn limit() -> usize {
     static LIMIT: OnceLock<usize> = OnceLock::new();
     *LIMIT.get_or_init(|| {
         let limit = getrlimit(Resource::Nofile);
         let hard = limit.maximum.unwrap_or(MOST).min(MOST);
-        // macOS refuses more than it allows a process, whatever the hard limit says: 10240 by default.
+        // macOS refuses more than it allows a process, whatever the hard limit
+        // says: 10240 by default.
         for most in [hard, hard.min(10_240), hard.min(4096)] {
             if limit.current.is_none_or(|soft| soft >= most)
                 || setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }).is_ok()
@@ -66,7 +77,10 @@ pub fn limit() -> usize {
 pub fn number(number: usize) -> bool {
     let enough = number < limit();
     if !enough {
-        skip(&format!("it needs a descriptor with the number {number}, but the hard limit is {}", limit()));
+        skip(&format!(
+            "it needs a descriptor with the number {number}, but the hard limit is {}",
+            limit()
+        ));
     }
     enough
 }
@@ -77,9 +91,11 @@ pub struct Descriptors(usize);
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static GIVEN_BACK: Condvar = Condvar::new();
 
-/// Reserves so many descriptors for a test, and waits until the other tests of the process leave that many.
+/// Reserves so many descriptors for a test, and waits until the other tests of
+/// the process leave that many.
 ///
-/// `None` if the hard limit does not allow so many, which is printed. A test reserves once, before it opens anything.
+/// `None` if the hard limit does not allow so many, which is printed. A test
+/// reserves once, before it opens anything.
 #[must_use]
 pub fn descriptors(number: usize) -> Option<Descriptors> {
     let others = others();
@@ -106,7 +122,8 @@ impl Drop for Descriptors {
     }
 }
 
-/// Whether `/proc/self/fdinfo` lists what an epoll instance watches. If not, that is printed, and the tests compare less.
+/// Whether `/proc/self/fdinfo` lists what an epoll instance watches. If not,
+/// that is printed, and the tests compare less.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn fdinfo() -> bool {
     use std::os::fd::AsRawFd;
@@ -133,12 +150,13 @@ pub fn fdinfo() -> bool {
     false
 }
 
-/// The folder for temporary files, or another one if a socket in it would have too long a path: 104 bytes are allowed on the
-/// BSDs, and 108 on Linux.
+/// The folder for temporary files, or another one if a socket in it would have
+/// too long a path: 104 bytes are allowed on the BSDs, and 108 on Linux.
 pub fn socket_folder() -> PathBuf {
     let folders = [env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
-    let fits =
-        |folder: &&PathBuf| folder.as_os_str().len() <= 60 && access(*folder, Access::WRITE_OK).is_ok();
+    let fits = |folder: &&PathBuf| {
+        folder.as_os_str().len() <= 60 && access(*folder, Access::WRITE_OK).is_ok()
+    };
     folders.iter().find(fits).unwrap_or(&folders[0]).clone()
 }
 
@@ -146,7 +164,9 @@ pub fn socket_folder() -> PathBuf {
 pub fn strace() -> bool {
     let refused = match Command::new("strace").args(["-o", "/dev/null", "true"]).output() {
         Ok(output) if output.status.success() => return true,
-        Ok(output) => String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("it fails").to_owned(),
+        Ok(output) => {
+            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("it fails").to_owned()
+        }
         Err(error) => error.to_string(),
     };
     skip(&format!("strace can't be used ({refused}); install it to run this test"));

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 
-/// User and system time so far, in clock ticks: hundredths of a second on every Linux.
+/// User and system time so far, in clock ticks: hundredths of a second on every
+/// Linux.
 pub fn ticks(process: impl Display) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace();
@@ -18,7 +19,8 @@ pub fn resident(process: impl Display) -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
-/// The files of a process's descriptors. Some may be closed while they are listed.
+/// The files of a process's descriptors. Some may be closed while they are
+/// listed.
 pub fn descriptors(process: impl Display) -> impl Iterator<Item = PathBuf> {
     let numbers = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     numbers.filter_map(|number| fs::read_link(number.unwrap().path()).ok())

@@ -1,4 +1,5 @@
-//! The programs of `examples/` as processes, and the test's ends of their connections.
+//! The programs of `examples/` as processes, and the test's ends of their
+//! connections.
 
 use std::env;
 use std::fs;
@@ -17,11 +18,16 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 #[cfg(target_os = "linux")]
 use super::process::ticks;
 
-/// How long anything may take before a test fails. This is far more than it needs, also under an emulator.
+/// How long anything may take before a test fails. This is far more than it
+/// needs, also under an emulator.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-pub const SERVERS: [&str; 4] =
-    ["selectors_echo_server", "select_echo_server", "select_echo_server_timeout", "select_poll_echo_server"];
+pub const SERVERS: [&str; 4] = [
+    "selectors_echo_server",
+    "select_echo_server",
+    "select_echo_server_timeout",
+    "select_poll_echo_server",
+];
 
 /// The servers that run until they are killed.
 pub const LASTING: [&str; 3] =
@@ -88,7 +94,8 @@ impl Program {
         }
     }
 
-    /// Waits until the program prints nothing for a while, because it waits or has ended.
+    /// Waits until the program prints nothing for a while, because it waits or
+    /// has ended.
     pub fn wait_for_silence(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -133,7 +140,8 @@ impl Program {
         Pid::from_child(&self.child)
     }
 
-    /// Stops the process while `action` runs. When it goes on, it finds all that the action did.
+    /// Stops the process while `action` runs. When it goes on, it finds all
+    /// that the action did.
     pub fn stopped_during<T>(&self, action: impl FnOnce() -> T) -> T {
         let pid = self.pid();
         kill_process(pid, Signal::STOP).unwrap();
@@ -161,7 +169,8 @@ impl Drop for Program {
 
 /// Returns the path of an example program, and builds it if it is not fresh.
 ///
-/// Cargo builds the examples for `cargo test`, but not for `cargo test --test programs`.
+/// Cargo builds the examples for `cargo test`, but not for
+/// `cargo test --test programs`.
 pub fn program(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {
@@ -188,9 +197,11 @@ fn is_fresh(directory: &Path) -> bool {
         })
 }
 
-/// Builds the examples the way this test was built, and returns the directory that Cargo puts them in.
+/// Builds the examples the way this test was built, and returns the directory
+/// that Cargo puts them in.
 fn build_examples(profile: &Path) -> PathBuf {
-    // TARGET_DIR, or TARGET_DIR/TRIPLE for `cargo test --target`. Cargo has a file in the first.
+    // TARGET_DIR, or TARGET_DIR/TRIPLE for `cargo test --target`. Cargo has a
+    // file in the first.
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let holds_all = |directory: &Path| directory.join(".rustc_info.json").exists();
     let above = directory.parent().filter(|above| !holds_all(directory) && holds_all(above));
@@ -215,7 +226,8 @@ fn build_examples(profile: &Path) -> PathBuf {
     messages.lines().find_map(executable).unwrap().parent().unwrap().into()
 }
 
-/// Returns a command that runs its arguments with few descriptors, and without those that the test has inherited.
+/// Returns a command that runs its arguments with few descriptors, and without
+/// those that the test has inherited.
 pub fn limited(descriptors: u32) -> Command {
     let mut command = Command::new("/bin/sh");
     let script = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n $0 && exec \"$@\"";
@@ -248,7 +260,8 @@ pub fn receive(mut stream: &TcpStream, message: &[u8]) {
     assert_eq!(received, message);
 }
 
-/// Sends until the peer accepts no more, and returns the number of bytes that it has accepted.
+/// Sends until the peer accepts no more, and returns the number of bytes that
+/// it has accepted.
 pub fn fill(mut sender: &TcpStream) -> usize {
     sender.set_nonblocking(true).unwrap();
     let (block, mut sent, mut refusals) = (block(), 0, 0);
@@ -273,7 +286,8 @@ pub fn assert_filled(received: &[u8]) {
     assert!(received.chunks(block.len()).all(|chunk| block.starts_with(chunk)), "bytes are lost");
 }
 
-/// What `fill` repeats. Its length is not a power of two, so that lost buffers show.
+/// What `fill` repeats. Its length is not a power of two, so that lost buffers
+/// show.
 fn block() -> Vec<u8> {
     pattern(99_991)
 }
@@ -286,7 +300,8 @@ pub fn assert_serves_on(mut server: Program, port: u16) {
 
 /// Asserts that the server has served its peer to the end.
 ///
-/// A lasting server serves the next peer. A server for a single client ends without an error.
+/// A lasting server serves the next peer. A server for a single client ends
+/// without an error.
 pub fn assert_served(mut server: Program, port: u16) {
     server.wait_for("closing");
     if LASTING.contains(&&*server.name) {

@@ -34,7 +34,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// The path that it is about, if it is the call that the tests mark their log with.
+    /// The path that it is about, if it is the call that the tests mark their
+    /// log with.
     pub fn path(&self) -> Option<&str> {
         let marks = matches!(self.name.as_str(), "access" | "faccessat" | "faccessat2");
         marks.then(|| self.rest.split('"').nth(1)).flatten()
@@ -63,7 +64,8 @@ impl Call {
     }
 }
 
-/// Runs `work` in a process of its own under strace, and returns what the thread that did it called.
+/// Runs `work` in a process of its own under strace, and returns what the
+/// thread that did it called.
 ///
 /// Returns `None` in that process itself, and without strace, which is printed.
 pub fn log(test: impl Fn(), work: impl FnOnce()) -> Option<Vec<Call>> {
@@ -85,8 +87,11 @@ pub fn log_with(options: &[&str], test: impl Fn(), work: impl FnOnce()) -> Optio
     let text = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
     let calls: Vec<_> = text.lines().filter_map(parse).collect();
-    let thread =
-        calls.iter().find(|call| call.path().is_some_and(|path| path.ends_with('('))).unwrap().thread;
+    let thread = calls
+        .iter()
+        .find(|call| call.path().is_some_and(|path| path.ends_with('(')))
+        .unwrap()
+        .thread;
     Some(calls.into_iter().filter(|call| call.thread == thread).collect())
 }
 

@@ -1,14 +1,17 @@
-//! Builds the programs without std. They link with a few flags of their own, and their sizes are measured: what the user
-//! sets for other programs must not change them.
+//! Builds the programs without std. They link with a few flags of their own,
+//! and their sizes are measured: what the user sets for other programs must not
+//! change them.
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Builds a program of the package in this folder of the checkout, and returns its path.
+/// Builds a program of the package in this folder of the checkout, and returns
+/// its path.
 ///
-/// Neither the flags nor a wrapper of the compiler that the environment or a configuration file of the user names are
-/// used. An empty variable overrides what a file says. For what a file says of profiles see `.ci/own-flags`.
+/// Neither the flags nor a wrapper of the compiler that the environment or a
+/// configuration file of the user names are used. An empty variable overrides
+/// what a file says. For what a file says of profiles see `.ci/own-flags`.
 pub fn build(
     package: &str,
     program: &str,
@@ -17,7 +20,15 @@ pub fn build(
     variables: &[(&str, &str)],
 ) -> PathBuf {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "--release", "--locked", "--message-format=json", "--bin", program]);
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--message-format=json",
+        "--bin",
+        program,
+    ]);
     command.args(arguments).arg("--manifest-path");
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(package).join("Cargo.toml"));
     command.arg("--target-dir").arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join(target));
@@ -33,7 +44,8 @@ pub fn build(
     command.env("CARGO_PROFILE_RELEASE_PANIC", "abort").envs(variables.iter().copied());
     let output = command.stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", output.status);
-    // Cargo says where it is: a target that the user has set as the default one has a folder of its own.
+    // Cargo says where it is: a target that the user has set as the default one
+    // has a folder of its own.
     let messages = String::from_utf8(output.stdout).unwrap();
     let executable =
         |line: &str| line.split_once("\"executable\":\"")?.1.split('"').next().map(PathBuf::from);

@@ -14,7 +14,9 @@ use selectors_core::{Error, Events, Kind, Selector};
 use crate::needs;
 #[cfg(unix)]
 use crate::signals::interrupt;
-use crate::support::{Found, Kernel, NOW, Raw, SOON, Table, agree, apart, beyond_select, pair, raw, ready};
+use crate::support::{
+    Found, Kernel, NOW, Raw, SOON, Table, agree, apart, beyond_select, pair, raw, ready,
+};
 
 /// A number that is surely not open.
 const UNKNOWN: RawFd = 999_999;
@@ -27,7 +29,10 @@ pub fn register<B: Kernel, M: Table>() {
     let fd = one.as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let key = selector.register(one.as_fd(), Events::READ, "data").unwrap();
-    assert_eq!((key.fileobj.as_raw_fd(), key.fd, key.events, key.data), (fd, fd, Events::READ, "data"));
+    assert_eq!(
+        (key.fileobj.as_raw_fd(), key.fd, key.events, key.data),
+        (fd, fd, Events::READ, "data")
+    );
     agree(&selector);
 
     let unknown = Events::from_bits_retain(0x423f);
@@ -57,7 +62,10 @@ pub fn unregister<B: Kernel, M: Table>() {
     selector.register(one, Events::READ, ()).unwrap();
     let key = selector.unregister(fd).unwrap();
     assert_eq!(key.fileobj.as_raw_fd(), fd);
-    assert_eq!(selector.unregister(UNKNOWN).unwrap_err(), Error::NotRegistered { key: UNKNOWN.into() });
+    assert_eq!(
+        selector.unregister(UNKNOWN).unwrap_err(),
+        Error::NotRegistered { key: UNKNOWN.into() }
+    );
     assert_eq!(selector.unregister(fd).unwrap_err(), Error::NotRegistered { key: fd.into() });
     agree(&selector);
 }
@@ -67,7 +75,8 @@ fn raw_pair<B: Kernel, M: Table>() -> (Selector<B, Raw, (), M>, OwnedFd, OwnedFd
     let (one, two) = pair();
     let (one, two) = (apart(one), apart(two));
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: nothing else is open at these numbers, so closing them affects no other owner.
+    // SAFETY: nothing else is open at these numbers, so closing them affects no
+    // other owner.
     unsafe {
         selector.register_raw(raw(one.as_raw_fd()), Events::READ, ()).unwrap();
         selector.register_raw(raw(two.as_raw_fd()), Events::WRITE, ()).unwrap();
@@ -96,7 +105,8 @@ pub fn unregister_after_fd_close_and_reuse<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// Safe code can't close a registered socket; with the key it gets it back, and closes it then.
+/// Safe code can't close a registered socket; with the key it gets it back, and
+/// closes it then.
 pub fn unregister_after_socket_close<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let (r, w) = (one.as_raw_fd(), two.as_raw_fd());
@@ -143,7 +153,8 @@ pub fn modify_unregister<B: Kernel, M: Table>() {
     assert_eq!(reported.keys().collect::<Vec<_>>(), [&two.as_raw_fd()]);
 }
 
-/// What cannot be written, using a closed selector, is a test in the documentation of `Selector`.
+/// What cannot be written, using a closed selector, is a test in the
+/// documentation of `Selector`.
 pub fn close<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -192,7 +203,10 @@ pub fn select_read_write<B: Kernel, M: Table>() {
     two.write_all(b"foo").unwrap();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, Events::READ | Events::WRITE, ()).unwrap();
-    assert_eq!(ready(&mut selector, None), [(one.as_raw_fd(), Events::READ | Events::WRITE)].into());
+    assert_eq!(
+        ready(&mut selector, None),
+        [(one.as_raw_fd(), Events::READ | Events::WRITE)].into()
+    );
 }
 
 pub fn context_manager<B: Kernel, M: Table>() {
@@ -272,7 +286,8 @@ pub fn timeout<B: Kernel, M: Table>() {
     assert!((Duration::from_secs(1)..LATE).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
-/// A handler that raises has no counterpart; one that wakes the selector ends the loop as well.
+/// A handler that raises has no counterpart; one that wakes the selector ends
+/// the loop as well.
 #[cfg(unix)]
 pub fn select_interrupt_exc<B: Kernel, M: Table>() {
     let (one, _two) = pair();
@@ -294,7 +309,8 @@ pub fn select_interrupt_exc<B: Kernel, M: Table>() {
     assert!(start.elapsed() < LATE);
 }
 
-/// `CPython` waits on after a signal whose handler raises nothing; here the wait ends early.
+/// `CPython` waits on after a signal whose handler raises nothing; here the
+/// wait ends early.
 #[cfg(unix)]
 pub fn select_interrupt_noraise<B: Kernel, M: Table>() {
     let (one, _two) = pair();
@@ -302,12 +318,17 @@ pub fn select_interrupt_noraise<B: Kernel, M: Table>() {
     selector.register(&one, Events::READ, ()).unwrap();
     let start = Instant::now();
     let reported = interrupt(None, || selector.select(SOON));
-    assert!(reported.is_ok_and(|result| result.interrupted() && result.events() == 0 && !result.timed_out()));
+    assert!(
+        reported.is_ok_and(|result| result.interrupted()
+            && result.events() == 0
+            && !result.timed_out())
+    );
     assert!(selector.next_ready().is_none());
     assert!(start.elapsed() < LATE);
 }
 
-/// As many descriptors as the limit allows: in `tests/stress/many_descriptors.rs`, where a test has a process of its own.
+/// As many descriptors as the limit allows: in
+/// `tests/stress/many_descriptors.rs`, where a test has a process of its own.
 #[cfg(unix)]
 pub fn above_fd_setsize<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();

@@ -1,4 +1,5 @@
-//! What is reported of a descriptor: one table, and the same results on every backend.
+//! What is reported of a descriptor: one table, and the same results on every
+//! backend.
 
 use rustix::fd::{AsRawFd, OwnedFd};
 use std::ffi::{CStr, c_char, c_int};
@@ -34,11 +35,14 @@ type Scene = (OwnedFd, Option<OwnedFd>);
 struct Row {
     what: &'static str,
     scene: fn() -> Scene,
-    /// Reported for READ, for WRITE and for PRIORITY; for several of them, the union is.
+    /// Reported for READ, for WRITE and for PRIORITY; for several of them, the
+    /// union is.
     reported: [Events; 3],
-    /// Of these, what only the hang-up says. It is lost where hang-ups are not reported.
+    /// Of these, what only the hang-up says. It is lost where hang-ups are not
+    /// reported.
     by_hangup: Events,
-    /// Whether both filters of a kqueue report an end, of which the others report an error only.
+    /// Whether both filters of a kqueue report an end, of which the others
+    /// report an error only.
     at_an_end: bool,
     pending: Result<Option<Errno>, Errno>,
 }
@@ -83,8 +87,10 @@ impl Row {
             return self.expected_of_filters(requested);
         }
         let columns = [READ, WRITE, PRIORITY].into_iter().zip(self.reported);
-        let mut reported: Events =
-            columns.filter(|(column, _)| requested.contains(*column)).map(|(_, reported)| reported).collect();
+        let mut reported: Events = columns
+            .filter(|(column, _)| requested.contains(*column))
+            .map(|(_, reported)| reported)
+            .collect();
         if !reports.error {
             reported.remove(ERROR);
         }
@@ -97,8 +103,10 @@ impl Row {
         reported
     }
 
-    /// What a backend of this kind may report as well. What ends a connection is known exactly of epoll and kqueue, and of
-    /// Linux's poll and select. Elsewhere poll reports some errors as hang-ups, and select some hang-ups as exceptional.
+    /// What a backend of this kind may report as well. What ends a connection
+    /// is known exactly of epoll and kqueue, and of Linux's poll and select.
+    /// Elsewhere poll reports some errors as hang-ups, and select some hang-ups
+    /// as exceptional.
     fn permitted(&self, kind: Kind, reports: Reports, requested: Events) -> Events {
         let all = self.reported.into_iter().fold(NONE, |all, reported| all | reported);
         if reports.exact || !all.intersects(ENDS | READ_HANGUP) {
@@ -107,7 +115,8 @@ impl Row {
         requested | if kind == Kind::Poll { ENDS | READ_HANGUP } else { NONE }
     }
 
-    /// What the two filters of a kqueue report, each of which knows of its own direction only.
+    /// What the two filters of a kqueue report, each of which knows of its own
+    /// direction only.
     fn expected_of_filters(&self, requested: Events) -> Events {
         let [read, write, _] = self.reported;
         let mut reported = requested & (read | write) & (READ | WRITE);
@@ -142,7 +151,8 @@ pub fn the_table<B: Kernel, M: Table>() {
                 let mut result = ready(&mut selector, timeout);
                 let found = result.remove(&fd).unwrap_or_default();
                 assert!(result.is_empty(), "{result:?}");
-                let unexpected = found - reported - row.permitted(kind, B::reports(kind), requested);
+                let unexpected =
+                    found - reported - row.permitted(kind, B::reports(kind), requested);
                 assert!(
                     found.contains(reported) && unexpected.is_empty(),
                     "{} requested {requested:?} {mode:?}: {found:?}, not {reported:?}",
@@ -150,7 +160,12 @@ pub fn the_table<B: Kernel, M: Table>() {
                 );
 
                 let pending = selector.get_key(fd).unwrap().take_error();
-                assert_eq!(pending.map_err(|error| error.errno().unwrap()), row.pending, "{}", row.what);
+                assert_eq!(
+                    pending.map_err(|error| error.errno().unwrap()),
+                    row.pending,
+                    "{}",
+                    row.what
+                );
             }
         }
     }
@@ -204,7 +219,10 @@ pub fn take_error_returns_an_error_once<B: Kernel, M: Table>() {
     let (key, _) = selector.next_ready().unwrap();
     assert_eq!(key.take_error(), Ok(Some(Errno::CONNREFUSED)));
     assert_eq!(key.take_error(), Ok(None));
-    assert!(ready(&mut selector, NOW).is_empty(), "the error is gone, and nothing is there to read");
+    assert!(
+        ready(&mut selector, NOW).is_empty(),
+        "the error is gone, and nothing is there to read"
+    );
 }
 
 pub fn priority_is_unsupported_or_reported<B: Kernel, M: Table>() {
@@ -212,8 +230,12 @@ pub fn priority_is_unsupported_or_reported<B: Kernel, M: Table>() {
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let kind = selector.kind();
     let result = selector.register(&one, READ | PRIORITY, ()).map(|key| key.events);
-    let unsupported = Error::Unsupported { backend: kind.name(), events: READ | PRIORITY, mode: Mode::Level };
-    assert_eq!(result, if kind.supports_priority() { Ok(READ | PRIORITY) } else { Err(unsupported) });
+    let unsupported =
+        Error::Unsupported { backend: kind.name(), events: READ | PRIORITY, mode: Mode::Level };
+    assert_eq!(
+        result,
+        if kind.supports_priority() { Ok(READ | PRIORITY) } else { Err(unsupported) }
+    );
     agree(&selector);
 }
 
@@ -272,8 +294,9 @@ fn connect_to(port: u16) -> OwnedFd {
 }
 
 fn connection_refused() -> Scene {
-    // A closed listener's port, which its connection keeps. To some systems' sockets that are bound and do not listen a
-    // connection is not refused: it times out.
+    // A closed listener's port, which its connection keeps. To some systems'
+    // sockets that are bound and do not listen a connection is not refused: it
+    // times out.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let peer = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -283,7 +306,8 @@ fn connection_refused() -> Scene {
 }
 
 fn datagram_refused() -> Scene {
-    let (one, two) = (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)), UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
+    let (one, two) =
+        (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)), UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
     let (one, two) = (one.unwrap(), two.unwrap());
     one.connect(two.local_addr().unwrap()).unwrap();
     drop(two);
@@ -330,7 +354,8 @@ fn terminal() -> (OwnedFd, OwnedFd) {
         // One buffer is all the C library has for the names.
         static NAME: Mutex<()> = Mutex::new(());
         let _alone = NAME.lock();
-        // SAFETY: the name stays as it is until the next call, which the lock keeps away.
+        // SAFETY: the name stays as it is until the next call, which the lock
+        // keeps away.
         let name = unsafe { CStr::from_ptr(ptsname(master.as_raw_fd())) };
         rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap()
     };
@@ -349,7 +374,8 @@ fn slave() -> Scene {
     (seen(slave, PollFlags::IN), None)
 }
 
-/// Waits until the kernel reports this, or an end or an error, which some systems report as data to read only.
+/// Waits until the kernel reports this, or an end or an error, which some
+/// systems report as data to read only.
 fn seen(fd: impl Into<OwnedFd>, flags: PollFlags) -> OwnedFd {
     let fd = fd.into();
     let mut requested = [PollFd::new(&fd, flags)];

@@ -1,7 +1,9 @@
-//! More is ready than a wait returns, or than the caller consumes: each key has its turn, and nothing is lost.
+//! More is ready than a wait returns, or than the caller consumes: each key has
+//! its turn, and nothing is lost.
 //!
-//! epoll and kqueue return three events per wait here. poll and select return all that is ready, so
-//! that the caller's loop, which breaks off after three, is what divides them.
+//! epoll and kqueue return three events per wait here. poll and select return
+//! all that is ready, so that the caller's loop, which breaks off after three,
+//! is what divides them.
 
 use crate::support::UnixStream;
 use rustix::fd::{AsRawFd, RawFd};
@@ -74,7 +76,8 @@ pub fn equal_turns<B: Kernel, M: Table>() {
             let left = 800 - turns.total();
             turns.count(&take::<B, M>(&mut selector, most.min(left)));
         }
-        let equal: BTreeMap<RawFd, usize> = pairs.iter().map(|(one, _)| (one.as_raw_fd(), 100)).collect();
+        let equal: BTreeMap<RawFd, usize> =
+            pairs.iter().map(|(one, _)| (one.as_raw_fd(), 100)).collect();
         assert_eq!(turns.0, equal, "{most} taken per wait");
     }
 }
@@ -102,14 +105,19 @@ pub fn what_is_reported_once_survives_a_break<B: Kernel, M: Table>() {
             while turns.total() < READY {
                 turns.count(&take::<B, M>(&mut selector, most));
             }
-            assert!(turns.0.len() == READY && turns.0.values().all(|turns| *turns == 1), "{:?}", turns.0);
+            assert!(
+                turns.0.len() == READY && turns.0.values().all(|turns| *turns == 1),
+                "{:?}",
+                turns.0
+            );
             assert_eq!(selector.select(NOW).events(), Ok(0), "{mode:?}: reported again");
             agree(&selector);
         }
     }
 }
 
-/// More arrives between the waits, for keys that were reported already and for keys that still wait.
+/// More arrives between the waits, for keys that were reported already and for
+/// keys that still wait.
 pub fn what_arrives_late_is_not_lost<B: Kernel, M: Table>() {
     for mode in modes::<B, M>() {
         let mut pairs = pairs();
@@ -124,7 +132,8 @@ pub fn what_arrives_late_is_not_lost<B: Kernel, M: Table>() {
         for round in 0..40 {
             let reported = take::<B, M>(&mut selector, 3);
             turns.count(&reported);
-            // A byte and a re-arming for each of them, so that all are owed another turn.
+            // A byte and a re-arming for each of them, so that all are owed
+            // another turn.
             for fd in reported {
                 peers.get_mut(&fd).unwrap().write_all(b"!").unwrap();
                 selector.modify(fd, Events::READ.with_mode(mode)).unwrap();
@@ -159,7 +168,8 @@ pub fn changes_in_between_starve_no_key<B: Kernel, M: Table>() {
                 1 if round % 2 == 0 => drop(selector.unregister(restless).unwrap()),
                 1 => drop(selector.register(restless, Events::WRITE, ()).unwrap()),
                 _ => {
-                    let events = if round % 2 == 0 { Events::WRITE | Events::READ } else { Events::WRITE };
+                    let events =
+                        if round % 2 == 0 { Events::WRITE | Events::READ } else { Events::WRITE };
                     selector.modify(restless, events).unwrap();
                 }
             }
@@ -171,7 +181,8 @@ pub fn changes_in_between_starve_no_key<B: Kernel, M: Table>() {
     }
 }
 
-/// A reported key may be unregistered, as in servers. The others that were ready with it are reported next.
+/// A reported key may be unregistered, as in servers. The others that were
+/// ready with it are reported next.
 pub fn an_unregistered_key_costs_no_other_its_turn<B: Kernel, M: Table>() {
     for mode in modes::<B, M>().chain([Mode::Level]) {
         let pairs = pairs();
@@ -188,8 +199,8 @@ pub fn an_unregistered_key_costs_no_other_its_turn<B: Kernel, M: Table>() {
     }
 }
 
-/// What becomes ready while the others always are waits for no more than one turn of each, and what
-/// was left of the batch.
+/// What becomes ready while the others always are waits for no more than one
+/// turn of each, and what was left of the batch.
 pub fn a_late_key_has_its_turn<B: Kernel, M: Table>() {
     let pairs = pairs();
     for (late, mut peer) in pairs.iter().map(|(one, two)| (one, two)) {
@@ -209,7 +220,8 @@ pub fn a_late_key_has_its_turn<B: Kernel, M: Table>() {
     }
 }
 
-/// A wake whose event finds no room in the batch is not lost with the marking of the others.
+/// A wake whose event finds no room in the batch is not lost with the marking
+/// of the others.
 pub fn a_wake_among_many_is_not_lost<B: Kernel, M: Table>() {
     let pairs = pairs();
     let mut selector = watching::<B, M>(&pairs, Events::WRITE.one_shot());

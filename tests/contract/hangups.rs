@@ -12,7 +12,8 @@ use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair, ready};
 const READ: Events = Events::READ;
 const READ_HANGUP: Events = Events::READ_HANGUP;
 
-/// With a hang-up that is reported alone and in every mode, where the backend knows it.
+/// With a hang-up that is reported alone and in every mode, where the backend
+/// knows it.
 pub fn the_end_is_reported_without_reading<B: Kernel, M: Table>() {
     let kind = Selector::<B, std::fs::File, (), M>::new().unwrap().kind();
     for mode in modes(kind) {

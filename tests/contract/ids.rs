@@ -16,7 +16,8 @@ use crate::zombies::{Sel, empty_returns, watch, zombie};
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 
-/// Nothing is found by an id whose key has been unregistered, and nothing happens to another key.
+/// Nothing is found by an id whose key has been unregistered, and nothing
+/// happens to another key.
 fn names_nothing<B: Kernel, S, D, M: Table>(selector: &mut Selector<B, S, D, M>, id: KeyId) {
     let missing = Error::NotRegistered { key: Lookup::Id(id) };
     assert!(selector.get_key(id).is_none() && selector.get_key_mut(id).is_none());
@@ -87,7 +88,8 @@ pub fn survive_what_happens_to_the_key<B: Kernel, M: Table>() {
     names_nothing(&mut selector, id);
 }
 
-/// Of a batch, one key leaves and its number comes back with another file, which has nothing to report.
+/// Of a batch, one key leaves and its number comes back with another file,
+/// which has nothing to report.
 #[cfg(unix)]
 pub fn a_number_comes_back_within_a_batch<B: Kernel, M: Table>() {
     let peers = [(); 3].map(|()| pair());

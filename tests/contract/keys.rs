@@ -1,4 +1,5 @@
-//! Keys that act: what `next_ready` and `get_key_mut` return reads, writes, changes and unregisters.
+//! Keys that act: what `next_ready` and `get_key_mut` return reads, writes,
+//! changes and unregisters.
 
 use crate::support::UnixStream;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -11,7 +12,8 @@ use crate::support::{Found, Kernel, NOW, SOON, Table, agree, pair, ready};
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 
-/// Has `Read` and `Write` of its own, which need exclusive access, as a child's output and TLS have it.
+/// Has `Read` and `Write` of its own, which need exclusive access, as a child's
+/// output and TLS have it.
 struct Exclusive(UnixStream, usize);
 
 impl AsFd for Exclusive {
@@ -83,7 +85,9 @@ pub fn a_key_reads_and_writes<B: Kernel, M: Table>() {
 
 /// A key that acts can be passed to a function, whatever the selector.
 pub fn a_function_takes_a_key<B: Kernel, M: Table>() {
-    fn echo<Sel: SelectorType<Source = UnixStream, Data = usize>>(mut key: KeyMut<'_, Sel>) -> usize {
+    fn echo<Sel: SelectorType<Source = UnixStream, Data = usize>>(
+        mut key: KeyMut<'_, Sel>,
+    ) -> usize {
         let mut buffer = [0; 8];
         match key.read(&mut buffer) {
             Ok(0) => key.unregister().data,
@@ -113,7 +117,8 @@ pub fn a_function_takes_a_key<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// In a batch, each key does something else to itself, and no look-up is needed.
+/// In a batch, each key does something else to itself, and no look-up is
+/// needed.
 pub fn each_key_of_a_batch_acts<B: Kernel, M: Table>() {
     let pairs = [(); 12].map(|()| pair());
     let mut selector = Selector::<B, _, _, M>::new().unwrap();

@@ -1,4 +1,5 @@
-//! `get_key`, `get_key_mut` and `get_map`; `modify(fd, events)`; `unregister(fd)`
+//! `get_key`, `get_key_mut` and `get_map`; `modify(fd, events)`;
+//! `unregister(fd)`
 
 use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::io::{Read, Write};
@@ -13,11 +14,13 @@ use crate::support::{Kernel, NOW, Raw, SOON, Table, agree, apart, dup, pair, raw
 /// A number that is surely not open.
 const UNKNOWN: RawFd = 999_999;
 
-/// A selector that watches a bare number, and what is open there, which is the caller's to close.
+/// A selector that watches a bare number, and what is open there, which is the
+/// caller's to close.
 fn raw_key<B: Kernel, M: Table>(events: Events) -> (Selector<B, Raw, &'static str, M>, OwnedFd) {
     let fd = apart(pair().0);
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: nothing else is open at this number, so closing it affects no other owner.
+    // SAFETY: nothing else is open at this number, so closing it affects no
+    // other owner.
     unsafe { selector.register_raw(raw(fd.as_raw_fd()), events, "data") }.unwrap();
     (selector, fd)
 }
@@ -63,7 +66,10 @@ pub fn data_is_changed_without_a_system_call<B: Kernel, M: Table>() {
     let fd = open.as_raw_fd();
     drop(open);
     let mut key = selector.get_key_mut(fd).unwrap();
-    assert_eq!((key.fileobj, key.fd, key.events, key.mode), (raw(fd), fd, Events::READ, Mode::Level));
+    assert_eq!(
+        (key.fileobj, key.fd, key.events, key.mode),
+        (raw(fd), fd, Events::READ, Mode::Level)
+    );
     assert_eq!(std::mem::replace(key.data_mut(), "new"), "data");
     assert_eq!(selector.get_key(fd).unwrap().data, "new");
     assert_eq!(selector.unregister(fd).unwrap().data, "new");
@@ -151,14 +157,17 @@ pub fn modify_changes_the_events_and_nothing_else<B: Kernel, M: Table>() {
     assert_eq!(selector.get_map().len(), 1);
 }
 
-/// The descriptor is closed. A system call would have noticed that, and does when there is a change.
+/// The descriptor is closed. A system call would have noticed that, and does
+/// when there is a change.
 pub fn modify_to_the_same_makes_no_system_call<B: Kernel, M: Table>() {
     let (mut selector, open) = raw_key::<B, M>(Events::READ);
     let fd = open.as_raw_fd();
     drop(open);
     assert_eq!(selector.modify(fd, Events::READ), Ok(()));
     assert_eq!(selector.modify(fd, Events::READ.with_mode(Mode::Level)), Ok(()));
-    for changed in [Events::WRITE.into(), (Events::READ | Events::WRITE).into(), Events::READ.one_shot()] {
+    for changed in
+        [Events::WRITE.into(), (Events::READ | Events::WRITE).into(), Events::READ.one_shot()]
+    {
         let error = selector.modify(fd, changed).unwrap_err();
         let Error::Os { call, fd: about, errno, .. } = error else { panic!("{error}") };
         assert_eq!((about, errno), (Some(fd), Errno::BADF));
@@ -234,7 +243,8 @@ pub fn unregister_of_a_replaced_descriptor<B: Kernel, M: Table>() {
     }
 }
 
-/// Whether it is taken from the batch of this wait, or left over from an earlier one.
+/// Whether it is taken from the batch of this wait, or left over from an
+/// earlier one.
 pub fn unregister_drops_the_pending_event<B: Kernel, M: Table>() {
     for left_over in [false, true] {
         let (one, two) = pair();
@@ -254,7 +264,8 @@ pub fn unregister_drops_the_pending_event<B: Kernel, M: Table>() {
     }
 }
 
-/// Two are ready, and in place of the second there comes another file under the same number.
+/// Two are ready, and in place of the second there comes another file under the
+/// same number.
 #[cfg(unix)]
 pub fn a_number_used_again_within_a_batch<B: Kernel, M: Table>() {
     for left_over in [false, true] {

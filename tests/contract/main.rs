@@ -1,10 +1,14 @@
-//! What every selector does, on every backend of the platform and with both key tables.
+//! What every selector does, on every backend of the platform and with both key
+//! tables.
 //!
-//! A row is a function, generic over backend and table, in one of the files of this folder. It is
-//! run on every pair: `rows` below is the one list of rows, and at the end is the one list of pairs,
-//! with a line for each.
+//! A row is a function, generic over backend and table, in one of the files of
+//! this folder. It is run on every pair: `rows` below is the one list of rows,
+//! and at the end is the one list of pairs, with a line for each.
 #![allow(unsafe_code, reason = "raw registration is part of the contract")]
-#![cfg_attr(windows, allow(dead_code, unused_imports, unused_mut, reason = "some rows can't be there"))]
+#![cfg_attr(
+    windows,
+    allow(dead_code, unused_imports, unused_mut, reason = "some rows can't be there")
+)]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
 mod cpython;
@@ -227,7 +231,8 @@ pair! { poll_growable, selectors_core::backend::Poll<crate::Growable>, crate::Gr
 pair! { any_fixed, selectors_core::backend::Any<crate::Fixed>, crate::Fixed }
 pair! { any_growable, selectors_core::backend::Any<crate::Growable, 256>, crate::Growable }
 
-/// The rows of one pair, one after the other, which lets `support::run` compare what is open before and after each of them.
+/// The rows of one pair, one after the other, which lets `support::run` compare
+/// what is open before and after each of them.
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn rows_leave_no_descriptors_open() {
@@ -243,7 +248,8 @@ fn the_page_on_portability_names_tests() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let page = read("selectors-core/src/portability.md");
-    let names: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|code| code.contains("::")).collect();
+    let names: Vec<&str> =
+        page.split('`').skip(1).step_by(2).filter(|code| code.contains("::")).collect();
     assert!(names.len() > 20);
     for name in names {
         let (file, row) = match name.rsplit_once("::").unwrap() {

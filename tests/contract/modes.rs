@@ -40,7 +40,8 @@ pub fn edge_is_reported_when_more_arrives<B: Kernel, M: Table>() {
     }
 }
 
-/// `modify` arms an edge again, also if the interest is the same: what is still ready is reported again.
+/// `modify` arms an edge again, also if the interest is the same: what is still
+/// ready is reported again.
 pub fn modify_arms_an_edge_again<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let fd = one.as_raw_fd();
@@ -48,7 +49,10 @@ pub fn modify_arms_an_edge_again<B: Kernel, M: Table>() {
     if !selector.kind().supports_edge() {
         let error = selector.register(&one, READ.edge(), ()).unwrap_err();
         let kind = selector.kind();
-        assert_eq!(error, Error::Unsupported { backend: kind.name(), events: READ, mode: Mode::Edge });
+        assert_eq!(
+            error,
+            Error::Unsupported { backend: kind.name(), events: READ, mode: Mode::Edge }
+        );
         return;
     }
     selector.register(&one, READ.edge(), ()).unwrap();
@@ -110,7 +114,11 @@ pub fn one_shot_is_reported_once_until_modify<B: Kernel, M: Table>() {
         two.write_all(b"!").unwrap();
         assert!(ready(&mut selector, NOW).is_empty());
         let key = selector.get_key(fd).unwrap();
-        assert_eq!((key.events, key.mode, key.data), (delivered, Mode::OneShot, 7), "the key stays");
+        assert_eq!(
+            (key.events, key.mode, key.data),
+            (delivered, Mode::OneShot, 7),
+            "the key stays"
+        );
         agree(&selector);
         selector.modify(fd, again).unwrap();
         agree(&selector);
@@ -144,7 +152,10 @@ pub fn a_failed_modify_does_not_rearm<B: Kernel, M: Table>() {
     selector.register(&one, WRITE.one_shot(), ()).unwrap();
     assert_eq!(ready(&mut selector, SOON).len(), 1);
     for invalid in [Events::empty(), Events::HANGUP | WRITE] {
-        assert_eq!(selector.modify(&one, invalid.one_shot()), Err(Error::InvalidEvents { events: invalid }));
+        assert_eq!(
+            selector.modify(&one, invalid.one_shot()),
+            Err(Error::InvalidEvents { events: invalid })
+        );
     }
     assert!(ready(&mut selector, NOW).is_empty());
 }
@@ -153,9 +164,17 @@ pub fn modify_may_change_the_mode_alone<B: Kernel, M: Table>() {
     let (one, _two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, WRITE, ()).unwrap();
+    let modes = [
+        Mode::OneShot,
+        Mode::Level,
+        Mode::Edge,
+        Mode::OneShot,
+        Mode::Edge,
+        Mode::Level,
+        Mode::OneShot,
+    ];
     let modes =
-        [Mode::OneShot, Mode::Level, Mode::Edge, Mode::OneShot, Mode::Edge, Mode::Level, Mode::OneShot];
-    let modes = modes.into_iter().filter(|mode| *mode != Mode::Edge || selector.kind().supports_edge());
+        modes.into_iter().filter(|mode| *mode != Mode::Edge || selector.kind().supports_edge());
     for mode in modes.collect::<Vec<_>>() {
         selector.modify(&one, WRITE.with_mode(mode)).unwrap();
         assert_eq!(selector.get_key(&one).unwrap().mode, mode);
@@ -165,7 +184,8 @@ pub fn modify_may_change_the_mode_alone<B: Kernel, M: Table>() {
     }
 }
 
-/// What the kernel does not report again must not be lost when the caller stops consuming.
+/// What the kernel does not report again must not be lost when the caller stops
+/// consuming.
 pub fn pending_events_survive_in_every_mode<B: Kernel, M: Table>() {
     for mode in [Mode::Level, Mode::OneShot, Mode::Edge] {
         let pairs: Vec<_> = (0..3).map(|_| pair()).collect();

@@ -1,4 +1,5 @@
-//! A selector watched by another one, which the descriptor of epoll and kqueue allows.
+//! A selector watched by another one, which the descriptor of epoll and kqueue
+//! allows.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -15,7 +16,8 @@ use crate::support::{Found, Kernel, NOW, SOON, Table, agree, apart, pair, ready}
 
 const READ: Events = Events::READ;
 
-/// The selector that is watched: the best of the platform, by selectors of every kind.
+/// The selector that is watched: the best of the platform, by selectors of
+/// every kind.
 type Inner<B, S> = Selector<<B as Kernel>::Inner, S, (), Growable>;
 
 type Outer<B, M> = Selector<B, OwnedFd, (), M>;
@@ -23,15 +25,20 @@ type Outer<B, M> = Selector<B, OwnedFd, (), M>;
 /// What `ready` returns.
 type Reported = BTreeMap<RawFd, Events>;
 
-/// The inner selector's descriptor. Only platforms without epoll and kqueue have none.
+/// The inner selector's descriptor. Only platforms without epoll and kqueue
+/// have none.
 fn own<B: Kernel, S>(inner: &Inner<B, S>) -> Option<BorrowedFd<'_>> {
     let own = B::Inner::fileno(inner);
     assert_eq!(own.is_some(), Kind::Epoll.is_available() || Kind::Kqueue.is_available());
     own
 }
 
-/// An outer selector, and an inner one that it watches; where such a descriptor exists.
-fn nest<B: Kernel, M: Table, S>(inner: &Inner<B, S>, mode: Mode) -> Option<(Outer<B, M>, Reported)> {
+/// An outer selector, and an inner one that it watches; where such a descriptor
+/// exists.
+fn nest<B: Kernel, M: Table, S>(
+    inner: &Inner<B, S>,
+    mode: Mode,
+) -> Option<(Outer<B, M>, Reported)> {
     let own = dup(own::<B, _>(inner)?).unwrap();
     let mut outer = Outer::<B, M>::new().unwrap();
     let reported = [(own.as_raw_fd(), READ)].into();
@@ -42,11 +49,18 @@ fn nest<B: Kernel, M: Table, S>(inner: &Inner<B, S>, mode: Mode) -> Option<(Oute
 
 const NOTHING: Reported = Reported::new();
 
-/// What has been drained inside is not reported outside. All kernels with a kqueue report it until there was a wait on the inner
-/// selector.
-fn drained<B: Kernel, M: Table, S>(outer: &mut Outer<B, M>, inner: &mut Inner<B, S>, reported: &Reported) {
+/// What has been drained inside is not reported outside. All kernels with a
+/// kqueue report it until there was a wait on the inner selector.
+fn drained<B: Kernel, M: Table, S>(
+    outer: &mut Outer<B, M>,
+    inner: &mut Inner<B, S>,
+    reported: &Reported,
+) {
     let outside = ready(outer, NOW);
-    assert!(outside == NOTHING || inner.kind() == Kind::Kqueue && outside == *reported, "{outside:?}");
+    assert!(
+        outside == NOTHING || inner.kind() == Kind::Kqueue && outside == *reported,
+        "{outside:?}"
+    );
     assert_eq!(ready(inner, NOW), NOTHING);
     assert_eq!(ready(outer, NOW), NOTHING);
 }
@@ -66,7 +80,8 @@ pub fn readiness_inside_is_reported_outside<B: Kernel, M: Table>() {
             });
             assert_eq!(ready(&mut outer, SOON), reported);
         });
-        // As long as it lasts; a wait on the inner one consumes nothing of a level.
+        // As long as it lasts; a wait on the inner one consumes nothing of a
+        // level.
         assert_eq!(ready(&mut outer, SOON), reported);
         assert_eq!(ready(&mut inner, SOON), [(one.as_raw_fd(), READ)].into());
         assert_eq!(ready(&mut outer, Some(Duration::from_micros(100))), reported);
@@ -78,7 +93,8 @@ pub fn readiness_inside_is_reported_outside<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut outer, NOW), NOTHING);
 }
 
-/// What an inner edge or one-shot reports once is reported outside until there was a wait on the inner one.
+/// What an inner edge or one-shot reports once is reported outside until there
+/// was a wait on the inner one.
 pub fn what_is_reported_once_inside<B: Kernel, M: Table>() {
     for mode in [Mode::OneShot, Mode::Edge] {
         let (one, mut two) = pair();
@@ -175,26 +191,31 @@ pub fn the_inner_one_goes_first<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut outer, Some(Duration::from_millis(2))), NOTHING);
 }
 
-/// Makes the selector find an event of a removed registration, and rebuild at its next wait.
+/// Makes the selector find an event of a removed registration, and rebuild at
+/// its next wait.
 fn must_rebuild<B: Kernel, M: Table>(selector: &mut Outer<B, M>) -> UnixStream {
     let (alive, _) = pair();
-    // `alive` keeps the file, and its number is closed first, so that it can't be removed from the kernel's set.
+    // `alive` keeps the file, and its number is closed first, so that it can't
+    // be removed from the kernel's set.
     let liar = apart(&alive);
     let fd = liar.as_raw_fd();
     selector.register(liar, READ, ()).unwrap();
-    // SAFETY: nothing else is open at this number; its owner is forgotten below, and closes nothing.
+    // SAFETY: nothing else is open at this number; its owner is forgotten
+    // below, and closes nothing.
     unsafe { rustix::io::close(fd) };
     let key = selector.unregister(fd).unwrap();
     std::mem::forget(key.fileobj);
     alive
 }
 
-/// Its descriptor was handed out, so that it may be watched elsewhere: a rebuild reports that, once each
-/// time, and everything works on under the same number.
+/// Its descriptor was handed out, so that it may be watched elsewhere: a
+/// rebuild reports that, once each time, and everything works on under the same
+/// number.
 pub fn a_replaced_instance_is_reported<B: Kernel, M: Table>() {
     let pairs = [(); 3].map(|()| pair());
     let mut selector = Outer::<B, M>::new().unwrap();
-    let numbers = pairs.each_ref().map(|(one, _)| selector.register(dup(one).unwrap(), READ, ()).unwrap().fd);
+    let numbers =
+        pairs.each_ref().map(|(one, _)| selector.register(dup(one).unwrap(), READ, ()).unwrap().fd);
     let waker = selector.waker_in(M::cell()).unwrap();
     let mut rebuilds = 0;
     for handed_out in [false, true, true, false] {
@@ -229,7 +250,8 @@ pub fn a_replaced_instance_is_reported<B: Kernel, M: Table>() {
     }
 }
 
-/// The outer selector would report nothing more. After the inner one is registered again, it does.
+/// The outer selector would report nothing more. After the inner one is
+/// registered again, it does.
 pub fn a_replaced_instance_is_nested_again<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     let mut inner = Inner::<B, OwnedFd>::new().unwrap();

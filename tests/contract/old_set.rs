@@ -1,6 +1,8 @@
-//! The kernel refuses to recreate its set. The selector goes on with the old one, and tries again later.
+//! The kernel refuses to recreate its set. The selector goes on with the old
+//! one, and tries again later.
 //!
-//! Only epoll needs that. A row returns where there is nothing to recreate, and asserts that this is no epoll.
+//! Only epoll needs that. A row returns where there is nothing to recreate, and
+//! asserts that this is no epoll.
 
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -23,8 +25,9 @@ const WRITE: Events = Events::WRITE;
 /// The waits between two attempts to recreate the set.
 const PATIENCE: u64 = 100;
 
-/// Makes the kernel report a registration that does not exist, and lets the selector find that. Returns what keeps
-/// it alive, unless the backend has no set to recreate.
+/// Makes the kernel report a registration that does not exist, and lets the
+/// selector find that. Returns what keeps it alive, unless the backend has no
+/// set to recreate.
 fn found<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> Option<UnixStream> {
     let (alive, _) = zombie(selector);
     let found = selector.select(NOW).unwrap().events();
@@ -33,8 +36,8 @@ fn found<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> Option<UnixStream> {
     (found > 0).then_some(alive)
 }
 
-/// Waits until the set is recreated, which must be soon. The new set reports the descriptor of each waker once, if it
-/// was woken before.
+/// Waits until the set is recreated, which must be soon. The new set reports
+/// the descriptor of each waker once, if it was woken before.
 fn recreated<B: Kernel, M: Table>(selector: &mut Sel<B, M>, wakers: usize) {
     let before = selector.stats();
     while selector.stats().rebuilds == before.rebuilds {
@@ -80,7 +83,8 @@ pub fn healthy_keys_are_reported<B: Kernel, M: Table>() {
     }
 }
 
-/// The kernel returns from each of these waits immediately. The selector does not.
+/// The kernel returns from each of these waits immediately. The selector does
+/// not.
 pub fn the_timeout_is_kept_without_a_busy_loop<B: Kernel, M: Table>() {
     for refusal in [NO_INSTANCE, NO_CHANGE] {
         let mut selector = Sel::<B, M>::new().unwrap();
@@ -132,7 +136,8 @@ pub fn the_timeout_is_kept_among_stale_events<B: Kernel, M: Table>() {
         over.store(true, Ordering::Relaxed);
         let Some((result, lasted)) = waited else { return };
         assert!(result.unwrap().timed_out());
-        // Each stale event would make it 30 ms longer than the millisecond that it counts for: nine seconds.
+        // Each stale event would make it 30 ms longer than the millisecond that
+        // it counts for: nine seconds.
         assert!(timeout <= lasted && lasted < Duration::from_secs(5), "{lasted:?}");
     });
 }
@@ -207,7 +212,8 @@ pub fn the_last_duplicate_is_closed<B: Kernel, M: Table>() {
         let (begun, timeout, before) = (Instant::now(), Duration::from_millis(5), selector.stats());
         assert!(selector.select(Some(timeout)).unwrap().timed_out());
         assert!(begun.elapsed() >= timeout);
-        // A wait with an old set and a timeout makes one system call in a millisecond.
+        // A wait with an old set and a timeout makes one system call in a
+        // millisecond.
         assert!(selector.stats().waits - before.waits <= 6, "{:?}", selector.stats());
         write(&peer, b"!").unwrap();
         assert_eq!(ready(&mut selector, SOON), [(other.as_raw_fd(), READ)].into());

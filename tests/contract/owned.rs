@@ -1,4 +1,5 @@
-//! What a selector owns: the kinds of sources, and the order in which all is closed.
+//! What a selector owns: the kinds of sources, and the order in which all is
+//! closed.
 
 use crate::support::UnixStream;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -66,7 +67,8 @@ pub fn every_kind_of_source<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// A safe source may return another descriptor each time; nothing may depend on that.
+/// A safe source may return another descriptor each time; nothing may depend on
+/// that.
 struct Liar {
     truth: UnixStream,
     lie: UnixStream,
@@ -103,7 +105,8 @@ pub fn as_fd_is_called_once<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, SOON), [(other, Events::WRITE)].into());
 }
 
-/// A source that looks, when it is dropped, whether a kernel object still watches it.
+/// A source that looks, when it is dropped, whether a kernel object still
+/// watches it.
 struct Witness<'a> {
     fd: OwnedFd,
     selector: Option<RawFd>,
@@ -112,9 +115,11 @@ struct Witness<'a> {
 
 impl Witness<'_> {
     fn is_watched(&self) -> bool {
-        // The selector's number may have a new file from another test, but no other selector watches `fd`.
-        let info =
-            self.selector.map(|selector| std::fs::read_to_string(format!("/proc/self/fdinfo/{selector}")));
+        // The selector's number may have a new file from another test, but no
+        // other selector watches `fd`.
+        let info = self
+            .selector
+            .map(|selector| std::fs::read_to_string(format!("/proc/self/fdinfo/{selector}")));
         let line = format!("tfd: {:8} ", self.fd.as_raw_fd());
         info.is_some_and(|info| info.is_ok_and(|info| info.contains(&line)))
     }
@@ -205,8 +210,8 @@ impl Drop for Noted<'_> {
     }
 }
 
-/// What `register` could not register is dropped when table and kernel are as they were, so that its `Drop` may panic.
-/// `try_register` drops nothing.
+/// What `register` could not register is dropped when table and kernel are as
+/// they were, so that its `Drop` may panic. `try_register` drops nothing.
 pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
     let dropped = RefCell::new(Vec::new());
     let (one, two) = pair();
@@ -215,7 +220,8 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
     let (one, two) = (OwnedFd::from(one), OwnedFd::from(two));
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(Dropped(two, &dropped, false), Events::WRITE, Noted(&dropped)).unwrap();
-    let Err(refused) = selector.try_register(source(&one, false), Events::empty(), Noted(&dropped)) else {
+    let Err(refused) = selector.try_register(source(&one, false), Events::empty(), Noted(&dropped))
+    else {
         panic!("no events")
     };
     assert!(dropped.borrow().is_empty(), "it is inside the error");
@@ -225,7 +231,9 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
 
     for panics in [false, true] {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            selector.register(source(&one, panics), Events::HANGUP, Noted(&dropped)).map(|key| key.fd)
+            selector
+                .register(source(&one, panics), Events::HANGUP, Noted(&dropped))
+                .map(|key| key.fd)
         }));
         let invalid = Err(Error::InvalidEvents { events: Events::HANGUP });
         assert_eq!(result.ok(), if panics { None } else { Some(invalid) });
@@ -238,10 +246,15 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
     if selector.kind() == Kind::Epoll {
         let file = OwnedFd::from(File::open(std::env::current_exe().unwrap()).unwrap());
         let result = catch_unwind(AssertUnwindSafe(|| {
-            selector.register(Dropped(file, &dropped, true), Events::READ, Noted(&dropped)).map(|key| key.fd)
+            selector
+                .register(Dropped(file, &dropped, true), Events::READ, Noted(&dropped))
+                .map(|key| key.fd)
         }));
         assert!(result.is_err());
-        assert_eq!((dropped.take().as_slice(), selector.get_map().len()), (&["source", "data"][..], 1));
+        assert_eq!(
+            (dropped.take().as_slice(), selector.get_map().len()),
+            (&["source", "data"][..], 1)
+        );
         agree(&selector);
     }
     selector.register(Dropped(one, &dropped, false), Events::WRITE, Noted(&dropped)).unwrap();
@@ -250,9 +263,13 @@ pub fn a_refused_source_is_dropped_last<B: Kernel, M: Table>() {
     assert_eq!(dropped.take(), ["source", "data"].repeat(2));
 }
 
-/// The error of `register` holds neither source nor data, so `?` converts it to any error type.
+/// The error of `register` holds neither source nor data, so `?` converts it to
+/// any error type.
 pub fn an_error_of_register_is_plain<B: Kernel, M: Table>() {
-    fn boxed<B: Kernel, M: Table>(one: &UnixStream, data: &str) -> Result<(), Box<dyn std::error::Error>> {
+    fn boxed<B: Kernel, M: Table>(
+        one: &UnixStream,
+        data: &str,
+    ) -> Result<(), Box<dyn std::error::Error>> {
         let mut selector = Selector::<B, _, _, M>::new()?;
         selector.register(Rc::new(one), Events::READ, Rc::new(data))?;
         selector.register(Rc::new(one), Events::READ, Rc::new(data))?;

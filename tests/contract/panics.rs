@@ -1,5 +1,6 @@
-//! Code of the caller that panics, or uses a selector, in the middle of something: `Drop`, `AsFd`, `Into<Interest>`.
-//! Afterwards table and kernel agree, and the other keys work.
+//! Code of the caller that panics, or uses a selector, in the middle of
+//! something: `Drop`, `AsFd`, `Into<Interest>`. Afterwards table and kernel
+//! agree, and the other keys work.
 
 use crate::support::UnixStream;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -73,7 +74,9 @@ pub fn a_key_whose_drop_panics<B: Kernel, M: Table>() {
     // Its source, or its data.
     for of_data in [false, true] {
         let dropped = Cell::new(0);
-        let bomb = |number, data| (data == of_data).then(|| Bomb { dropped: &dropped, panics: number == 3 });
+        let bomb = |number, data| {
+            (data == of_data).then(|| Bomb { dropped: &dropped, panics: number == 3 })
+        };
         let mut peers = Vec::new();
         let mut selector = Selector::<B, Source<'_>, Option<Bomb<'_>>, M>::new().unwrap();
         for number in 0..10 {
@@ -91,7 +94,10 @@ pub fn a_key_whose_drop_panics<B: Kernel, M: Table>() {
             }
         });
         assert!(unwound);
-        assert_eq!((selector.get_map().len(), dropped.get()), (10 - seen, u32::try_from(seen).unwrap()));
+        assert_eq!(
+            (selector.get_map().len(), dropped.get()),
+            (10 - seen, u32::try_from(seen).unwrap())
+        );
         agree(&selector);
         let mut left = 0;
         while let Some((key, _)) = selector.next_ready() {
@@ -103,7 +109,8 @@ pub fn a_key_whose_drop_panics<B: Kernel, M: Table>() {
     }
 }
 
-/// In the middle of a batch. The kernel object is closed before, and the other sources are dropped all the same.
+/// In the middle of a batch. The kernel object is closed before, and the other
+/// sources are dropped all the same.
 pub fn a_selector_with_a_source_whose_drop_panics<B: Kernel, M: Table>() {
     let dropped = Cell::new(0);
     let mut peers = Vec::new();

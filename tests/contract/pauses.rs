@@ -1,4 +1,5 @@
-//! `pause` and `resume`: a paused key stays in the table, and the kernel does not watch it.
+//! `pause` and `resume`: a paused key stays in the table, and the kernel does
+//! not watch it.
 
 use rustix::fd::{AsRawFd, RawFd};
 use std::io::Write;
@@ -25,7 +26,8 @@ pub fn modes(kind: Kind) -> impl Iterator<Item = Mode> {
     all.filter(move |mode| *mode != Mode::Edge || kind.supports_edge())
 }
 
-/// Data, hang-ups and errors alike, in every mode, and however often it is paused and resumed.
+/// Data, hang-ups and errors alike, in every mode, and however often it is
+/// paused and resumed.
 pub fn a_paused_key_is_not_reported<B: Kernel, M: Table>() {
     for mode in modes(Selector::<B, RawFd, (), M>::new().unwrap().kind()) {
         for peer_goes in [false, true] {
@@ -55,13 +57,18 @@ pub fn a_paused_key_is_not_reported<B: Kernel, M: Table>() {
             assert!(reported.contains(READ), "{mode:?}: {reported:?}");
             // To resume a key that is not paused arms nothing again.
             selector.resume(id).unwrap();
-            assert_eq!(ready(&mut selector, NOW).len(), usize::from(mode == Mode::Level), "{mode:?}");
+            assert_eq!(
+                ready(&mut selector, NOW).len(),
+                usize::from(mode == Mode::Level),
+                "{mode:?}"
+            );
             assert_eq!(selector.stats().rebuilds, 0);
         }
     }
 }
 
-/// An error is kept for the program, and not reported before the key is resumed.
+/// An error is kept for the program, and not reported before the key is
+/// resumed.
 #[cfg(unix)]
 pub fn an_error_waits_for_the_resume<B: Kernel, M: Table>() {
     let (_, writer) = std::io::pipe().unwrap();
@@ -76,14 +83,16 @@ pub fn an_error_waits_for_the_resume<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// Those of this wait and those left over from an earlier one, also if the key is resumed before the next wait.
+/// Those of this wait and those left over from an earlier one, also if the key
+/// is resumed before the next wait.
 pub fn pending_events_are_dropped<B: Kernel, M: Table>() {
     let kind = Selector::<B, RawFd, (), M>::new().unwrap().kind();
     for (mode, left_over) in modes(kind).flat_map(|mode| [(mode, false), (mode, true)]) {
         for resumed in [false, true] {
             let (one, two) = pair();
             let mut selector = Selector::<B, _, _, M>::new().unwrap();
-            let ids = [&one, &two].map(|one| selector.register(one, WRITE.with_mode(mode), ()).unwrap().id());
+            let ids = [&one, &two]
+                .map(|one| selector.register(one, WRITE.with_mode(mode), ()).unwrap().id());
             assert_eq!(selector.select(SOON).events(), Ok(2));
             let first = selector.next_ready().unwrap().0.id();
             if left_over {
@@ -103,7 +112,8 @@ pub fn pending_events_are_dropped<B: Kernel, M: Table>() {
                 selector.resume(first).unwrap();
                 selector.resume(other).unwrap();
             }
-            // The one-shot that was pending is armed again, and the edge reported again; the first one was delivered.
+            // The one-shot that was pending is armed again, and the edge
+            // reported again; the first one was delivered.
             let other = selector.get_key(other).unwrap().fd;
             let first = selector.get_key(first).unwrap().fd;
             let reported = ready(&mut selector, SOON);
@@ -125,7 +135,8 @@ pub fn a_delivered_one_shot_stays_disarmed<B: Kernel, M: Table>() {
         let id = selector.register(one, WRITE.one_shot(), ()).unwrap().id();
         for round in 0..3 {
             assert!(ready(&mut selector, SOON)[&fd].contains(WRITE));
-            let paused = |selector: &Selector<B, _, _, M>| selector.get_key(id).unwrap().is_paused();
+            let paused =
+                |selector: &Selector<B, _, _, M>| selector.get_key(id).unwrap().is_paused();
             for _ in 0..2 {
                 selector.pause(id).unwrap();
                 selector.pause(id).unwrap();
@@ -178,10 +189,14 @@ pub fn modify_resumes<B: Kernel, M: Table>() {
     let fd = one.as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     selector.register(&one, READ, ()).unwrap();
-    let interests: [Interest; 4] = [READ.into(), WRITE.into(), (READ | WRITE).one_shot(), READ.into()];
+    let interests: [Interest; 4] =
+        [READ.into(), WRITE.into(), (READ | WRITE).one_shot(), READ.into()];
     for interest in interests {
         selector.pause(fd).unwrap();
-        assert_eq!(selector.modify(fd, Events::HANGUP), Err(Error::InvalidEvents { events: Events::HANGUP }));
+        assert_eq!(
+            selector.modify(fd, Events::HANGUP),
+            Err(Error::InvalidEvents { events: Events::HANGUP })
+        );
         if !selector.kind().supports_edge() {
             assert!(matches!(selector.modify(fd, WRITE.edge()), Err(Error::Unsupported { .. })));
         }
@@ -234,8 +249,13 @@ pub fn a_resume_that_fails_leaves_it_paused<B: Kernel, M: Table>() {
         let (fd, errno) = (one.as_raw_fd(), Errno::NOMEM);
         let Some(result) = refused(of_one(fd, errno), || selector.resume(&one)) else { return };
         assert_eq!(result.unwrap_err().errno(), Some(errno));
-        assert!(selector.get_key(&one).unwrap().is_paused() && selector.select(NOW).unwrap().timed_out());
-        let Some(result) = refused(of_one(fd, errno), || selector.modify(&one, READ)) else { return };
+        assert!(
+            selector.get_key(&one).unwrap().is_paused()
+                && selector.select(NOW).unwrap().timed_out()
+        );
+        let Some(result) = refused(of_one(fd, errno), || selector.modify(&one, READ)) else {
+            return;
+        };
         assert_eq!(result.unwrap_err().errno(), Some(errno));
         assert_eq!(selector.get_key(&one).unwrap().interest(), WRITE.one_shot());
         agree(&selector);
@@ -301,8 +321,9 @@ pub fn a_rebuild_skips_paused_keys<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// As a proxy under back-pressure does: it computes for each event which side is paused. The side that is paused has
-/// data and a closed peer, and does not end a wait.
+/// As a proxy under back-pressure does: it computes for each event which side
+/// is paused. The side that is paused has data and a closed peer, and does not
+/// end a wait.
 pub fn a_loop_that_pauses_at_each_event_does_not_spin<B: Kernel, M: Table>() {
     let ((full, mut source), (other, mut peer)) = (pair(), pair());
     let mut selector = Selector::<B, _, _, M>::new().unwrap();

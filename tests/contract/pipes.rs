@@ -23,7 +23,8 @@ fn only<B: Kernel, S, D, M: Table>(selector: &mut Selector<B, S, D, M>, fd: RawF
     found[&fd]
 }
 
-/// The writer is writable, and stays so after its reader was closed: the next write returns the error.
+/// The writer is writable, and stays so after its reader was closed: the next
+/// write returns the error.
 pub fn a_reader_that_leaves_is_reported_as_long_as_it_lasts<B: Kernel, M: Table>() {
     for events in [WRITE, READ | WRITE] {
         let (reader, writer) = pipe();
@@ -60,7 +61,8 @@ pub fn a_reader_that_leaves_is_reported_as_long_as_it_lasts<B: Kernel, M: Table>
 
 /// It is reported once in the other modes, and once more after `modify`.
 pub fn a_reader_that_leaves_is_reported_once<B: Kernel, M: Table>() {
-    for mode in modes(Selector::<B, RawFd, (), M>::new().unwrap().kind()).filter(|mode| *mode != Mode::Level)
+    for mode in modes(Selector::<B, RawFd, (), M>::new().unwrap().kind())
+        .filter(|mode| *mode != Mode::Level)
     {
         for events in [WRITE, READ | WRITE] {
             let (reader, writer) = pipe();

@@ -29,7 +29,8 @@ fn paths() -> Vec<(OwnedFd, FileKind)> {
     Vec::new()
 }
 
-/// They are refused alike on every backend, and not accepted as keys that are never reported, or always.
+/// They are refused alike on every backend, and not accepted as keys that are
+/// never reported, or always.
 pub fn a_path_is_refused<B: Kernel, M: Table>() {
     for (path, kind) in paths() {
         let fd = path.as_raw_fd();
@@ -47,9 +48,11 @@ pub fn a_path_is_refused<B: Kernel, M: Table>() {
         // At the number of a key. Only `modify` can notice that.
         let (one, _peer) = pair();
         let number = selector.register(one.into(), WRITE, "key").unwrap().fd;
-        // SAFETY: the number stays open, and belongs to the key until it is unregistered.
-        let mut key =
-            std::mem::ManuallyDrop::new(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number) });
+        // SAFETY: the number stays open, and belongs to the key until it is
+        // unregistered.
+        let mut key = std::mem::ManuallyDrop::new(unsafe {
+            <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number)
+        });
         rustix::io::dup2(&refused.fileobj, &mut key).unwrap();
         let error = selector.modify(number, READ).unwrap_err();
         assert_eq!(error.errno(), Some(Errno::BADF), "{error}");
@@ -59,7 +62,8 @@ pub fn a_path_is_refused<B: Kernel, M: Table>() {
     }
 }
 
-/// epoll refuses these with one error number, and the message says what is the matter. poll and select accept them.
+/// epoll refuses these with one error number, and the message says what is the
+/// matter. poll and select accept them.
 pub fn files_that_are_always_ready<B: Kernel, M: Table>() {
     let program = std::env::current_exe().unwrap();
     let files = [
@@ -75,7 +79,10 @@ pub fn files_that_are_always_ready<B: Kernel, M: Table>() {
             Kind::Epoll => {
                 let refused = selector.try_register(file, READ, "file").unwrap_err();
                 let (call, file) = ("epoll_ctl", Some(kind));
-                assert_eq!(refused.error, Error::Os { call, fd: Some(fd), errno: Errno::PERM, file });
+                assert_eq!(
+                    refused.error,
+                    Error::Os { call, fd: Some(fd), errno: Errno::PERM, file }
+                );
                 assert!(refused.to_string().contains(advice), "{refused}");
             }
             Kind::Poll | Kind::Select => {
@@ -96,7 +103,8 @@ pub fn a_sandbox_that_forbids_the_call<B: Kernel, M: Table>() {
     }
     let (one, _peer) = pair();
     let fd = one.as_raw_fd();
-    let registered = refused(NO_CHANGE, || selector.try_register(one.into(), WRITE, "key").map(|key| key.fd));
+    let registered =
+        refused(NO_CHANGE, || selector.try_register(one.into(), WRITE, "key").map(|key| key.fd));
     match registered {
         Some(Err(refused)) => {
             assert_eq!(selector.kind(), Kind::Epoll);

@@ -1,5 +1,6 @@
-//! The kernel's set is recreated, to remove a descriptor closed without the selector's knowledge: what must come
-//! through that, and what may fail. Only epoll needs it; the others are held to the same.
+//! The kernel's set is recreated, to remove a descriptor closed without the
+//! selector's knowledge: what must come through that, and what may fail. Only
+//! epoll needs it; the others are held to the same.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,7 +9,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{dup, dup2};
 use selectors_core::{Events, Kind, Mode};
 
-use crate::support::{Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, pair, ready};
+use crate::support::{
+    Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, pair, ready,
+};
 use crate::zombies::{Sel, empty_returns, watch, zombie};
 
 const READ: Events = Events::READ;
@@ -20,7 +23,8 @@ pub fn the_waker_wakes_on<B: Kernel, M: Table>() {
     for before in [true, false] {
         let (_alive, _) = zombie(&mut selector);
         if before {
-            // Seen by the wait that reports the zombie, or else by the next one.
+            // Seen by the wait that reports the zombie, or else by the next
+            // one.
             waker.wake().unwrap();
         }
         assert!(selector.select(NOW).unwrap().events() > 0 || selector.kind() != Kind::Epoll);
@@ -36,7 +40,8 @@ pub fn the_waker_wakes_on<B: Kernel, M: Table>() {
     agree_with_wakers(&selector, 1);
 }
 
-/// A wake that comes after the zombie was reported, and before the kernel's set is recreated.
+/// A wake that comes after the zombie was reported, and before the kernel's set
+/// is recreated.
 pub fn a_wake_before_the_rebuild_is_reported<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let waker = selector.waker_in(M::cell()).unwrap();
@@ -49,12 +54,18 @@ pub fn a_wake_before_the_rebuild_is_reported<B: Kernel, M: Table>() {
     assert_eq!(selector.select(NOW).events(), Ok(0));
 }
 
-/// What is armed stays armed, and loses no event; what has fired stays disarmed until it is modified.
+/// What is armed stays armed, and loses no event; what has fired stays disarmed
+/// until it is modified.
 pub fn the_modes_survive<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let edges = selector.kind().supports_edge();
     let [edge, armed, fired, level] = [(); 4].map(|()| pair());
-    watch(&mut selector, &edge.0, READ.with_mode(if edges { Mode::Edge } else { Mode::Level }), "edge");
+    watch(
+        &mut selector,
+        &edge.0,
+        READ.with_mode(if edges { Mode::Edge } else { Mode::Level }),
+        "edge",
+    );
     watch(&mut selector, &armed.0, READ.one_shot(), "armed");
     watch(&mut selector, &fired.0, WRITE.one_shot(), "fired");
     watch(&mut selector, &level.0, READ, "level");
@@ -81,7 +92,8 @@ pub fn the_modes_survive<B: Kernel, M: Table>() {
         assert_eq!(ready(&mut selector, SOON), [(armed.0.as_raw_fd(), READ)].into());
         rustix::io::read(&armed.0, &mut [0; 8]).unwrap();
         selector.modify(&armed.0, READ.one_shot()).unwrap();
-        // The fired one could write all the while. It is not watched, or it would have been reported.
+        // The fired one could write all the while. It is not watched, or it
+        // would have been reported.
         let found = if selector.kind() == Kind::Epoll { round } else { 0 };
         assert_eq!((selector.stats().stale, selector.stats().rebuilds), (found, found));
     }
@@ -91,7 +103,8 @@ pub fn the_modes_survive<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, NOW), [].into());
 }
 
-/// The kernel reports hang-ups also for an empty interest: once, after a rebuild, and they are not delivered.
+/// The kernel reports hang-ups also for an empty interest: once, after a
+/// rebuild, and they are not delivered.
 pub fn a_fired_one_shot_whose_peer_is_closed<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (fired, peer) = pair();
@@ -105,9 +118,11 @@ pub fn a_fired_one_shot_whose_peer_is_closed<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, NOW), [].into());
 }
 
-/// Files that may come back at the number of a key that was closed. Several of them can't be watched.
+/// Files that may come back at the number of a key that was closed. Several of
+/// them can't be watched.
 fn others(own: Option<BorrowedFd<'_>>) -> Vec<OwnedFd> {
-    let mut files: Vec<OwnedFd> = vec![File::open(std::env::current_exe().unwrap()).unwrap().into()];
+    let mut files: Vec<OwnedFd> =
+        vec![File::open(std::env::current_exe().unwrap()).unwrap().into()];
     files.extend(own.map(|own| dup(own).unwrap()));
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -121,7 +136,8 @@ fn others(own: Option<BorrowedFd<'_>>) -> Vec<OwnedFd> {
     files
 }
 
-/// Keys whose numbers were closed, with nothing there or with a file that is not the key's.
+/// Keys whose numbers were closed, with nothing there or with a file that is
+/// not the key's.
 pub fn dead_keys_do_not_hinder_a_rebuild<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let files = others(B::fileno(&selector));

@@ -1,4 +1,5 @@
-//! A kernel that refuses a system call, for one thread and as long as that runs.
+//! A kernel that refuses a system call, for one thread and as long as that
+//! runs.
 
 use std::os::fd::RawFd;
 
@@ -9,7 +10,8 @@ use rustix::io::Errno;
 #[allow(dead_code, reason = "nothing is refused where there is no seccomp")]
 pub struct Refusal {
     pub call: i64,
-    /// If only the calls are refused that have this descriptor as this argument, counted from 0.
+    /// If only the calls are refused that have this descriptor as this
+    /// argument, counted from 0.
     pub about: Option<(u8, RawFd)>,
     pub errno: Errno,
 }
@@ -36,14 +38,16 @@ mod seccomp {
     pub const NO_INSTANCE: Refusal =
         Refusal { call: libc::SYS_epoll_create1, about: None, errno: Errno::MFILE };
     /// A sandbox forbids every change of a set.
-    pub const NO_CHANGE: Refusal = Refusal { call: libc::SYS_epoll_ctl, about: None, errno: Errno::PERM };
+    pub const NO_CHANGE: Refusal =
+        Refusal { call: libc::SYS_epoll_ctl, about: None, errno: Errno::PERM };
 
     /// The refusal of one descriptor, by `epoll_ctl`.
     pub fn of_one(fd: RawFd, errno: Errno) -> Refusal {
         Refusal { call: libc::SYS_epoll_ctl, about: Some((2, fd)), errno }
     }
 
-    /// What a rebuild of an epoll set with this key calls, and why the kernel may refuse it.
+    /// What a rebuild of an epoll set with this key calls, and why the kernel
+    /// may refuse it.
     pub fn refusals(key: RawFd) -> Vec<Refusal> {
         let every = |call, errno| Refusal { call, about: None, errno };
         vec![
@@ -64,8 +68,9 @@ mod seccomp {
     /// What is worked on, from one thread to another and back.
     struct Carried<T>(T);
 
-    // SAFETY: what the rows carry are selectors, of which `main.rs` has the compiler check, for each pair, that
-    // they are Send; inside a generic row it can't see that. And the one thread waits for the other.
+    // SAFETY: what the rows carry are selectors, of which `main.rs` has the
+    // compiler check, for each pair, that they are Send; inside a generic row
+    // it can't see that. And the one thread waits for the other.
     unsafe impl<T> Send for Carried<T> {}
 
     impl<T> Carried<T> {
@@ -74,7 +79,8 @@ mod seccomp {
         }
     }
 
-    /// Runs `work` of a selector where the kernel refuses a call. Returns nothing if it has no such filters.
+    /// Runs `work` of a selector where the kernel refuses a call. Returns
+    /// nothing if it has no such filters.
     pub fn refused<T>(refusal: Refusal, work: impl FnOnce() -> T) -> Option<T> {
         let Refusal { call, about, errno } = refusal;
         let refuse = SeccompAction::Errno(errno.raw_os_error().unsigned_abs());
@@ -82,7 +88,8 @@ mod seccomp {
         let rule = about.map(|(argument, fd)| {
             let fd = u64::try_from(fd).unwrap();
             let same =
-                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, fd).unwrap();
+                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, fd)
+                    .unwrap();
             SeccompRule::new(vec![same]).unwrap()
         });
         let rules = [(call, rule.into_iter().collect())].into();
@@ -96,7 +103,8 @@ mod seccomp {
                 Ok(Carried(work()))
             });
             let done: Result<_, String> = other.join().unwrap();
-            let skip = |error: &String| needs::skip(&format!("the kernel refuses a filter: {error}"));
+            let skip =
+                |error: &String| needs::skip(&format!("the kernel refuses a filter: {error}"));
             done.inspect_err(skip).ok().map(Carried::take)
         })
     }

@@ -11,7 +11,8 @@ use selectors_core::{Error, Events, FileKind, Kind, Mode, RegisterError, Selecto
 
 use crate::needs;
 use crate::support::{
-    Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, beyond_select, dup, pair, raw, ready,
+    Found, Kernel, NOW, SOON, Table, agree, agree_with_wakers, apart, beyond_select, dup, pair,
+    raw, ready,
 };
 
 pub fn returns_the_key<B: Kernel, M: Table>() {
@@ -33,7 +34,8 @@ pub fn refuses_events_that_cannot_be_requested<B: Kernel, M: Table>() {
     let registered = one.as_raw_fd();
     let closed = apart(&one).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: `one` is open until the end; at the other numbers nothing is open.
+    // SAFETY: `one` is open until the end; at the other numbers nothing is
+    // open.
     unsafe {
         selector.register_raw(raw(registered), Events::READ, 0).unwrap();
         let bits = (0..16).map(|bit| 1 << bit).filter(|bit| bit & 0x2007 == 0);
@@ -115,7 +117,10 @@ pub fn a_duplicate_is_another_descriptor<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
     let numbers = [0, 1].map(|number| {
-        selector.register(dup(&one).unwrap(), Events::WRITE.with_mode(Mode::Level), number).unwrap().fd
+        selector
+            .register(dup(&one).unwrap(), Events::WRITE.with_mode(Mode::Level), number)
+            .unwrap()
+            .fd
     });
     agree(&selector);
     assert_eq!(ready(&mut selector, SOON).into_keys().collect::<Vec<_>>(), sorted(numbers));
@@ -146,8 +151,13 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Says why a registration was refused, having seen that source and data came back unharmed.
-fn why<S: AsFd, D>(refused: RegisterError<S, D>, number: RawFd, drops: &Cell<u32>) -> (Error, String, D) {
+/// Says why a registration was refused, having seen that source and data came
+/// back unharmed.
+fn why<S: AsFd, D>(
+    refused: RegisterError<S, D>,
+    number: RawFd,
+    drops: &Cell<u32>,
+) -> (Error, String, D) {
     assert_eq!((refused.fileobj.as_fd().as_raw_fd(), drops.get()), (number, 0));
     assert!(dup(refused.fileobj.as_fd()).is_ok());
     let text = refused.to_string();
@@ -188,7 +198,8 @@ pub fn full<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, SOON).len(), capacity);
 }
 
-/// The kernel, if it were called first, would say that the descriptor is closed.
+/// The kernel, if it were called first, would say that the descriptor is
+/// closed.
 pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     let Some(capacity) = M::CAPACITY else { return };
     let Some(_reserved) = needs::descriptors(capacity + 4) else { return };
@@ -196,7 +207,8 @@ pub fn full_is_found_before_a_system_call<B: Kernel, M: Table>() {
     let held: Vec<OwnedFd> = (0..capacity).map(|_| dup(&one).unwrap()).collect();
     let closed = apart(&one).as_raw_fd();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
-    // SAFETY: `held` lives longer than the selector's use; nothing is open at the other numbers.
+    // SAFETY: `held` lives longer than the selector's use; nothing is open at
+    // the other numbers.
     unsafe {
         for fd in &held {
             selector.register_raw(raw(fd.as_raw_fd()), Events::READ, ()).unwrap();
@@ -260,8 +272,9 @@ pub fn beyond_the_limit_of_select<B: Kernel, M: Table>() {
     assert!(text.contains(&number.to_string()) && text.contains("1024"), "{text}");
     assert!(selector.get_map().is_empty());
     assert_eq!(selector.select(NOW).events(), Ok(0));
-    // The limit itself: the first number that does not fit, and the last that does.
-    // SAFETY: nothing is done with these numbers: one is refused, the other found closed.
+    // The limit itself: the first number that does not fit, and the last that
+    // does. SAFETY: nothing is done with these numbers: one is refused, the
+    // other found closed.
     unsafe {
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
         let refused = selector.register_raw(1024, Events::READ, ()).unwrap_err();
@@ -317,7 +330,10 @@ pub fn a_regular_file<B: Kernel, M: Table>() {
         assert_eq!(selector.kind(), Kind::Epoll);
         let (error, text, data) = why(refused, number, &drops);
         let file = Some(FileKind::Regular);
-        assert_eq!(error, Error::Os { call: "epoll_ctl", fd: Some(number), errno: Errno::PERM, file });
+        assert_eq!(
+            error,
+            Error::Os { call: "epoll_ctl", fd: Some(number), errno: Errno::PERM, file }
+        );
         assert!(text.contains("epoll_ctl") && text.contains(&number.to_string()), "{text}");
         assert_eq!(data, "file");
         assert!(selector.get_map().is_empty());
@@ -334,7 +350,8 @@ pub fn a_regular_file<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// epoll does not watch itself, or selectors that watch each other in a circle or are nested too deeply.
+/// epoll does not watch itself, or selectors that watch each other in a circle
+/// or are nested too deeply.
 #[cfg(unix)]
 pub fn selectors_in_selectors<B: Kernel, M: Table>() {
     let new = || Selector::<B, OwnedFd, (), M>::new().unwrap();

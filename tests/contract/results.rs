@@ -13,7 +13,8 @@ use crate::support::{Found, Kernel, NOW, SOON, Table, pair, ready};
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 
-/// Events, wake, signal and timeout, of which only events and a wake may come together.
+/// Events, wake, signal and timeout, of which only events and a wake may come
+/// together.
 fn ends(result: SelectResult) -> (usize, bool, bool, bool) {
     assert!(!result.replaced());
     (result.events(), result.woken(), result.interrupted(), result.timed_out())
@@ -30,7 +31,11 @@ pub fn the_ends_of_a_wait_are_distinguished<B: Kernel, M: Table>() {
         waker.wake().unwrap();
         assert_eq!(ends(selector.select(timeout).unwrap()), (0, true, false, false), "{timeout:?}");
         std::io::Write::write_all(&mut two, b"!").unwrap();
-        assert_eq!(ends(selector.select(timeout).unwrap()), (1, false, false, false), "{timeout:?}");
+        assert_eq!(
+            ends(selector.select(timeout).unwrap()),
+            (1, false, false, false),
+            "{timeout:?}"
+        );
         assert_eq!(ready(&mut selector, timeout).len(), 1);
         waker.wake().unwrap();
         assert_eq!(ends(selector.select(timeout).unwrap()), (1, true, false, false), "{timeout:?}");
@@ -47,7 +52,8 @@ pub fn the_ends_of_a_wait_are_distinguished<B: Kernel, M: Table>() {
     assert!(SelectResult::default().timed_out());
 }
 
-/// The number is an upper bound: what is unregistered, paused or modified is dropped later.
+/// The number is an upper bound: what is unregistered, paused or modified is
+/// dropped later.
 pub fn pending_events_are_counted<B: Kernel, M: Table>() {
     let pairs = [(); 5].map(|()| pair());
     let mut selector = Selector::<B, _, _, M>::new().unwrap();

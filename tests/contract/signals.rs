@@ -1,4 +1,5 @@
-//! Signals that reach the thread of a test, with what the C library gives every program.
+//! Signals that reach the thread of a test, with what the C library gives every
+//! program.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use selectors_core::WakeCell;
 
-// A thread is declared as the word that it is everywhere: a number here, a pointer there.
+// A thread is declared as the word that it is everywhere: a number here, a
+// pointer there.
 unsafe extern "C" {
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn pthread_self() -> usize;
@@ -26,8 +28,8 @@ extern "C" fn handler(_number: c_int) {
     }
 }
 
-/// Runs `wait` while signals arrive in its thread, again and again because the first may come before
-/// the wait has begun. Their handler wakes `cell`.
+/// Runs `wait` while signals arrive in its thread, again and again because the
+/// first may come before the wait has begun. Their handler wakes `cell`.
 pub fn interrupt<T>(cell: Option<&'static WakeCell>, wait: impl FnOnce() -> T) -> T {
     let number = Signal::USR1.as_raw();
     CELL.set(cell);
@@ -40,7 +42,8 @@ pub fn interrupt<T>(cell: Option<&'static WakeCell>, wait: impl FnOnce() -> T) -
         scope.spawn(|| {
             while !over.load(Ordering::Acquire) {
                 thread::sleep(Duration::from_millis(50));
-                // SAFETY: that thread waits for this one at the end of the scope, so it exists.
+                // SAFETY: that thread waits for this one at the end of the
+                // scope, so it exists.
                 unsafe { pthread_kill(thread, number) };
             }
         });

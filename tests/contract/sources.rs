@@ -1,4 +1,5 @@
-//! `with_source`: exclusive access to a key's source, which may be replaced by another.
+//! `with_source`: exclusive access to a key's source, which may be replaced by
+//! another.
 
 use crate::support::UnixStream;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -23,7 +24,8 @@ enum Source {
     Stream(Rc<UnixStream>),
     #[cfg(unix)]
     File(File),
-    /// The number that stands for the working directory is negative, and safe code has it.
+    /// The number that stands for the working directory is negative, and safe
+    /// code has it.
     #[cfg(unix)]
     Directory,
     /// Panics when its number is wanted.
@@ -51,7 +53,8 @@ impl Source {
 
 type Sources<B, M> = Selector<B, Source, &'static str, M>;
 
-/// A pair whose first end is shared, so that it stays open when a source is dropped.
+/// A pair whose first end is shared, so that it stays open when a source is
+/// dropped.
 fn shared() -> (Rc<UnixStream>, UnixStream) {
     let (one, two) = pair();
     (Rc::new(one), two)
@@ -66,7 +69,8 @@ fn fd_of<B: Kernel, M: Table>(selector: &Sources<B, M>, id: KeyId) -> RawFd {
     selector.get_key(id).unwrap().fd
 }
 
-/// The new file is watched under the same key, and the old one, which is open elsewhere, is never reported.
+/// The new file is watched under the same key, and the old one, which is open
+/// elsewhere, is never reported.
 pub fn a_replaced_source_is_followed<B: Kernel, M: Table>() {
     for mode in modes(Sources::<B, M>::new().unwrap().kind()) {
         let ((old, mut old_peer), (new, mut new_peer)) = (shared(), shared());
@@ -94,12 +98,16 @@ pub fn a_replaced_source_is_followed<B: Kernel, M: Table>() {
         drop(old_peer);
         assert!(selector.select(NOW).unwrap().timed_out(), "{mode:?}");
         let key = selector.unregister(id).unwrap();
-        assert_eq!((key.id(), key.fd, key.fileobj.as_fd().as_raw_fd()), (id, new.as_raw_fd(), key.fd));
+        assert_eq!(
+            (key.id(), key.fd, key.fileobj.as_fd().as_raw_fd()),
+            (id, new.as_raw_fd(), key.fd)
+        );
         agree(&selector);
     }
 }
 
-/// The old descriptor is closed, as when the source was its only owner, and a duplicate keeps the file alive.
+/// The old descriptor is closed, as when the source was its only owner, and a
+/// duplicate keeps the file alive.
 pub fn the_old_descriptor_may_be_closed<B: Kernel, M: Table>() {
     for alive in [false, true] {
         let ((old, mut old_peer), (new, mut new_peer)) = (pair(), shared());
@@ -108,7 +116,8 @@ pub fn the_old_descriptor_may_be_closed<B: Kernel, M: Table>() {
         let id = selector.register(Source::Stream(Rc::new(old)), READ, "data").unwrap().id();
         let old = replace(&mut selector, id, Source::new(&new));
         drop(old);
-        // Closed within the access, which comes before the selector looks at the number.
+        // Closed within the access, which comes before the selector looks at
+        // the number.
         let (third, mut third_peer) = shared();
         selector.get_key_mut(id).unwrap().with_source(|source, _| *source = Source::new(&third));
         let _ = old_peer.write_all(b"!");
@@ -127,7 +136,8 @@ pub fn the_old_descriptor_may_be_closed<B: Kernel, M: Table>() {
 pub fn the_old_sources_event_is_dropped<B: Kernel, M: Table>() {
     let [one, two, new] = [(); 3].map(|()| shared());
     let mut selector = Sources::<B, M>::new().unwrap();
-    let ids = [&one.0, &two.0].map(|one| selector.register(Source::new(one), WRITE, "data").unwrap().id());
+    let ids = [&one.0, &two.0]
+        .map(|one| selector.register(Source::new(one), WRITE, "data").unwrap().id());
     assert_eq!(selector.select(SOON).events(), Ok(2));
     let first = selector.next_ready().unwrap().0.id();
     let other = if first == ids[0] { ids[1] } else { ids[0] };
@@ -137,7 +147,8 @@ pub fn the_old_sources_event_is_dropped<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// A one-shot that has fired stays disarmed, one that has not is armed, and a paused key stays paused.
+/// A one-shot that has fired stays disarmed, one that has not is armed, and a
+/// paused key stays paused.
 pub fn the_state_is_followed_too<B: Kernel, M: Table>() {
     let [one, two, three, new] = [(); 4].map(|()| shared());
     let mut selector = Sources::<B, M>::new().unwrap();
@@ -169,7 +180,8 @@ pub fn the_state_is_followed_too<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// The new source has the number of another key. Neither key harms the other, whichever leaves first.
+/// The new source has the number of another key. Neither key harms the other,
+/// whichever leaves first.
 pub fn the_number_of_another_key<B: Kernel, M: Table>() {
     for other_goes_first in [false, true] {
         let ((one, _one_peer), (two, _two_peer)) = (shared(), shared());
@@ -207,7 +219,8 @@ pub fn the_number_of_another_key<B: Kernel, M: Table>() {
     }
 }
 
-/// Sources that can't be watched: the key is paused, `resume` says why, and works once the source is good again.
+/// Sources that can't be watched: the key is paused, `resume` says why, and
+/// works once the source is good again.
 #[cfg(unix)]
 pub fn a_source_that_cannot_be_watched<B: Kernel, M: Table>() {
     for interest in [WRITE.into(), WRITE.one_shot()] {
@@ -257,7 +270,8 @@ pub fn a_source_that_cannot_be_watched<B: Kernel, M: Table>() {
     }
 }
 
-/// In the closure and in `as_fd`, with the source as it was or another. The key is paused until it is resumed.
+/// In the closure and in `as_fd`, with the source as it was or another. The key
+/// is paused until it is resumed.
 pub fn a_panic_pauses_the_key<B: Kernel, M: Table>() {
     for (replaced, in_as_fd) in [(false, false), (true, false), (true, true)] {
         let ((one, _peer), (other, _other_peer)) = (shared(), shared());
@@ -294,7 +308,9 @@ pub fn a_panic_pauses_the_key<B: Kernel, M: Table>() {
             }
             let mut key = selector.get_key_mut(id).unwrap();
             key.with_source(|source, _| {
-                if let Source::Panics(stream) = std::mem::replace(source, Source::Stream(Rc::new(pair().0))) {
+                if let Source::Panics(stream) =
+                    std::mem::replace(source, Source::Stream(Rc::new(pair().0)))
+                {
                     *source = Source::Stream(Rc::new(stream));
                 }
             });
@@ -308,7 +324,8 @@ pub fn a_panic_pauses_the_key<B: Kernel, M: Table>() {
     }
 }
 
-/// `as_fd` returns another descriptor each time, which is safe code. The selector watches one that is the source's.
+/// `as_fd` returns another descriptor each time, which is safe code. The
+/// selector watches one that is the source's.
 struct Liar {
     all: [UnixStream; 3],
     next: Cell<usize>,

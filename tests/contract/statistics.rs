@@ -9,10 +9,14 @@ use crate::signals::interrupt;
 use crate::support::{Found, Kernel, NOW, SOON, Table, pair};
 
 /// What has been counted since the last call.
-fn counted<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, last: &mut Stats) -> [u64; 5] {
+fn counted<B: Kernel, S, D, M: Table>(
+    selector: &Selector<B, S, D, M>,
+    last: &mut Stats,
+) -> [u64; 5] {
     let (now, before) = (selector.stats(), *last);
     *last = now;
-    let counts = |stats: Stats| [stats.waits, stats.interrupted, stats.wakes, stats.events, stats.stale];
+    let counts =
+        |stats: Stats| [stats.waits, stats.interrupted, stats.wakes, stats.events, stats.stale];
     let (now, before) = (counts(now), counts(before));
     std::array::from_fn(|index| now[index] - before[index])
 }

@@ -1,4 +1,5 @@
-//! What the rows share: pairs of descriptors, and the kernel's own word on what is watched.
+//! What the rows share: pairs of descriptors, and the kernel's own word on what
+//! is watched.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::cell::RefCell;
@@ -33,8 +34,8 @@ pub trait Table: Storage<Wake: Debug + Send + Sync + 'static> + 'static {
     fn cell() -> Self::Wake;
 }
 
-/// The cells of tables without an allocator live as long as the process, and keep a descriptor. A row that has ended
-/// leaves its cells to the next rows.
+/// The cells of tables without an allocator live as long as the process, and
+/// keep a descriptor. A row that has ended leaves its cells to the next rows.
 static FREE: Mutex<Vec<&'static WakeCell>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -49,16 +50,22 @@ pub fn run<B: Kernel>(row: fn()) {
     B::forget_closed();
     let mut cells = USED.take();
     if let (Some(before), Some(after)) = (before, open_descriptors()) {
-        // A cell may keep one descriptor that is current, and two to which a wake may still be written.
+        // A cell may keep one descriptor that is current, and two to which a
+        // wake may still be written.
         let most = before + 3 * cells.len();
-        assert!(after <= most, "{before} descriptors were open before the row, and {after} are after it");
+        assert!(
+            after <= most,
+            "{before} descriptors were open before the row, and {after} are after it"
+        );
     }
     FREE.lock().unwrap_or_else(PoisonError::into_inner).append(&mut cells);
 }
 
-/// How many descriptors the process has open, where the system lists them and no other test runs.
+/// How many descriptors the process has open, where the system lists them and
+/// no other test runs.
 fn open_descriptors() -> Option<usize> {
-    static ALONE: LazyLock<bool> = LazyLock::new(|| std::env::args().any(|arg| arg == "--test-threads=1"));
+    static ALONE: LazyLock<bool> =
+        LazyLock::new(|| std::env::args().any(|arg| arg == "--test-threads=1"));
     let list = std::fs::read_dir("/proc/self/fd").ok().filter(|_| cfg!(unix) && *ALONE)?;
     Some(list.count())
 }
@@ -80,7 +87,8 @@ impl Table for Growable {
     }
 }
 
-/// What a kernel's set holds: for each descriptor its event bits and the user data.
+/// What a kernel's set holds: for each descriptor its event bits and the user
+/// data.
 pub type KernelSet = BTreeMap<RawFd, Vec<(u32, u64)>>;
 
 selectors_core::if_epoll! {
@@ -93,7 +101,8 @@ selectors_core::if_no_queue! {
     pub type Best = Poll<Growable>;
 }
 
-/// What a backend reports of a descriptor that has hung up or has a pending error.
+/// What a backend reports of a descriptor that has hung up or has a pending
+/// error.
 #[derive(Clone, Copy, Debug)]
 pub struct Reports {
     pub hangup: bool,
@@ -120,10 +129,12 @@ impl Reports {
 pub trait Kernel: Backend {
     /// The same with room for three events per wait, where that is bounded.
     type Small: Kernel;
-    /// The one to be watched by another selector: the best of the platform, or of the emulated one.
+    /// The one to be watched by another selector: the best of the platform, or
+    /// of the emulated one.
     type Inner: Kernel;
 
-    /// What this backend reports, as its kind says for this platform, or for the one that is emulated.
+    /// What this backend reports, as its kind says for this platform, or for
+    /// the one that is emulated.
     fn reports(kind: Kind) -> Reports {
         Reports::of(kind)
     }
@@ -133,7 +144,8 @@ pub trait Kernel: Backend {
 
     /// What the kernel says it watches for this selector, where it says so.
     ///
-    /// On epoll this borrows the selector's descriptor, which counts as handing it out.
+    /// On epoll this borrows the selector's descriptor, which counts as handing
+    /// it out.
     fn watched<S, D, M: Table>(_selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
         None
     }
@@ -201,20 +213,25 @@ pub fn fdinfo(epoll: RawFd) -> KernelSet {
     set
 }
 
-/// Table and kernel must agree: the same descriptors, the same events and modes.
+/// Table and kernel must agree: the same descriptors, the same events and
+/// modes.
 pub fn agree<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>) {
     agree_with_wakers(selector, 0);
 }
 
 /// As `agree`, with so many wakers.
-pub fn agree_with_wakers<B: Kernel, S, D, M: Table>(selector: &Selector<B, S, D, M>, wakers: usize) {
+pub fn agree_with_wakers<B: Kernel, S, D, M: Table>(
+    selector: &Selector<B, S, D, M>,
+    wakers: usize,
+) {
     let Some(mut kernel) = B::watched(selector) else { return };
     for key in selector.get_map() {
         if key.is_paused() {
             continue;
         }
         let entries = kernel.remove(&key.fd).unwrap_or_default();
-        // A delivered one-shot that was paused and resumed comes back when it is modified.
+        // A delivered one-shot that was paused and resumed comes back when it
+        // is modified.
         if entries.is_empty() && key.mode == Mode::OneShot {
             continue;
         }

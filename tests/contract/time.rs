@@ -1,4 +1,5 @@
-//! How long a wait lasts: never less than its timeout, whatever is watched. Benchmarks measure how much more.
+//! How long a wait lasts: never less than its timeout, whatever is watched.
+//! Benchmarks measure how much more.
 
 use crate::support::UnixStream;
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -10,7 +11,8 @@ use selectors_core::{Events, Selector, wait};
 
 use crate::support::{Found, Kernel, NOW, SOON, Table, apart, many, pair, raw, ready};
 
-/// Around every border at which a clock or a system call counts in something else.
+/// Around every border at which a clock or a system call counts in something
+/// else.
 const TIMES: [Duration; 13] = [
     Duration::from_nanos(1),
     Duration::from_nanos(999),
@@ -27,7 +29,8 @@ const TIMES: [Duration; 13] = [
     Duration::from_millis(20),
 ];
 
-/// More than any system call takes: milliseconds in 31 and 32 bits, seconds in 31, 32, 63 and 64.
+/// More than any system call takes: milliseconds in 31 and 32 bits, seconds in
+/// 31, 32, 63 and 64.
 const HUGE: [Duration; 9] = [
     Duration::from_secs(2_000_001),
     Duration::from_millis(i32::MAX as u64),
@@ -116,7 +119,8 @@ pub fn never_early<B: Kernel, M: Table>() {
     }
 }
 
-/// Another thread reads what arrives. If that comes between two system calls of a wait, the wait goes on.
+/// Another thread reads what arrives. If that comes between two system calls of
+/// a wait, the wait goes on.
 pub fn never_early_with_a_second_reader<B: Kernel, M: Table>() {
     let ((ours, theirs), over) = (pair(), AtomicBool::new(false));
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -153,7 +157,9 @@ pub fn never_early_again_and_again<B: Kernel, M: Table>() {
     for micros in (0..1200).step_by(13) {
         let timeout = Duration::from_micros(micros);
         is_kept(timeout, "again", |timeout| selector.select(timeout).events().unwrap());
-        is_kept(timeout, "wait", |timeout| wait(&one, Events::READ, timeout).unwrap().iter().count());
+        is_kept(timeout, "wait", |timeout| {
+            wait(&one, Events::READ, timeout).unwrap().iter().count()
+        });
     }
 }
 
@@ -166,7 +172,8 @@ pub fn one_descriptor_never_early<B: Kernel, M: Table>() {
     }
 }
 
-/// If each of them took the millisecond that is the least for `epoll_wait`, this would take too long.
+/// If each of them took the millisecond that is the least for `epoll_wait`,
+/// this would take too long.
 pub fn zero_does_not_wait<B: Kernel, M: Table>() {
     let start = Instant::now();
     for (what, mut selector, _peers) in quiet::<B, M>() {
@@ -225,14 +232,16 @@ pub fn huge_ones_saturate<B: Kernel, M: Table>() {
     }
 }
 
-/// Descriptors that are closed without the selector's knowledge neither end a wait nor lengthen it without end.
+/// Descriptors that are closed without the selector's knowledge neither end a
+/// wait nor lengthen it without end.
 pub fn kept_with_closed_descriptors<B: Kernel, M: Table>() {
     for timeout in [TIMES[0], TIMES[3], TIMES[7], TIMES[12]] {
         let (one, _two) = pair();
         let closed = [(); 3].map(|()| apart(&one));
         let mut selector = Selector::<B, _, _, M>::new().unwrap();
         for fd in &closed {
-            // SAFETY: nothing else is open at this number, so closing it affects no other owner.
+            // SAFETY: nothing else is open at this number, so closing it
+            // affects no other owner.
             unsafe { selector.register_raw(raw(fd.as_raw_fd()), Events::READ, ()) }.unwrap();
         }
         let [first, rest @ ..] = closed;

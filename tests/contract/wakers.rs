@@ -1,4 +1,5 @@
-//! Waking a selector: from other threads and signal handlers, before and during its wait.
+//! Waking a selector: from other threads and signal handlers, before and during
+//! its wait.
 
 use rustix::fd::{AsRawFd, OwnedFd};
 use std::io::Write;
@@ -53,7 +54,9 @@ pub fn ends_a_wait_under_way<B: Kernel, M: Table>() {
 pub fn before_the_wait_it_ends_the_next<B: Kernel, M: Table>() {
     let (mut selector, waker) = new::<B, M>();
     quiet(&mut selector);
-    for timeout in [SOON, NOW, Some(Duration::from_micros(100)), Some(Duration::from_millis(5)), None] {
+    for timeout in
+        [SOON, NOW, Some(Duration::from_micros(100)), Some(Duration::from_millis(5)), None]
+    {
         waker.wake().unwrap();
         assert_eq!(selector.select(timeout).woken_and(), Ok(0), "{timeout:?}");
         assert!(selector.next_ready().is_none());
@@ -71,7 +74,8 @@ pub fn a_burst_counts_as_one<B: Kernel, M: Table>() {
     }
 }
 
-/// What a thread has done before its wake is visible after the wait; no wake is lost.
+/// What a thread has done before its wake is visible after the wait; no wake is
+/// lost.
 pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
     const EACH: u32 = many(2000);
     let (mut selector, waker) = new::<B, M>();
@@ -93,8 +97,8 @@ pub fn none_of_many_threads_is_lost<B: Kernel, M: Table>() {
     });
 }
 
-/// Each wake waits for its reply, so that a lost one stops everything; and the threads
-/// are many, so that their wakes come at every moment of the wait.
+/// Each wake waits for its reply, so that a lost one stops everything; and the
+/// threads are many, so that their wakes come at every moment of the wait.
 pub fn each_wake_gets_a_reply<B: Kernel, M: Table>() {
     const EACH: u32 = many(2000);
     let (mut selector, waker) = new::<B, M>();
@@ -122,7 +126,8 @@ pub fn each_wake_gets_a_reply<B: Kernel, M: Table>() {
     });
 }
 
-/// The signal that ends a wait may have come with a wake: the next wait reports that.
+/// The signal that ends a wait may have come with a wake: the next wait reports
+/// that.
 #[cfg(unix)]
 pub fn from_a_signal_handler<B: Kernel, M: Table>() {
     let (one, _two) = pair();
@@ -148,7 +153,8 @@ pub fn between_two_waits<B: Kernel, M: Table>() {
     two.write_all(b"!").unwrap();
     waker.wake().unwrap();
     assert_eq!(selector.select(SOON).woken_and(), Ok(1), "the wake, and the byte");
-    // The first wake has been seen with the wait, whether or not its events were taken.
+    // The first wake has been seen with the wait, whether or not its events
+    // were taken.
     waker.wake().unwrap();
     assert_eq!(selector.next_ready().unwrap().1, Events::READ);
     assert!(selector.next_ready().is_none());
@@ -184,7 +190,10 @@ pub fn is_no_key<B: Kernel, M: Table>() {
     for fd in B::watched(&selector).into_iter().flatten().map(|(fd, _)| fd) {
         assert!(selector.get_key(fd).is_none());
         assert_eq!(selector.unregister(fd).unwrap_err(), Error::NotRegistered { key: fd.into() });
-        assert_eq!(selector.modify(fd, Events::WRITE), Err(Error::NotRegistered { key: fd.into() }));
+        assert_eq!(
+            selector.modify(fd, Events::WRITE),
+            Err(Error::NotRegistered { key: fd.into() })
+        );
     }
     waker.wake().unwrap();
     woken(&mut selector);
@@ -251,7 +260,8 @@ pub fn one_cell_for_one_selector<B: Kernel, M: Table>() {
     }
 }
 
-/// The wakers of a selector that was dropped say so. They never wake the next one, and leave nothing for it.
+/// The wakers of a selector that was dropped say so. They never wake the next
+/// one, and leave nothing for it.
 pub fn outlives_its_selector<B: Kernel, M: Table>() {
     let cell = M::cell();
     for pending in [false, true, false] {
@@ -302,7 +312,8 @@ pub fn a_stale_one_consumes_no_wake<B: Kernel, M: Table>() {
     }
 }
 
-/// Also when it is in the middle of a wake while its selector is dropped and the next one attaches the cell.
+/// Also when it is in the middle of a wake while its selector is dropped and
+/// the next one attaches the cell.
 pub fn a_late_wake_is_not_for_the_next_selector<B: Kernel, M: Table>() {
     let cell = M::cell();
     for _ in 0..many(200) {
@@ -365,7 +376,8 @@ pub fn never_blocks<B: Kernel, M: Table>() {
     quiet(&mut selector);
 }
 
-/// Looks at every eventfd of the process, because they can't be distinguished; all are wakers of tests.
+/// Looks at every eventfd of the process, because they can't be distinguished;
+/// all are wakers of tests.
 #[cfg(unix)]
 pub fn is_close_on_exec<B: Kernel, M: Table>() {
     let (selector, _waker) = new::<B, M>();
@@ -375,7 +387,9 @@ pub fn is_close_on_exec<B: Kernel, M: Table>() {
     let mut seen = 0;
     for number in numbers.flatten() {
         let number = number.file_name().into_string().unwrap();
-        let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else { continue };
+        let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else {
+            continue;
+        };
         if !info.contains("eventfd-count:") {
             continue;
         }

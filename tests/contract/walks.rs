@@ -1,4 +1,5 @@
-//! `walk` and `retain`: every key in turn, which may be changed, paused and unregistered.
+//! `walk` and `retain`: every key in turn, which may be changed, paused and
+//! unregistered.
 
 use crate::support::UnixStream;
 use rustix::fd::AsRawFd;
@@ -115,7 +116,8 @@ pub fn keys_may_leave<B: Kernel, M: Table>() {
     assert_eq!(ready(&mut selector, SOON).len(), 1);
 }
 
-/// With `break` and with `?`. What is left of the keys is as it was, and the next walk begins at the first one.
+/// With `break` and with `?`. What is left of the keys is as it was, and the
+/// next walk begins at the first one.
 pub fn a_walk_may_end_early<B: Kernel, M: Table>() {
     fn until<B: Kernel, M: Table>(selector: &mut Peers<B, M>, most: usize) -> Result<usize, Error> {
         let (mut walk, mut seen) = (selector.walk(), 0);
@@ -192,7 +194,8 @@ pub fn retain_keeps_what_the_function_accepts<B: Kernel, M: Table>() {
     assert!(selector.select(NOW).unwrap().timed_out());
 }
 
-/// The keys before it are as the closure left them, those after it as they were.
+/// The keys before it are as the closure left them, those after it as they
+/// were.
 pub fn retain_survives_a_panic<B: Kernel, M: Table>() {
     let (mut selector, _peers) = peers::<B, M>(8);
     let mut seen = BTreeSet::new();

@@ -1,7 +1,9 @@
-//! Descriptors closed without the selector's knowledge: raw registrations whose promise was broken.
+//! Descriptors closed without the selector's knowledge: raw registrations whose
+//! promise was broken.
 //!
-//! epoll knows files, not numbers: while a duplicate lives on, it reports what happens to a file that
-//! can't be removed from its set any more. poll and select know numbers only.
+//! epoll knows files, not numbers: while a duplicate lives on, it reports what
+//! happens to a file that can't be removed from its set any more. poll and
+//! select know numbers only.
 
 use crate::support::UnixStream;
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
@@ -26,12 +28,13 @@ pub fn watch<B: Kernel, M: Table>(
     interest: impl Into<Interest>,
     data: &'static str,
 ) {
-    // SAFETY: either open until the selector is dropped, or at a number where nothing else is open.
+    // SAFETY: either open until the selector is dropped, or at a number where
+    // nothing else is open.
     unsafe { selector.register_raw(raw(fd.as_raw_fd()), interest, data) }.unwrap();
 }
 
-/// A file that is always ready, and that was unregistered after its number had been closed. It lives on as a duplicate.
-/// Returns that, and the number.
+/// A file that is always ready, and that was unregistered after its number had
+/// been closed. It lives on as a duplicate. Returns that, and the number.
 pub fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, RawFd) {
     let (one, _) = pair();
     let open = apart(&one);
@@ -42,7 +45,8 @@ pub fn zombie<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> (UnixStream, Raw
     (one, fd)
 }
 
-/// How often waits return although there is nothing to report, until they no longer do.
+/// How often waits return although there is nothing to report, until they no
+/// longer do.
 pub fn empty_returns<B: Kernel, M: Table>(selector: &mut Sel<B, M>) -> usize {
     for returns in 0..100 {
         if selector.select(NOW).unwrap().events() == 0 {
@@ -82,7 +86,8 @@ pub fn many_are_one_rebuild<B: Kernel, M: Table>() {
     drop(alive);
 }
 
-/// A place in the table that is used again gets nothing of what its former owner left behind.
+/// A place in the table that is used again gets nothing of what its former
+/// owner left behind.
 pub fn its_slot_is_used_again<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (_alive, _) = zombie(&mut selector);
@@ -117,7 +122,8 @@ pub fn its_number_is_used_again<B: Kernel, M: Table>() {
     }
 }
 
-/// A pending event of the key whose number was closed is not delivered to the next key at that number.
+/// A pending event of the key whose number was closed is not delivered to the
+/// next key at that number.
 #[cfg(unix)]
 pub fn closed_while_its_event_is_pending<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
@@ -139,8 +145,9 @@ pub fn closed_while_its_event_is_pending<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// `dup2` over a key's number, without a word to the selector. epoll goes on with the file, poll and
-/// select with the number, kqueue with neither; if a key is reported, it is this one.
+/// `dup2` over a key's number, without a word to the selector. epoll goes on
+/// with the file, poll and select with the number, kqueue with neither; if a
+/// key is reported, it is this one.
 #[cfg(unix)]
 pub fn another_file_gets_a_registered_number<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
@@ -197,7 +204,8 @@ pub fn the_others_work_on<B: Kernel, M: Table>() {
     assert_eq!(selector.get_map().len(), pairs.len());
 }
 
-/// Nothing of it is left: poll's `POLLNVAL`, select's `EBADF` for the whole set, and nothing from epoll.
+/// Nothing of it is left: poll's `POLLNVAL`, select's `EBADF` for the whole
+/// set, and nothing from epoll.
 pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let mut open: Vec<OwnedFd> = (0..6).map(|_| apart(pair().0)).collect();
@@ -229,8 +237,8 @@ pub fn closed_ones_do_not_break_the_others<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// A key that is disarmed is not watched any more. To close it breaks nothing, then or when another key is
-/// found closed.
+/// A key that is disarmed is not watched any more. To close it breaks nothing,
+/// then or when another key is found closed.
 pub fn closed_after_it_fired<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (fired, armed) = (apart(pair().0), pair());
@@ -260,8 +268,9 @@ pub fn closed_after_it_fired<B: Kernel, M: Table>() {
     agree(&selector);
 }
 
-/// poll and select stop watching a number that they find closed. Then `modify` to the same interest is no success
-/// without an effect: it is refused while the number is closed, and watches it again when that is open again. epoll
+/// poll and select stop watching a number that they find closed. Then `modify`
+/// to the same interest is no success without an effect: it is refused while
+/// the number is closed, and watches it again when that is open again. epoll
 /// and kqueue can't notice it without a system call.
 #[cfg(unix)]
 pub fn a_closed_key_is_modified_to_the_same<B: Kernel, M: Table>() {
@@ -286,7 +295,9 @@ pub fn a_closed_key_is_modified_to_the_same<B: Kernel, M: Table>() {
         for _ in 0..2 {
             let modified = selector.modify(fd, READ);
             if scans {
-                let Error::Os { fd: about, errno, file, .. } = modified.unwrap_err() else { panic!() };
+                let Error::Os { fd: about, errno, file, .. } = modified.unwrap_err() else {
+                    panic!()
+                };
                 assert_eq!((about, errno, file), (Some(fd), Errno::BADF, None));
             } else {
                 assert_eq!(modified, Ok(()));
@@ -307,7 +318,8 @@ pub fn a_closed_key_is_modified_to_the_same<B: Kernel, M: Table>() {
     }
 }
 
-/// A number that was closed gets its old file back, as when standard input is put aside and restored.
+/// A number that was closed gets its old file back, as when standard input is
+/// put aside and restored.
 #[cfg(unix)]
 pub fn the_same_file_comes_back<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();

@@ -1,4 +1,5 @@
-//! Neither crate allocates once a selector has grown to its size, and core's never does.
+//! Neither crate allocates once a selector has grown to its size, and core's
+//! never does.
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,7 +17,8 @@ use crate::common::support::{Found, NOW, SOON, Table, pair};
 use crate::common::{Check, every_pair};
 use crate::counting::{bytes, calls, without_memory};
 
-/// How many sources are registered at a time. At first these are the first of them, then others.
+/// How many sources are registered at a time. At first these are the first of
+/// them, then others.
 const LIVE: usize = 28;
 /// More than the map of `LIVE` keys has capacity for.
 const SOURCES: usize = 4 * LIVE;
@@ -55,8 +57,8 @@ fn cycle<'a, B: Backend, M: Table>(
     assert_eq!((reported, selector.get_map().len()), (LIVE, 0));
 }
 
-/// Keeps the number of keys, while one leaves and another comes. A map that marks the slots of removed keys would fill up
-/// with these marks.
+/// Keeps the number of keys, while one leaves and another comes. A map that
+/// marks the slots of removed keys would fill up with these marks.
 fn churn<'a, B: Backend, M: Table>(
     selector: &mut Selector<B, BorrowedFd<'a>, usize, M>,
     sources: &Sources<'a>,
@@ -74,7 +76,10 @@ fn churn<'a, B: Backend, M: Table>(
     }
 }
 
-fn woken<B: Backend, M: Table>(selector: &mut Selector<B, BorrowedFd<'_>, usize, M>, waker: &Waker<M::Wake>) {
+fn woken<B: Backend, M: Table>(
+    selector: &mut Selector<B, BorrowedFd<'_>, usize, M>,
+    waker: &Waker<M::Wake>,
+) {
     let again = waker.clone();
     for _ in 0..3 {
         waker.wake().unwrap();
@@ -107,7 +112,11 @@ impl Check for Allocates<'_> {
         assert_eq!(steady, 0, "{pair}: calls of the allocator after {grown} while it grew");
         let (closed, ()) = calls(|| selector.close());
         let fixed = M::CAPACITY.is_some();
-        assert_eq!((grown == 0, closed == 0), (fixed, fixed), "{pair}: {grown} to grow, {closed} to close");
+        assert_eq!(
+            (grown == 0, closed == 0),
+            (fixed, fixed),
+            "{pair}: {grown} to grow, {closed} to close"
+        );
         self.1.push(format!("{pair}: {grown} calls to grow, {steady} then, {closed} to close"));
     }
 }
@@ -187,7 +196,8 @@ fn three_lists_are_allocated_by_each_call() {
     assert_eq!(calls, 0);
 }
 
-/// A growing table that can't grow returns the error of a full one, and loses nothing.
+/// A growing table that can't grow returns the error of a full one, and loses
+/// nothing.
 struct WithoutMemory<'a> {
     sources: &'a Sources<'a>,
 }
@@ -197,7 +207,8 @@ impl Check for WithoutMemory<'_> {
         let mut selector = Selector::<B, BorrowedFd<'_>, usize, M>::new().unwrap();
         let mut refusals = 0;
         for (number, source) in self.sources.iter().enumerate() {
-            let refused = without_memory(|| selector.try_register(*source, Events::WRITE, number).err());
+            let refused =
+                without_memory(|| selector.try_register(*source, Events::WRITE, number).err());
             let Some(refused) = refused else { continue };
             refusals += 1;
             assert!(matches!(refused.error, Error::Full { .. }), "{pair}: {}", refused.error);
@@ -262,8 +273,12 @@ fn a_growing_table_takes_little_more_than_its_keys() {
     for (number, (lists, both)) in (1..).zip(lists.into_iter().zip(both)) {
         // An eighth may be spare capacity, and at least eight slots.
         let room = number + number / 8 + 8;
-        assert!((KEY * number..=KEY * room).contains(&lists), "{lists} bytes in lists for {number} keys");
-        // Nine bytes for each slot of the map. It doubles when seven eighths of the slots are in use.
+        assert!(
+            (KEY * number..=KEY * room).contains(&lists),
+            "{lists} bytes in lists for {number} keys"
+        );
+        // Nine bytes for each slot of the map. It doubles when seven eighths of
+        // the slots are in use.
         let index = both - lists;
         assert!(
             (9 * number..=26 * number + 100).contains(&index),

@@ -1,6 +1,8 @@
-//! The number of instructions of a handler does not depend on the number of keys.
+//! The number of instructions of a handler does not depend on the number of
+//! keys.
 //!
-//! The test runs itself again under valgrind, which counts what one function and those that it calls execute.
+//! The test runs itself again under valgrind, which counts what one function
+//! and those that it calls execute.
 
 use std::collections::BTreeMap;
 use std::os::fd::{OwnedFd, RawFd};
@@ -35,9 +37,15 @@ enum Work {
     Rearm,
 }
 
-const ALL: [Work; 5] = [Work::ModifyAll, Work::RemoveHalf, Work::ModifyTwo, Work::Remove, Work::Rearm];
+const ALL: [Work; 5] =
+    [Work::ModifyAll, Work::RemoveHalf, Work::ModifyTwo, Work::Remove, Work::Rearm];
 
-fn handle<B: Backend>(selector: &mut Sel<B>, work: Work, (fd, number): (RawFd, usize), fds: &[RawFd]) {
+fn handle<B: Backend>(
+    selector: &mut Sel<B>,
+    work: Work,
+    (fd, number): (RawFd, usize),
+    fds: &[RawFd],
+) {
     match work {
         Work::ModifyAll => {
             for fd in fds {
@@ -74,7 +82,8 @@ fn counted_batches<B: Backend>(selector: &mut Sel<B>, work: Work, fds: &[RawFd],
     }
 }
 
-/// Valgrind writes here what it has counted since the call of `counted_batches`.
+/// Valgrind writes here what it has counted since the call of
+/// `counted_batches`.
 #[inline(never)]
 fn counting_ends() {
     std::hint::black_box("ends");
@@ -116,7 +125,11 @@ fn counts() -> Option<Counts> {
     let out = folder.join("part");
     let mut command = Command::new(valgrind);
     command
-        .args(["--tool=callgrind", "--zero-before=*counted_batches*", "--dump-before=*counting_ends*"])
+        .args([
+            "--tool=callgrind",
+            "--zero-before=*counted_batches*",
+            "--dump-before=*counting_ends*",
+        ])
         .arg(format!("--callgrind-out-file={}", out.display()));
     let text = run_under(command, batches_are_linear);
     let mut counts = Counts::new();
@@ -140,8 +153,8 @@ fn batches_are_linear() {
     for (what, counts) in counts {
         println!("{what}: {counts:?} instructions with {SIZES:?} keys");
         let [small, medium, large] = counts[..] else { panic!("{counts:?}") };
-        // Twice the keys, twice the instructions. The list of select is sorted, so that a removal moves a part of it. It
-        // has no more than 1024 keys.
+        // Twice the keys, twice the instructions. The list of select is sorted,
+        // so that a removal moves a part of it. It has no more than 1024 keys.
         let growth = (large - medium) / (medium - small);
         let moved = what.starts_with("select, Remove");
         assert!(growth <= if moved { 3.5 } else { 2.3 }, "{what} grows {growth:.2} times");

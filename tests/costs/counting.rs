@@ -20,8 +20,8 @@ fn count(more: usize, fewer: usize) {
     BYTES.set(BYTES.get().wrapping_add_unsigned(more).wrapping_sub_unsigned(fewer));
 }
 
-// SAFETY: each call is passed on to the system's allocator; counting touches thread-local numbers, which need
-// neither an allocation nor a destructor.
+// SAFETY: each call is passed on to the system's allocator; counting touches
+// thread-local numbers, which need neither an allocation nor a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if EMPTY.get() {

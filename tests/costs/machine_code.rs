@@ -1,5 +1,7 @@
-//! The machine code of core without std: no panic in the methods of a selector, and little more code for another capacity.
-//! It depends on the compiler, so these tests are for `.ci/run`, or for `cargo test --test costs -- --ignored`.
+//! The machine code of core without std: no panic in the methods of a selector,
+//! and little more code for another capacity. It depends on the compiler, so
+//! these tests are for `.ci/run`, or for
+//! `cargo test --test costs -- --ignored`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -67,7 +69,8 @@ fn ways_to_panic(file: &Path, names: &[&str]) -> Vec<Vec<String>> {
                 found.push(way);
                 continue;
             }
-            // This function panics if the kernel returns -1 as a new descriptor, which it never does.
+            // This function panics if the kernel returns -1 as a new
+            // descriptor, which it never does.
             if !seen.insert(last.clone()) || last == "selectors_core::backend::epoll::create" {
                 continue;
             }
@@ -106,7 +109,9 @@ fn another_capacity_adds_little_code() {
     };
     let (one, two, four) = (size(""), size("two"), size("four"));
     let each = (four - two) / 2;
-    println!("code for 1, 2 and 4 capacities: {one}, {two}, {four} bytes; {each} for each further one");
+    println!(
+        "code for 1, 2 and 4 capacities: {one}, {two}, {four} bytes; {each} for each further one"
+    );
     // This includes the use itself, in a function of the program.
     assert!(each <= 800);
 }

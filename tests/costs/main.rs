@@ -1,5 +1,8 @@
 //! What does it cost: system calls, instructions, allocations, memory, code?
-#![allow(unsafe_code, reason = "an allocator that counts, and a thread on memory of the test's own")]
+#![allow(
+    unsafe_code,
+    reason = "an allocator that counts, and a thread on memory of the test's own"
+)]
 
 mod allocations;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,5 @@
-//! The memory of a selector without an allocator: the formula on core's first page, and the stack of a wait.
+//! The memory of a selector without an allocator: the formula on core's first
+//! page, and the stack of a wait.
 
 use std::ffi::c_void;
 use std::fs::File;
@@ -18,10 +19,14 @@ fn key<S, D>() -> usize {
     (8 + size_of::<Option<SelectorKey<S, D>>>()).next_multiple_of(align)
 }
 
-/// Asserts that a selector has `each` bytes for each of its `keys` keys, `once` in addition, and at most two hundred more.
+/// Asserts that a selector has `each` bytes for each of its `keys` keys, `once`
+/// in addition, and at most two hundred more.
 fn check(size: usize, keys: usize, each: usize, once: usize) {
     let formula = keys * each + once;
-    assert!((formula..=formula + 200).contains(&size), "{size} bytes for {keys} keys, not {formula}");
+    assert!(
+        (formula..=formula + 200).contains(&size),
+        "{size} bytes for {keys} keys, not {formula}"
+    );
 }
 
 fn check_all<S, D>() {
@@ -50,10 +55,12 @@ fn selectors_are_as_large_as_the_formula_says() {
 
 const PAINT: u128 = u128::from_ne_bytes([0xA5; 16]);
 
-/// How much stack a function uses, its callees included; at least as much as the end of a thread does.
+/// How much stack a function uses, its callees included; at least as much as
+/// the end of a thread does.
 fn stack_use<F: FnMut()>(mut function: F) -> usize {
     extern "C" fn run<F: FnMut()>(job: *mut c_void) -> *mut c_void {
-        // SAFETY: `stack_use` passes this, and does not touch it until this thread has ended.
+        // SAFETY: `stack_use` passes this, and does not touch it until this
+        // thread has ended.
         let (function, top) = unsafe { &mut *job.cast::<(&mut F, usize)>() };
         let here = 0_u8;
         *top = ptr::from_ref(&here).addr();
@@ -67,16 +74,23 @@ fn stack_use<F: FnMut()>(mut function: F) -> usize {
     }
     let mut stack = vec![PAINT; 16 * 1024];
     let mut job = (&mut function, 0_usize);
-    // SAFETY: the attributes are initialized by the first call and used by the next two; stack and job live, and are not
-    // used, until the thread has been joined.
+    // SAFETY: the attributes are initialized by the first call and used by the
+    // next two; stack and job live, and are not used, until the thread has been
+    // joined.
     unsafe {
         let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
         let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
         assert_eq!(libc::pthread_attr_init(attributes.as_mut_ptr()), 0);
         let size = size_of_val(stack.as_slice());
-        assert_eq!(libc::pthread_attr_setstack(attributes.as_mut_ptr(), stack.as_mut_ptr().cast(), size), 0);
+        assert_eq!(
+            libc::pthread_attr_setstack(attributes.as_mut_ptr(), stack.as_mut_ptr().cast(), size),
+            0
+        );
         let argument = (&raw mut job).cast();
-        assert_eq!(libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run::<F>, argument), 0);
+        assert_eq!(
+            libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run::<F>, argument),
+            0
+        );
         assert_eq!(libc::pthread_join(thread.assume_init(), ptr::null_mut()), 0);
     }
     let untouched = stack.iter().take_while(|word| **word == PAINT).count();
@@ -89,7 +103,8 @@ fn stack_of_select<B: Backend, M: Storage>(mut selector: Selector<B, UnixStream,
     selector.register(ours, Events::READ, 0).unwrap();
     selector.register(theirs, Events::WRITE, 0).unwrap();
     stack_use(|| {
-        // The key is ready. The selector treats timeouts of these lengths differently.
+        // The key is ready. The selector treats timeouts of these lengths
+        // differently.
         for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1)] {
             assert_eq!(selector.select(Some(timeout)).map(|result| result.events()), Ok(1));
             assert!(selector.next_ready().is_some());

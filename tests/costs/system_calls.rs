@@ -1,7 +1,8 @@
 //! How many system calls each operation makes, as `strace` counts them.
 //!
-//! The test runs itself again under strace. There each operation is between two calls of a kind that the test makes nowhere
-//! else, so that the log shows which calls belong to which operation.
+//! The test runs itself again under strace. There each operation is between two
+//! calls of a kind that the test makes nowhere else, so that the log shows
+//! which calls belong to which operation.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -14,12 +15,14 @@ use crate::common::support::{Found, NOW, SOON, Table, pair};
 use crate::common::traced::{self, mark, marked};
 use crate::common::{Check, every_pair};
 
-/// The system calls of an operation. `wait` stands for the call that the backend waits with.
+/// The system calls of an operation. `wait` stands for the call that the
+/// backend waits with.
 struct Cost {
     operation: &'static str,
     /// On epoll.
     queue: &'static [&'static str],
-    /// On poll and select, which only check whether the descriptor can be polled.
+    /// On poll and select, which only check whether the descriptor can be
+    /// polled.
     sets: &'static [&'static str],
 }
 
@@ -66,7 +69,8 @@ const COSTS: &[Cost] = &[
     cost("three lists, 0.1 ms", &["ppoll"], &["ppoll"]),
 ];
 
-/// The operations, in the order of `COSTS`. Calls outside of the marks are not compared.
+/// The operations, in the order of `COSTS`. Calls outside of the marks are not
+/// compared.
 struct Operations;
 
 impl Check for Operations {
@@ -81,7 +85,9 @@ impl Check for Operations {
         let _ = selector.unregister(&ours).unwrap();
 
         marked("register", || selector.register(&ours, Events::READ, 1).is_ok());
-        marked("register a registered source", || selector.register(&ours, Events::READ, 1).is_err());
+        marked("register a registered source", || {
+            selector.register(&ours, Events::READ, 1).is_err()
+        });
         marked("modify to the same", || selector.modify(&ours, Events::READ)).unwrap();
         marked("modify", || selector.modify(&ours, Events::READ | Events::WRITE)).unwrap();
         marked("modify back", || selector.modify(&ours, Events::READ)).unwrap();
@@ -100,11 +106,15 @@ impl Check for Operations {
         assert_eq!(marked("wait 0.1 ms, nothing ready", || selector.select(short)).events(), Ok(0));
         theirs.write_all(b"!").unwrap();
         assert_eq!(marked("wait, ready", || selector.select(SOON)).events(), Ok(1));
-        assert!(marked("next_ready", || selector.next_ready().is_some() && selector.next_ready().is_none()));
+        assert!(marked("next_ready", || selector.next_ready().is_some()
+            && selector.next_ready().is_none()));
         assert_eq!(marked("wait 0.1 ms, ready", || selector.select(short)).events(), Ok(1));
         assert_eq!(marked("wait with events left", || selector.select(None)).events(), Ok(1));
         assert!(selector.next_ready().is_some());
-        assert_eq!(marked("wait without a timeout, ready", || selector.select(None)).events(), Ok(1));
+        assert_eq!(
+            marked("wait without a timeout, ready", || selector.select(None)).events(),
+            Ok(1)
+        );
         assert!(marked("unregister", || selector.unregister(&ours).is_ok()));
         assert!(marked("unregister again", || selector.unregister(&ours).is_err()));
 
@@ -120,23 +130,30 @@ impl Check for Operations {
 
         let one = marked("wait for one", || selectors_core::wait(&ours, Events::READ, None));
         assert_eq!(one, Ok(Events::READ));
-        let one = marked("wait 0.1 ms for one", || selectors_core::wait(&theirs, Events::READ, short));
+        let one =
+            marked("wait 0.1 ms for one", || selectors_core::wait(&theirs, Events::READ, short));
         assert_eq!(one, Ok(Events::empty()));
-        let lists =
-            marked("three lists", || selectors_std::select(&[&ours], &[&ours, &theirs], &[&ours], SOON));
+        let lists = marked("three lists", || {
+            selectors_std::select(&[&ours], &[&ours, &theirs], &[&ours], SOON)
+        });
         assert_eq!(lists.unwrap().1.len(), 2);
-        let lists = marked("three lists, 0.1 ms", || selectors_std::select(&[&theirs], &[], &[], short));
+        let lists =
+            marked("three lists, 0.1 ms", || selectors_std::select(&[&theirs], &[], &[], short));
         assert!(lists.unwrap().0.is_empty());
     }
 }
 
 #[test]
 fn what_each_operation_costs() {
-    let Some(log) = traced::log(what_each_operation_costs, || every_pair(&mut Operations)) else { return };
+    let Some(log) = traced::log(what_each_operation_costs, || every_pair(&mut Operations)) else {
+        return;
+    };
     let mut pairs = 0;
     let mut lines = log.iter().peekable();
     while let Some(title) = lines.next() {
-        let Some((pair, kind)) = title.path().and_then(|path| path.split_once(": ")) else { continue };
+        let Some((pair, kind)) = title.path().and_then(|path| path.split_once(": ")) else {
+            continue;
+        };
         let kind: Kind = kind.parse().unwrap();
         pairs += 1;
         println!("{pair}");
@@ -168,8 +185,9 @@ fn what_each_operation_costs() {
 /// A signal may interrupt the write of a wake, before it has written.
 #[test]
 fn an_interrupted_wake_is_tried_again() {
-    // strace interrupts the first, third, fifth write of each thread, and so on. All writes here are tried again,
-    // those of the test harness too, so each is interrupted once.
+    // strace interrupts the first, third, fifth write of each thread, and so
+    // on. All writes here are tried again, those of the test harness too, so
+    // each is interrupted once.
     let interrupt = ["-e", "inject=write:error=EINTR:when=1+2"];
     let log = traced::log_with(&interrupt, an_interrupted_wake_is_tried_again, || {
         struct Wakes;
@@ -194,8 +212,10 @@ fn an_interrupted_wake_is_tried_again() {
     while let Some(line) = lines.next() {
         let Some(mark @ ("wake(" | "again(")) = line.path() else { continue };
         let calls = lines.by_ref().take_while(|line| line.path() != Some(")"));
-        let writes: Vec<_> = calls.map(|call| (call.name.as_str(), call.failed_with("EINTR"))).collect();
-        let expected: &[_] = if mark == "wake(" { &[("write", true), ("write", false)] } else { &[] };
+        let writes: Vec<_> =
+            calls.map(|call| (call.name.as_str(), call.failed_with("EINTR"))).collect();
+        let expected: &[_] =
+            if mark == "wake(" { &[("write", true), ("write", false)] } else { &[] };
         assert_eq!(writes, expected);
         wakes += usize::from(mark == "wake(");
     }

@@ -1,7 +1,8 @@
 //! The timeouts of the system calls, as `strace` shows them.
 //!
-//! `epoll_wait` counts in milliseconds, and `ppoll` waits for a fraction of one. strace also makes a call return what
-//! happens rarely: an error of `ppoll`, or the result after another reader was faster.
+//! `epoll_wait` counts in milliseconds, and `ppoll` waits for a fraction of
+//! one. strace also makes a call return what happens rarely: an error of
+//! `ppoll`, or the result after another reader was faster.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -75,7 +76,8 @@ const fn ppoll(time: Duration) -> Timed {
     ("ppoll", Some(time))
 }
 
-/// Timeouts, and the calls on epoll if nothing is ready. If something is ready, there is only the first of them.
+/// Timeouts, and the calls on epoll if nothing is ready. If something is ready,
+/// there is only the first of them.
 const TIMEOUTS: &[(Duration, &[Timed])] = &[
     (Duration::ZERO, &[epoll(0)]),
     (Duration::from_nanos(1), &[epoll(0), ppoll(Duration::from_nanos(1))]),
@@ -103,7 +105,8 @@ impl Check for Waits {
 
 #[test]
 fn every_timeout_is_what_the_calls_get() {
-    let Some(log) = traced::log(every_timeout_is_what_the_calls_get, || every_pair(&mut Waits)) else {
+    let Some(log) = traced::log(every_timeout_is_what_the_calls_get, || every_pair(&mut Waits))
+    else {
         return;
     };
     let mut found = calls(&log).into_iter();
@@ -126,7 +129,8 @@ fn every_timeout_is_what_the_calls_get() {
     assert!(found.next().is_none(), "every backend with both tables");
 }
 
-/// On other processors std itself makes a `ppoll` when a program starts, and would loop.
+/// On other processors std itself makes a `ppoll` when a program starts, and
+/// would loop.
 #[cfg(target_arch = "x86_64")]
 mod injected {
     use selectors_core::Kind;
@@ -144,23 +148,33 @@ mod injected {
             wait::<Epoll<256>, Growable>("growable", case);
         });
         let Some(log) = log else { return };
-        assert_eq!(calls(&log), [(Kind::Epoll, expected.to_vec()), (Kind::Epoll, expected.to_vec())]);
+        assert_eq!(
+            calls(&log),
+            [(Kind::Epoll, expected.to_vec()), (Kind::Epoll, expected.to_vec())]
+        );
     }
 
     const NOTHING: Wait = Wait { timeout: Some(micros(3_100)), ready: false, interrupted: false };
     const WHOLE: Timed = epoll(3);
     const FRACTION: Timed = ppoll(micros(100));
 
-    /// The first call of each wait returns 0, as if the key had become ready after it.
+    /// The first call of each wait returns 0, as if the key had become ready
+    /// after it.
     #[test]
     fn what_comes_in_the_fraction_is_fetched() {
         let test = what_comes_in_the_fraction_is_fetched;
         let case = Wait { ready: true, ..NOTHING };
-        injected(test, &["inject=epoll_pwait:retval=0:when=1+2"], &case, &[WHOLE, FRACTION, epoll(0)]);
+        injected(
+            test,
+            &["inject=epoll_pwait:retval=0:when=1+2"],
+            &case,
+            &[WHOLE, FRACTION, epoll(0)],
+        );
     }
 
-    /// Something is ready in the fraction, and then it is not: another reader was faster. How much time is left is not
-    /// known, so the wait is as long as if there had been no second call.
+    /// Something is ready in the fraction, and then it is not: another reader
+    /// was faster. How much time is left is not known, so the wait is as long
+    /// as if there had been no second call.
     #[test]
     fn another_reader_is_faster() {
         let expected = [WHOLE, FRACTION, epoll(0), epoll(1)];
@@ -189,13 +203,23 @@ mod injected {
     #[test]
     fn a_signal_ends_the_fraction() {
         let case = Wait { interrupted: true, ..NOTHING };
-        injected(a_signal_ends_the_fraction, &["inject=ppoll:error=EINTR"], &case, &[WHOLE, FRACTION]);
+        injected(
+            a_signal_ends_the_fraction,
+            &["inject=ppoll:error=EINTR"],
+            &case,
+            &[WHOLE, FRACTION],
+        );
     }
 
     #[test]
     fn a_signal_ends_the_whole_milliseconds() {
         let case = Wait { interrupted: true, ..NOTHING };
-        injected(a_signal_ends_the_whole_milliseconds, &["inject=epoll_pwait:error=EINTR"], &case, &[WHOLE]);
+        injected(
+            a_signal_ends_the_whole_milliseconds,
+            &["inject=epoll_pwait:error=EINTR"],
+            &case,
+            &[WHOLE],
+        );
     }
 
     /// The last call of a wait that another reader has disturbed.

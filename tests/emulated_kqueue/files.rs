@@ -27,7 +27,8 @@ pub fn borrow<'a>(fd: RawFd) -> io::Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Errno::BADF);
     }
-    // SAFETY: whether it is open is found out before anything else is done with it.
+    // SAFETY: whether it is open is found out before anything else is done with
+    // it.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     rustix::io::fcntl_getfd(fd).map(|_| fd)
 }
@@ -37,7 +38,8 @@ pub fn is_queue(number: RawFd) -> bool {
         .is_ok_and(|file| file.as_os_str() == "anon_inode:[eventpoll]")
 }
 
-/// Whether the last wait of this queue has left something in its list, as far as the system shows what is in it.
+/// Whether the last wait of this queue has left something in its list, as far
+/// as the system shows what is in it.
 pub fn has_queued(number: RawFd, queued: &HashSet<u64>) -> bool {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
     text.lines().filter(|line| line.starts_with("tfd:")).any(|line| {

@@ -13,9 +13,11 @@ pub enum Failure {
     Interrupted,
     /// Its changes are refused, each by a receipt.
     Receipt(Errno),
-    /// The change of this number is refused by a receipt, and the others are made.
+    /// The change of this number is refused by a receipt, and the others are
+    /// made.
     One(usize, Errno),
-    /// Its changes are made, but not acknowledged, as by a kernel that does not know receipts.
+    /// Its changes are made, but not acknowledged, as by a kernel that does not
+    /// know receipts.
     NoReceipts,
 }
 
@@ -24,8 +26,8 @@ thread_local! {
     static PLAN: Cell<Option<(u32, Failure)>> = const { Cell::new(None) };
 }
 
-/// Has the call of this number, counted from now on, fail. Runs `action`, and says whether it made so
-/// many.
+/// Has the call of this number, counted from now on, fail. Runs `action`, and
+/// says whether it made so many.
 pub fn failing<T>(number: u32, failure: Failure, action: impl FnOnce() -> T) -> (T, bool) {
     CALLS.set(0);
     PLAN.set(Some((number, failure)));

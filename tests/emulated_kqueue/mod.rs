@@ -1,9 +1,11 @@
-//! The source of the kqueue backend, compiled once more over an emulation, where there is no kqueue.
+//! The source of the kqueue backend, compiled once more over an emulation,
+//! where there is no kqueue.
 //!
-//! `selectors-core/src/backend/kqueue.rs` takes all it uses from the module above it. There that is
-//! rustix, here it is `sys`, with the same names and results. So the contract, the models and the fuzz targets
-//! run through the backend's own code, and errors can be injected at each of its calls. What a real kernel
-//! does is known as far as `queue` has it.
+//! `selectors-core/src/backend/kqueue.rs` takes all it uses from the module
+//! above it. There that is rustix, here it is `sys`, with the same names and
+//! results. So the contract, the models and the fuzz targets run through the
+//! backend's own code, and errors can be injected at each of its calls. What a
+//! real kernel does is known as far as `queue` has it.
 //!
 //! Included by its path, by the tests and by the fuzz package.
 #![allow(unsafe_code, reason = "the backend's and rustix's interfaces are")]

@@ -1,8 +1,9 @@
 //! An emulated kqueue: its filters, and what they report.
 //!
-//! As NetBSD's `kern_event.c` and the manuals have it. Readiness itself comes from epoll. Both filters may
-//! be on one descriptor, so it takes two instances: the one that reads is the descriptor that the program
-//! sees, and can be nested; the one that writes is inside it.
+//! As NetBSD's `kern_event.c` and the manuals have it. Readiness itself comes
+//! from epoll. Both filters may be on one descriptor, so it takes two
+//! instances: the one that reads is the descriptor that the program sees, and
+//! can be nested; the one that writes is inside it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::c_void;
@@ -23,8 +24,8 @@ use super::systems::System;
 
 pub const ZERO: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// By the number of the descriptor that the program has. One that was closed stays here until its number
-/// is a kqueue's again.
+/// By the number of the descriptor that the program has. One that was closed
+/// stays here until its number is a kqueue's again.
 static QUEUES: LazyLock<Mutex<HashMap<RawFd, Arc<Shared>>>> = LazyLock::new(Mutex::default);
 
 struct Shared {
@@ -32,8 +33,10 @@ struct Shared {
     queue: Mutex<Queue>,
 }
 
-/// The numbers of the filters that the last wait of their queue has left in the list of those that are ready. Every kernel
-/// keeps a level-triggered filter there until a wait finds that it is not, and reports the queue as readable until then.
+/// The numbers of the filters that the last wait of their queue has left in the
+/// list of those that are ready. Every kernel keeps a level-triggered filter
+/// there until a wait finds that it is not, and reports the queue as readable
+/// until then.
 static QUEUED: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
 
 /// Filters are numbered from 1 on, over all queues.
@@ -57,7 +60,8 @@ struct Filter {
     udata: *mut c_void,
     enabled: bool,
     serial: u64,
-    /// The file that was there when it was added: a filter leaves when its descriptor is closed.
+    /// The file that was there when it was added: a filter leaves when its
+    /// descriptor is closed.
     file: File,
     /// Whether a queue is watched.
     nested: bool,
@@ -97,10 +101,15 @@ pub fn change(visible: BorrowedFd<'_>, change: &Event) -> io::Result<()> {
     shared.queue.lock().unwrap().change(visible, key, change, shared.system)
 }
 
-pub fn wait(visible: BorrowedFd<'_>, room: usize, timeout: Option<&Timespec>) -> io::Result<Vec<Event>> {
+pub fn wait(
+    visible: BorrowedFd<'_>,
+    room: usize,
+    timeout: Option<&Timespec>,
+) -> io::Result<Vec<Event>> {
     let shared = find(visible.as_raw_fd());
     // Not read for zero: the clock is a system call where a CPU is emulated.
-    let finite = timeout.filter(|time| **time != ZERO).and_then(|time| Duration::try_from(*time).ok());
+    let finite =
+        timeout.filter(|time| **time != ZERO).and_then(|time| Duration::try_from(*time).ok());
     let finite = finite.map(|time| shared.system.rounded(time));
     let deadline = finite.and_then(|time| Instant::now().checked_add(time));
     loop {
@@ -113,7 +122,10 @@ pub fn wait(visible: BorrowedFd<'_>, room: usize, timeout: Option<&Timespec>) ->
             return Ok(reported);
         }
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        rustix::event::poll(&mut [PollFd::from_borrowed_fd(visible, PollFlags::IN)], left.as_ref())?;
+        rustix::event::poll(
+            &mut [PollFd::from_borrowed_fd(visible, PollFlags::IN)],
+            left.as_ref(),
+        )?;
     }
 }
 
@@ -127,8 +139,9 @@ pub fn end_closed() {
     QUEUES.lock().unwrap().retain(|number, _| is_queue(*number));
 }
 
-/// Removes this number, which is about to be closed, from every queue. Each would find out by itself later, but could not
-/// distinguish two eventfds, which are one inode.
+/// Removes this number, which is about to be closed, from every queue. Each
+/// would find out by itself later, but could not distinguish two eventfds,
+/// which are one inode.
 pub fn closes(fd: BorrowedFd<'_>) {
     for (visible, shared) in QUEUES.lock().unwrap().iter() {
         let mut queue = shared.queue.lock().unwrap();
@@ -142,12 +155,14 @@ pub fn closes(fd: BorrowedFd<'_>) {
     }
 }
 
-/// What is watched, in the terms of an epoll instance: bits and user data by descriptor.
+/// What is watched, in the terms of an epoll instance: bits and user data by
+/// descriptor.
 pub fn watched(number: RawFd) -> BTreeMap<RawFd, Vec<(u32, u64)>> {
     let shared = find(number);
     let queue = shared.queue.lock().unwrap();
     let mut set: BTreeMap<RawFd, Vec<_>> = BTreeMap::new();
-    for ((fd, write), filter) in queue.filters.iter().filter(|(key, filter)| filter.is_there(**key)) {
+    for ((fd, write), filter) in queue.filters.iter().filter(|(key, filter)| filter.is_there(**key))
+    {
         let mut bits = match (filter.enabled, write) {
             (false, _) => 0,
             (true, false) => 0x2001,
@@ -187,7 +202,8 @@ impl Queue {
         system: System,
     ) -> io::Result<()> {
         let open = borrow(key.0).and_then(|fd| Ok((fd, file(fd)?)));
-        // A filter left when its descriptor was closed, though nothing has shown it before now.
+        // A filter left when its descriptor was closed, though nothing has
+        // shown it before now.
         self.filters.retain(|(number, _), filter| {
             *number != key.0 || open.is_ok_and(|(_, file)| filter.file == file)
         });
@@ -212,7 +228,8 @@ impl Queue {
         }
         let filter = self.filters.get_mut(&key).unwrap();
         filter.udata = change.udata();
-        // To add what is there does not enable it. To enable it alone does not evaluate it again.
+        // To add what is there does not enable it. To enable it alone does not
+        // evaluate it again.
         let enabled = filter.enabled || flags.contains(EventFlags::ENABLE);
         filter.enabled = enabled && !flags.contains(EventFlags::DISABLE);
         if !filter.enabled {
@@ -266,7 +283,12 @@ impl Queue {
     }
 
     /// What is ready now, at most so much.
-    fn collect(&mut self, visible: BorrowedFd<'_>, room: usize, system: System) -> io::Result<Vec<Event>> {
+    fn collect(
+        &mut self,
+        visible: BorrowedFd<'_>,
+        room: usize,
+        system: System,
+    ) -> io::Result<Vec<Event>> {
         let mut reported = Vec::new();
         let mut left = HashSet::new();
         self.writing_first ^= true;
@@ -274,8 +296,11 @@ impl Queue {
             let mut found = self.ready_in(visible, write, room - reported.len())?;
             found.truncate(room - reported.len());
             for (serial, readiness) in found {
-                let key =
-                    self.filters.iter().find(|(_, filter)| filter.serial == serial).map(|(key, _)| *key);
+                let key = self
+                    .filters
+                    .iter()
+                    .find(|(_, filter)| filter.serial == serial)
+                    .map(|(key, _)| *key);
                 match key.filter(|key| self.filters[key].is_there(*key)) {
                     Some(key) => {
                         let event = self.event(visible, key, readiness, system)?;
@@ -285,7 +310,8 @@ impl Queue {
                         }
                         reported.extend(event);
                     }
-                    // Its descriptor was closed, but the file lives on, and stays in epoll.
+                    // Its descriptor was closed, but the file lives on, and
+                    // stays in epoll.
                     None => self.renew(visible, write)?,
                 }
             }
@@ -319,7 +345,10 @@ impl Queue {
         });
         found.extend(files.map(|(_, filter)| (filter.serial, Readiness::empty())));
         let nested = self.filters.iter().filter(|(key, filter)| {
-            key.1 == write && filter.nested && filter.enabled && !filter.flags.contains(EventFlags::CLEAR)
+            key.1 == write
+                && filter.nested
+                && filter.enabled
+                && !filter.flags.contains(EventFlags::CLEAR)
         });
         for (key, filter) in nested {
             let known = found.iter().any(|(serial, _)| *serial == filter.serial);
@@ -330,7 +359,8 @@ impl Queue {
         Ok(found)
     }
 
-    /// Returns the event of a filter, and changes the filter as that event does.
+    /// Returns the event of a filter, and changes the filter as that event
+    /// does.
     fn event(
         &mut self,
         visible: BorrowedFd<'_>,
@@ -346,7 +376,10 @@ impl Queue {
         }
         let broken = filter.file.kind == FileType::Fifo && readiness.contains(Readiness::ERR);
         let mut flags = filter.flags;
-        flags.set(EventFlags::EOF, broken || readiness.intersects(Readiness::HUP | Readiness::RDHUP));
+        flags.set(
+            EventFlags::EOF,
+            broken || readiness.intersects(Readiness::HUP | Readiness::RDHUP),
+        );
         if system == System::FreeBsd && broken && key.1 {
             flags |= EventFlags::ONESHOT;
         }
@@ -362,21 +395,25 @@ impl Queue {
         Ok(Some(event))
     }
 
-    /// Recreates an instance from the filters whose descriptors are still what they were.
+    /// Recreates an instance from the filters whose descriptors are still what
+    /// they were.
     fn renew(&mut self, visible: BorrowedFd<'_>, write: bool) -> io::Result<()> {
         self.filters.retain(|key, filter| filter.is_there(*key));
         if write {
             self.writing = None;
         } else {
             let fresh = epoll::create(CreateFlags::CLOEXEC)?;
-            // SAFETY: what is there is an epoll instance and goes on being one. This is never dropped.
-            let mut number = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(visible.as_raw_fd()) });
+            // SAFETY: what is there is an epoll instance and goes on being one.
+            // This is never dropped.
+            let mut number =
+                ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(visible.as_raw_fd()) });
             io::dup3(&fresh, &mut number, DupFlags::CLOEXEC)?;
             if let Some(writing) = &self.writing {
                 epoll::add(visible, writing, EventData::new_u64(WRITING), Readiness::IN)?;
             }
         }
-        let keys: Vec<Key> = self.filters.iter().filter(|(_, it)| it.enabled).map(|(key, _)| *key).collect();
+        let keys: Vec<Key> =
+            self.filters.iter().filter(|(_, it)| it.enabled).map(|(key, _)| *key).collect();
         for key in keys.into_iter().filter(|key| key.1 == write) {
             self.watch(visible, key, borrow(key.0)?)?;
         }

@@ -86,7 +86,8 @@ pub fn kqueue() -> io::Result<OwnedFd> {
 ///
 /// # Safety
 ///
-/// None here: the emulation looks whether a descriptor is open, and still the same.
+/// None here: the emulation looks whether a descriptor is open, and still the
+/// same.
 pub unsafe fn kevent_timespec<'a>(
     kqueue: impl AsFd,
     changes: &[Event],
@@ -99,8 +100,8 @@ pub unsafe fn kevent_timespec<'a>(
     }
     let kqueue = kqueue.as_fd();
     let room = events.len();
-    let acknowledges =
-        queue::system(kqueue.as_raw_fd()) != System::NoReceipts && failure != Some(Failure::NoReceipts);
+    let acknowledges = queue::system(kqueue.as_raw_fd()) != System::NoReceipts
+        && failure != Some(Failure::NoReceipts);
     let mut results = Vec::new();
     for (index, change) in changes.iter().enumerate() {
         let result = match failure {
@@ -128,7 +129,8 @@ pub unsafe fn kevent_timespec<'a>(
     for (slot, result) in ready.iter_mut().zip(results) {
         slot.write(result);
     }
-    // SAFETY: all of them were written by the loop above, and `MaybeUninit<T>` has the layout of `T`.
+    // SAFETY: all of them were written by the loop above, and `MaybeUninit<T>`
+    // has the layout of `T`.
     let ready = unsafe { &mut *(std::ptr::from_mut(ready) as *mut [Event]) };
     Ok((ready, rest))
 }

@@ -1,4 +1,5 @@
-//! What differs between the kernels, each with its name as a type, so that it can be a backend's parameter.
+//! What differs between the kernels, each with its name as a type, so that it
+//! can be a backend's parameter.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -18,9 +19,11 @@ pub enum System {
     NetBsd,
     /// The filter of a pipe whose reader is closed fires once and is deleted.
     FreeBsd,
-    /// Broken pipes are not refused. What is not there is `ENOENT`, whether the descriptor is open or not.
+    /// Broken pipes are not refused. What is not there is `ENOENT`, whether the
+    /// descriptor is open or not.
     MacOs,
-    /// A kernel of before `EV_RECEIPT`: a change that is made is not acknowledged.
+    /// A kernel of before `EV_RECEIPT`: a change that is made is not
+    /// acknowledged.
     NoReceipts,
 }
 
@@ -29,9 +32,11 @@ thread_local! {
 }
 
 impl System {
-    pub const ALL: [Self; 5] = [Self::Plain, Self::NetBsd, Self::FreeBsd, Self::MacOs, Self::NoReceipts];
+    pub const ALL: [Self; 5] =
+        [Self::Plain, Self::NetBsd, Self::FreeBsd, Self::MacOs, Self::NoReceipts];
 
-    /// Runs `action`. The queues that this thread opens in it are this kernel's. What is kept of closed ones is dropped.
+    /// Runs `action`. The queues that this thread opens in it are this
+    /// kernel's. What is kept of closed ones is dropped.
     pub fn run<T>(self, action: impl FnOnce() -> T) -> T {
         let outer = CURRENT.replace(self);
         let result = action();
@@ -44,7 +49,8 @@ impl System {
         CURRENT.get()
     }
 
-    /// The result of a change of a filter that can't be there, because the descriptor is closed.
+    /// The result of a change of a filter that can't be there, because the
+    /// descriptor is closed.
     pub fn closed(self, adds: bool) -> Errno {
         if self == Self::MacOs && !adds { Errno::NOENT } else { Errno::BADF }
     }
@@ -58,7 +64,8 @@ impl System {
         }
     }
 
-    /// How long a wait lasts, at least: NetBSD rounds up to ticks of its clock, and adds the one under way.
+    /// How long a wait lasts, at least: NetBSD rounds up to ticks of its clock,
+    /// and adds the one under way.
     pub fn rounded(self, time: Duration) -> Duration {
         const TICK: Duration = Duration::from_millis(10);
         if self != Self::NetBsd {

@@ -63,7 +63,8 @@ unsafe impl<T> List<T> for Limited<T> {
 
 enum Refusing {}
 
-// SAFETY: the containers are as their traits demand, and an `Arc` leads to one cell.
+// SAFETY: the containers are as their traits demand, and an `Arc` leads to one
+// cell.
 unsafe impl Storage for Refusing {
     type List<T> = Limited<T>;
     type Index = HashIndex;
@@ -81,13 +82,20 @@ fn limited<T>(left: usize, work: impl FnOnce() -> T) -> T {
 }
 
 /// Each of the streams becomes ready in turn, and it alone is reported.
-fn all_work<B: Backend>(selector: &mut Sel<'_, B>, pairs: &[(UnixStream, UnixStream)], count: usize) {
+fn all_work<B: Backend>(
+    selector: &mut Sel<'_, B>,
+    pairs: &[(UnixStream, UnixStream)],
+    count: usize,
+) {
     assert_eq!(selector.get_map().len(), count);
     let keys: Vec<_> = selector.get_map().iter().map(|key| key.fd).collect();
     for (one, two) in pairs {
         write(two, b"!").unwrap();
-        let expected: BTreeMap<RawFd, Events> =
-            keys.iter().filter(|fd| **fd == one.as_raw_fd()).map(|fd| (*fd, Events::READ)).collect();
+        let expected: BTreeMap<RawFd, Events> = keys
+            .iter()
+            .filter(|fd| **fd == one.as_raw_fd())
+            .map(|fd| (*fd, Events::READ))
+            .collect();
         assert_eq!(ready(selector, NOW), expected);
         read(one, &mut [0; 8]).unwrap();
         assert_eq!(selector.select(NOW).events(), Ok(0));
@@ -101,7 +109,8 @@ fn refused_at_each_push<B: Backend>() -> (usize, usize) {
     let mut selector = Sel::<B>::new().unwrap();
     for (number, (one, _)) in pairs.iter().enumerate() {
         for left in 0.. {
-            let registered = limited(left, || selector.try_register(one, Events::READ, number).map(|_| ()));
+            let registered =
+                limited(left, || selector.try_register(one, Events::READ, number).map(|_| ()));
             let Err(refused) = registered else { break };
             registrations += 1;
             assert!(matches!(refused.error, Error::Full { .. }), "{}", refused.error);
@@ -111,7 +120,8 @@ fn refused_at_each_push<B: Backend>() -> (usize, usize) {
         all_work(&mut selector, &pairs, number + 1);
     }
 
-    // A one-shot that was delivered has no entry on poll; to re-arm it makes one.
+    // A one-shot that was delivered has no entry on poll; to re-arm it makes
+    // one.
     let one = &pairs[2].0;
     for interest in [Events::WRITE.one_shot(), Events::READ.one_shot()] {
         selector.modify(one, Events::WRITE.one_shot()).unwrap();

@@ -1,6 +1,8 @@
-//! What happens if a system call fails, no descriptor is free, or a list can't grow?
+//! What happens if a system call fails, no descriptor is free, or a list can't
+//! grow?
 //!
-//! After each failure the source has come back, table and kernel agree, and the next call works.
+//! After each failure the source has come back, table and kernel agree, and the
+//! next call works.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod calls;

@@ -1,4 +1,5 @@
-//! A process that has used up its descriptors while a selector has to recreate its set.
+//! A process that has used up its descriptors while a selector has to recreate
+//! its set.
 #![allow(unsafe_code, reason = "a raw registration that is closed")]
 
 use std::fs::File;
@@ -24,8 +25,8 @@ impl Check for Starved {
         let (healthy, peer) = pair();
         let (closed, mut its_peer) = pair();
         for fd in [healthy.as_raw_fd(), closed.as_raw_fd()] {
-            // SAFETY: the first one stays open. The other one is closed, and nothing else gets its number before it is
-            // unregistered.
+            // SAFETY: the first one stays open. The other one is closed, and
+            // nothing else gets its number before it is unregistered.
             unsafe { selector.register_raw(fd, Events::READ, ()) }.unwrap();
         }
         let duplicate = closed.try_clone().unwrap();
@@ -43,10 +44,17 @@ impl Check for Starved {
             assert!(selector.select(Some(timeout)).unwrap().timed_out(), "{name}");
             assert!(begun.elapsed() >= timeout, "{name}");
             write(&peer, b"!").unwrap();
-            assert_eq!(ready(&mut selector, SOON), [(healthy.as_raw_fd(), Events::READ)].into(), "{name}");
+            assert_eq!(
+                ready(&mut selector, SOON),
+                [(healthy.as_raw_fd(), Events::READ)].into(),
+                "{name}"
+            );
             read(&healthy, &mut [0; 8]).unwrap();
         }
-        assert_eq!((selector.stats().rebuilds, selector.stats().failed_rebuilds > 0), (0, epoll > 0));
+        assert_eq!(
+            (selector.stats().rebuilds, selector.stats().failed_rebuilds > 0),
+            (0, epoll > 0)
+        );
         drop(all);
         for _ in 0..100 {
             assert!(selector.select(NOW).unwrap().timed_out(), "{name}");

@@ -1,5 +1,5 @@
-//! Random programs over selectors. Each result is compared with a model. The fuzz targets run the same.
-//! The model is of Linux, epoll's bits and all.
+//! Random programs over selectors. Each result is compared with a model. The
+//! fuzz targets run the same. The model is of Linux, epoll's bits and all.
 #![cfg(target_os = "linux")]
 
 mod shared;
@@ -17,25 +17,29 @@ use shared::language::{Act, LONGEST, Manner, Most, Named, Place, Program, Reques
 use shared::program;
 use shared::world::PLACES;
 
-/// Descriptors are counted, and are the process's, so there is one test at a time.
+/// Descriptors are counted, and are the process's, so there is one test at a
+/// time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often a property is tried here; the fuzz targets try more. `MODEL_CASES` says otherwise.
+/// How often a property is tried here; the fuzz targets try more. `MODEL_CASES`
+/// says otherwise.
 fn cases(number: u32) -> Config {
     let cases = std::env::var("MODEL_CASES").ok().and_then(|cases| cases.parse().ok());
     Config { cases: cases.unwrap_or(number), failure_persistence: None, ..Config::default() }
 }
 
-/// The same programs in every run, unless `MODEL_SEED` is set: a test that fails must fail again.
+/// The same programs in every run, unless `MODEL_SEED` is set: a test that
+/// fails must fail again.
 fn runner(number: u32) -> TestRunner {
     let seed: u8 = std::env::var("MODEL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     TestRunner::new_with_rng(cases(number), TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]))
 }
 
-/// What a fuzz target would read from these bytes. A part that shrinks by itself.
+/// What a fuzz target would read from these bytes. A part that shrinks by
+/// itself.
 fn part<T: for<'a> Arbitrary<'a> + std::fmt::Debug>() -> impl Strategy<Value = T> {
     any::<[u8; 16]>().prop_map(|bytes| T::arbitrary(&mut Unstructured::new(&bytes)).unwrap())
 }
@@ -121,7 +125,8 @@ mod found {
     const READ: Requested = Requested::new(Events::READ, Mode::Level);
     const BOTH: Requested = Requested::new(Events::READ.union(Events::WRITE), Mode::Level);
 
-    /// The kernel still watches (file, number) for a removed registration, so it refused to add the same: `EEXIST`.
+    /// The kernel still watches (file, number) for a removed registration, so
+    /// it refused to add the same: `EEXIST`.
     #[test]
     fn a_number_that_comes_back_is_registered_again() {
         let _alone = super::alone();
@@ -142,7 +147,8 @@ mod found {
         ]);
     }
 
-    /// Planted by hand, and found by no random program of `cargo test`: poll forgot its result.
+    /// Planted by hand, and found by no random program of `cargo test`: poll
+    /// forgot its result.
     #[test]
     fn a_pending_event_survives_modify() {
         let _alone = super::alone();
@@ -158,7 +164,8 @@ mod found {
         ]);
     }
 
-    /// A kqueue's filter for writing fires. That for reading, which was reported, does not fire with it.
+    /// A kqueue's filter for writing fires. That for reading, which was
+    /// reported, does not fire with it.
     #[test]
     fn an_edge_of_one_direction() {
         let _alone = super::alone();
@@ -175,7 +182,8 @@ mod found {
         ]);
     }
 
-    /// FreeBSD deletes the filter of such a pipe when it reports the end, and refuses the next one.
+    /// FreeBSD deletes the filter of such a pipe when it reports the end, and
+    /// refuses the next one.
     #[test]
     fn a_reader_that_leaves_while_the_pipe_is_watched() {
         let _alone = super::alone();
@@ -203,7 +211,8 @@ mod found {
         }
     }
 
-    /// poll counts a closed number among what is ready, and it is not delivered to any key.
+    /// poll counts a closed number among what is ready, and it is not delivered
+    /// to any key.
     #[test]
     fn a_closed_number_with_a_wake() {
         let _alone = super::alone();
@@ -220,14 +229,20 @@ mod found {
         ]);
     }
 
-    /// poll has found a closed number, and has not come to it yet: to modify its key as it is must notice that.
+    /// poll has found a closed number, and has not come to it yet: to modify
+    /// its key as it is must notice that.
     #[test]
     fn a_closed_number_behind_a_pending_event() {
         let _alone = super::alone();
         use Step::{Close, Dup, Modify, Open, Register, Select, Settle, Take, Write};
         let write = Requested::new(Events::WRITE, Mode::Level);
-        let closed =
-            [Open(0, Sort::Unix), Open(1, Sort::Unix), Register(0, write), Register(1, READ), Close(1)];
+        let closed = [
+            Open(0, Sort::Unix),
+            Open(1, Sort::Unix),
+            Register(0, write),
+            Register(1, READ),
+            Close(1),
+        ];
         let again = [Open(2, Sort::Unix), Dup(2, 1), Write(2)];
         for again in [&again[..], &[]] {
             let end = [Modify(1, READ), Take(Most(3)), Select(Most(3)), Settle];

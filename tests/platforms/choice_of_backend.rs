@@ -1,4 +1,5 @@
-//! A backend that is chosen when the program runs: by name, or as the best one that no filter forbids.
+//! A backend that is chosen when the program runs: by name, or as the best one
+//! that no filter forbids.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -29,7 +30,8 @@ fn available() -> impl Iterator<Item = Kind> {
     Kind::ALL.iter().copied().filter(|kind| kind.is_available())
 }
 
-/// An echo server on this selector serves three clients until all have left, and a waker wakes it.
+/// An echo server on this selector serves three clients until all have left,
+/// and a waker wakes it.
 fn echo(mut selector: AnySelector<Source>) {
     const CLIENTS: u8 = 3;
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -78,7 +80,8 @@ fn echo(mut selector: AnySelector<Source>) {
     clients.into_iter().for_each(|client| client.join().unwrap());
 }
 
-/// Each kind that this platform has, by its name, as a configuration file has it.
+/// Each kind that this platform has, by its name, as a configuration file has
+/// it.
 #[test]
 fn echo_on_each_by_name() {
     let mut kinds = Vec::new();
@@ -108,8 +111,8 @@ fn echo_on_each_by_name() {
 #[test]
 fn unknown_names_are_refused() {
     let strange = [
-        "iocp", "", " ", "Epoll", "EPOLL", "Poll", "SELECT", "poll ", " poll", "epoll\n", "epol", "epolls",
-        "devpoll", "ppoll", "default",
+        "iocp", "", " ", "Epoll", "EPOLL", "Poll", "SELECT", "poll ", " poll", "epoll\n", "epol",
+        "epolls", "devpoll", "ppoll", "default",
     ];
     for name in strange {
         assert_eq!(name.parse::<Kind>(), Err(Error::UnknownBackend), "{name:?}");
@@ -119,7 +122,8 @@ fn unknown_names_are_refused() {
     assert_eq!(std::io::Error::from(Error::UnknownBackend).kind(), std::io::ErrorKind::NotFound);
 }
 
-/// What a kind supports by its methods can be registered. The rest is refused with the backend's name.
+/// What a kind supports by its methods can be registered. The rest is refused
+/// with the backend's name.
 #[test]
 fn each_kind_supports_what_it_says() {
     for kind in available() {
@@ -146,7 +150,11 @@ fn each_kind_supports_what_it_says() {
         drop(theirs);
         assert_eq!(selector.select(SOON).events(), Ok(1));
         let (_, events) = selector.next_ready().unwrap();
-        assert_eq!(events.contains(Events::HANGUP), kind.reports_hangup() && kind != Kind::Kqueue, "{kind}");
+        assert_eq!(
+            events.contains(Events::HANGUP),
+            kind.reports_hangup() && kind != Kind::Kqueue,
+            "{kind}"
+        );
         let reported = kind == Kind::Kqueue || kind.supports_read_hangup();
         assert_eq!(events.contains(Events::READ_HANGUP), reported, "{kind}");
     }
@@ -170,7 +178,9 @@ fn each_kind_supports_what_it_says() {
     // What poll reports depends on the system. Linux's reports everything.
     if Kind::Epoll.is_available() {
         assert!(
-            Kind::Poll.reports_hangup() && Kind::Poll.reports_error() && Kind::Poll.supports_read_hangup()
+            Kind::Poll.reports_hangup()
+                && Kind::Poll.reports_error()
+                && Kind::Poll.supports_read_hangup()
         );
     }
 }
@@ -197,7 +207,11 @@ fn a_one_shot_is_armed_by_modify() {
         selector.register(&ours, Events::WRITE.one_shot(), ()).unwrap();
         for _ in 0..3 {
             assert_eq!(selector.select(SOON).events(), Ok(1), "{kind}");
-            assert_eq!(selector.next_ready().map(|(_, events)| events), Some(Events::WRITE), "{kind}");
+            assert_eq!(
+                selector.next_ready().map(|(_, events)| events),
+                Some(Events::WRITE),
+                "{kind}"
+            );
             assert_eq!(selector.select(NOW).events(), Ok(0), "{kind}");
             selector.modify(&ours, Events::WRITE.one_shot()).unwrap();
         }
@@ -222,8 +236,8 @@ fn the_best_backend_is_chosen() {
 ))]
 mod forbidden {
     use libc::{
-        EMFILE, ENOMEM, ENOSYS, EPERM, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_ppoll,
-        SYS_pselect6, c_long,
+        EMFILE, ENOMEM, ENOSYS, EPERM, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait,
+        SYS_ppoll, SYS_pselect6, c_long,
     };
     use rustix::fd::OwnedFd;
     use rustix::io::Errno;
@@ -234,9 +248,13 @@ mod forbidden {
     use crate::common::filter::{self, Call};
     use crate::common::needs;
 
-    /// Does something in a thread whose calls of these numbers fail. The first filter that the kernel refuses ends the
-    /// test.
-    fn without<T: Send>(errno: i32, calls: &[c_long], work: impl FnOnce() -> T + Send) -> Option<T> {
+    /// Does something in a thread whose calls of these numbers fail. The first
+    /// filter that the kernel refuses ends the test.
+    fn without<T: Send>(
+        errno: i32,
+        calls: &[c_long],
+        work: impl FnOnce() -> T + Send,
+    ) -> Option<T> {
         let calls: Vec<_> = calls.iter().map(|call| Call(*call, None)).collect();
         let result = filter::without(&calls, Errno::from_raw_os_error(errno), work);
         result.inspect_err(|refusal| needs::skip(refusal)).ok()
@@ -259,7 +277,8 @@ mod forbidden {
         })
     }
 
-    /// A filter or a container refuses calls, and an emulator does not know them.
+    /// A filter or a container refuses calls, and an emulator does not know
+    /// them.
     const REFUSALS: [i32; 2] = [EPERM, ENOSYS];
 
     fn refused(call: &'static str, errno: i32) -> Error {
@@ -279,15 +298,21 @@ mod forbidden {
                 )
             };
             let error = refused("epoll_create1", errno);
-            assert_eq!(without(errno, &[SYS_epoll_create1], named), Some((Some(error), Some(error))));
+            assert_eq!(
+                without(errno, &[SYS_epoll_create1], named),
+                Some((Some(error), Some(error)))
+            );
         }
     }
 
     /// The kernel opens an epoll instance, and refuses every call that uses it.
     #[test]
     fn with_an_epoll_that_can_only_be_opened_it_is_poll() {
-        let used: [&[c_long]; 3] = [&[SYS_epoll_ctl], &[SYS_epoll_pwait], &[SYS_epoll_ctl, SYS_epoll_pwait]];
-        for (errno, calls) in REFUSALS.into_iter().flat_map(|errno| used.map(|calls| (errno, calls))) {
+        let used: [&[c_long]; 3] =
+            [&[SYS_epoll_ctl], &[SYS_epoll_pwait], &[SYS_epoll_ctl, SYS_epoll_pwait]];
+        for (errno, calls) in
+            REFUSALS.into_iter().flat_map(|errno| used.map(|calls| (errno, calls)))
+        {
             let Some(kind) = without(errno, calls, new) else { return };
             assert_eq!(kind, Ok(Kind::Poll), "{calls:?}");
             // By name, it is opened.
@@ -322,7 +347,8 @@ mod forbidden {
         }
     }
 
-    /// A shortage may be over in a moment, so it does not select a worse backend.
+    /// A shortage may be over in a moment, so it does not select a worse
+    /// backend.
     #[test]
     fn a_shortage_is_an_error() {
         for errno in [EMFILE, ENOMEM] {
@@ -344,6 +370,9 @@ mod forbidden {
     fn a_wait_for_one_that_is_refused() {
         let wait = || wait(std::io::stdout(), Events::WRITE, NOW);
         let Some(result) = without(ENOMEM, &[SYS_ppoll], wait) else { return };
-        assert_eq!(result, Err(Error::Os { call: "poll", fd: Some(1), errno: Errno::NOMEM, file: None }));
+        assert_eq!(
+            result,
+            Err(Error::Os { call: "poll", fd: Some(1), errno: Errno::NOMEM, file: None })
+        );
     }
 }

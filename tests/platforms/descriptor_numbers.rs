@@ -1,5 +1,6 @@
-//! Descriptors with the first numbers, and with those at which the `select` call reads another word of its sets. A program
-//! that is started without standard input gets 0 for the first file that it opens.
+//! Descriptors with the first numbers, and with those at which the `select`
+//! call reads another word of its sets. A program that is started without
+//! standard input gets 0 for the first file that it opens.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -38,7 +39,8 @@ impl Check for Edges {
             assert_eq!(selector.register(open, Events::WRITE, ()).unwrap().fd, number, "{name}");
             let begun = Instant::now();
             assert_eq!(selector.select(SOON).events(), Ok(1), "{name}: {number}");
-            // A descriptor that the kernel does not check is also reported, but only after the timeout.
+            // A descriptor that the kernel does not check is also reported, but
+            // only after the timeout.
             assert!(begun.elapsed() < Duration::from_secs(10), "{name}: {number}");
             assert_eq!(
                 selector.next_ready().map(|(key, events)| (key.fd, events)),
@@ -63,13 +65,17 @@ fn the_first_are_numbers_like_any_other() {
     unsafe { rustix::io::close(0) };
     assert_eq!(next(), 0);
 
-    let (null, stdout, stderr) = (File::open("/dev/null").unwrap(), std::io::stdout(), std::io::stderr());
+    let (null, stdout, stderr) =
+        (File::open("/dev/null").unwrap(), std::io::stdout(), std::io::stderr());
     let mut selector = Selector::new().unwrap();
     for (source, number) in [(null.as_fd(), 0), (stdout.as_fd(), 1), (stderr.as_fd(), 2)] {
         assert_eq!(selector.register(source, Events::WRITE, ()).unwrap().fd, number);
     }
     assert!(selector.select(SOON).unwrap().events() > 0);
-    assert_eq!(selector.next_ready().map(|(key, events)| (key.fd, events)), Some((0, Events::WRITE)));
+    assert_eq!(
+        selector.next_ready().map(|(key, events)| (key.fd, events)),
+        Some((0, Events::WRITE))
+    );
     drop(selector);
     drop(null);
     assert_eq!(next(), 0);
@@ -88,10 +94,12 @@ fn the_first_are_numbers_like_any_other() {
     assert_eq!((null.as_raw_fd(), own.unwrap_or(1), reported.events()), (0, 1, Ok(1)));
     drop(null);
 
-    // A waker's descriptors have none of the first three numbers, though one, two or all of these are free.
+    // A waker's descriptors have none of the first three numbers, though one,
+    // two or all of these are free.
     for number in 0..3 {
         if number > 0 {
-            // SAFETY: it is put back below, and nothing in this process prints in between.
+            // SAFETY: it is put back below, and nothing in this process prints
+            // in between.
             unsafe { rustix::io::close(number) };
         }
         assert_eq!(next(), 0);

@@ -1,5 +1,6 @@
-//! A closed descriptor with a number beyond the kernel's table of the process's descriptors. The `select` call neither
-//! refuses nor checks it, and leaves its bits set. Linux gives a smaller table to a child, and to a thread that stops
+//! A closed descriptor with a number beyond the kernel's table of the process's
+//! descriptors. The `select` call neither refuses nor checks it, and leaves its
+//! bits set. Linux gives a smaller table to a child, and to a thread that stops
 //! sharing the table.
 
 use std::io::Write;
@@ -17,7 +18,8 @@ use crate::common::needs;
 use crate::common::support::{Found, NOW, SOON, Table, pair};
 use crate::common::{Check, every_pair};
 
-/// Whether the kernel, or a container's filter, refuses to give a thread a table of its own.
+/// Whether the kernel, or a container's filter, refuses to give a thread a
+/// table of its own.
 struct Shrunk(Result<(), Errno>);
 
 impl Check for Shrunk {
@@ -25,15 +27,17 @@ impl Check for Shrunk {
         let check = || {
             let (ours, mut theirs) = pair();
             let far = RawFd::try_from(needs::limit() - 1).unwrap().min(900);
-            let [stays, goes] = [3, far].map(|least| rustix::io::fcntl_dupfd_cloexec(&ours, least).unwrap());
+            let [stays, goes] =
+                [3, far].map(|least| rustix::io::fcntl_dupfd_cloexec(&ours, least).unwrap());
             let mut selector = Selector::<B, RawFd, &str, M>::new().unwrap();
             for (fd, data) in [(&stays, "stays"), (&goes, "goes")] {
-                // SAFETY: one is open until the selector is dropped. The other is closed below, and nothing else is opened
-                // at such a number.
+                // SAFETY: one is open until the selector is dropped. The other
+                // is closed below, and nothing else is opened at such a number.
                 unsafe { selector.register_raw(fd.as_raw_fd(), Events::READ, data) }.unwrap();
             }
             drop(goes);
-            // SAFETY: the new table has all that is open now, and the thread ends here.
+            // SAFETY: the new table has all that is open now, and the thread
+            // ends here.
             unsafe { unshare_unsafe(UnshareFlags::FILES) }?;
 
             let (begun, wait) = (Instant::now(), Duration::from_millis(20));
@@ -47,7 +51,11 @@ impl Check for Shrunk {
             }
             // epoll reports the file as long as it is open in any table.
             all.retain(|(data, _)| *data == "stays" || selector.kind() != Kind::Epoll);
-            assert_eq!((reported.events() > 0, all), (true, vec![("stays", Events::READ)]), "{name}");
+            assert_eq!(
+                (reported.events() > 0, all),
+                (true, vec![("stays", Events::READ)]),
+                "{name}"
+            );
             rustix::io::read(&ours, &mut [0; 8]).unwrap();
             assert_eq!(selector.select(NOW).events(), Ok(0), "{name}");
             Ok(())

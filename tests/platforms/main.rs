@@ -1,5 +1,5 @@
-//! Do selectors work in unusual processes and on unusual kernels: after forks, without some system calls, with unusual
-//! descriptors?
+//! Do selectors work in unusual processes and on unusual kernels: after forks,
+//! without some system calls, with unusual descriptors?
 #![allow(unsafe_code, reason = "processes fork, and close what they have not opened")]
 #![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 

@@ -72,7 +72,8 @@ fn a_peer_that_does_not_read_is_disconnected() {
     ann.expect("bob has come");
     let text = "x".repeat(900);
     let mut has_left = false;
-    // In rounds, so that Ann keeps up. The last one comes when the buffers of the kernel and the server are full.
+    // In rounds, so that Ann keeps up. The last one comes when the buffers of
+    // the kernel and the server are full.
     for round in 0..2000 {
         for _ in 0..50 {
             bob.say(&text);
@@ -81,7 +82,10 @@ fn a_peer_that_does_not_read_is_disconnected() {
         let mut line = String::new();
         while line != format!("bob: round {round}\n") {
             line.clear();
-            assert!(ann.0.read_line(&mut line).unwrap() > 0, "the server has closed a peer that reads");
+            assert!(
+                ann.0.read_line(&mut line).unwrap() > 0,
+                "the server has closed a peer that reads"
+            );
             has_left |= line == "deaf has left\n";
         }
         if has_left {
@@ -111,7 +115,8 @@ fn peers_without_an_end_of_line_are_disconnected() {
     ann.expect("bob has left");
 }
 
-/// A name is sent with each line, so short lines with a long name would fill the buffers of all peers.
+/// A name is sent with each line, so short lines with a long name would fill
+/// the buffers of all peers.
 #[test]
 fn short_lines_stay_short() {
     let (_server, address) = serve("chat", &["127.0.0.1:0"]);

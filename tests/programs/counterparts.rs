@@ -34,7 +34,8 @@ impl Drop for Directory {
     }
 }
 
-/// Starts a server that can't choose its port, on one that was free a moment ago.
+/// Starts a server that can't choose its port, on one that was free a moment
+/// ago.
 pub fn start_on_free_port(name: &str, command: impl Fn(u16) -> Command) -> (Program, SocketAddr) {
     for _ in 0..5 {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,6 +1,6 @@
-//! The servers of the README and on the first pages of both crates survive peers
-//! that reset and peers that do not read. They wait without spinning while no
-//! descriptor is free.
+//! The servers of the README and on the first pages of both crates survive
+//! peers that reset and peers that do not read. They wait without spinning
+//! while no descriptor is free.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -57,7 +57,8 @@ fn does_not_spin() {
 fn without_descriptors(work: impl FnOnce()) {
     let before = getrlimit(Resource::Nofile);
     let next = rustix::io::dup(rustix::stdio::stdin()).unwrap().as_raw_fd();
-    setrlimit(Resource::Nofile, Rlimit { current: Some(next.unsigned_abs().into()), ..before }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(next.unsigned_abs().into()), ..before })
+        .unwrap();
     work();
     setrlimit(Resource::Nofile, before).unwrap();
 }
@@ -69,7 +70,8 @@ fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
     let healthy = connect(address.port());
     echo(&healthy, b"hello");
 
-    // Twelve peers that reset: before they are accepted, and with an echo that they have not read.
+    // Twelve peers that reset: before they are accepted, and with an echo that
+    // they have not read.
     for number in 0..12 {
         let mut client = connect(address.port());
         if number % 2 == 0 {
@@ -80,7 +82,8 @@ fn survives(start: fn(TcpListener) -> JoinHandle<()>) {
         echo(&healthy, b"hello");
     }
 
-    // One that only writes. The server closes it, or reads no more from it, however much the kernel takes.
+    // One that only writes. The server closes it, or reads no more from it,
+    // however much the kernel takes.
     let mut deaf = connect(address.port());
     deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut taken = 0;

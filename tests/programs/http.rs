@@ -17,7 +17,8 @@ fn server() -> (Program, SocketAddr) {
     serve("http_hello", &["127.0.0.1:0"])
 }
 
-/// Returns status line, fields and body of the next response. Asserts what every response has.
+/// Returns status line, fields and body of the next response. Asserts what
+/// every response has.
 fn response(stream: &mut impl BufRead, has_body: bool) -> (String, Vec<String>, String) {
     let mut lines = Vec::new();
     loop {
@@ -29,7 +30,8 @@ fn response(stream: &mut impl BufRead, has_body: bool) -> (String, Vec<String>, 
         }
     }
     let status = lines.remove(0);
-    let field = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let field =
+        |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let date = field("Date").unwrap();
     assert!(date.ends_with(" GMT") && date.len() == 29, "{date}");
     let length = field("Content-Length").unwrap().parse().unwrap();
@@ -70,7 +72,8 @@ fn kept_alive_pipelined_and_cut_anywhere() {
     assert_closed(stream);
 }
 
-/// The client sends more requests than all buffers hold, and reads no response until it is stuck.
+/// The client sends more requests than all buffers hold, and reads no response
+/// until it is stuck.
 #[test]
 fn a_flood_of_requests() {
     const REQUESTS: usize = 300_000;
@@ -78,7 +81,8 @@ fn a_flood_of_requests() {
     let stream = connect(address.port());
     let mut writer = stream.try_clone().unwrap();
     let writer = thread::spawn(move || {
-        // Seventy megabytes in all, several times what a system's buffers grow to.
+        // Seventy megabytes in all, several times what a system's buffers grow
+        // to.
         let padded = GET.replace("Host", &format!("X: {}\r\nHost", "x".repeat(200)));
         let some = padded.repeat(1000);
         for _ in 0..REQUESTS / 1000 {
@@ -103,13 +107,18 @@ fn requests_of_all_kinds() {
     let (_server, address) = server();
     let long = format!("GET / HTTP/1.1\r\nHost: here\r\nX: {}\r\n\r\n", "x".repeat(10_000));
     let many = format!("GET / HTTP/1.1\r\nHost: here\r\n{}\r\n", "X: x\r\n".repeat(100));
-    let with = |method: &str, fields: &str| format!("{method} / HTTP/1.1\r\nHost: here\r\n{fields}\r\n");
+    let with =
+        |method: &str, fields: &str| format!("{method} / HTTP/1.1\r\nHost: here\r\n{fields}\r\n");
     let cases = [
         (with("GET", ""), "200", true),
         (with("HEAD", ""), "200", true),
         (with("GET", "Connection: keep-alive, close\r\n"), "200", false),
         (with("GET", "Content-Length: 3\r\n") + "abc", "200", true),
-        (with("POST", "Content-Length: 100000\r\n") + &"GET / ".repeat(20_000)[..100_000], "405", true),
+        (
+            with("POST", "Content-Length: 100000\r\n") + &"GET / ".repeat(20_000)[..100_000],
+            "405",
+            true,
+        ),
         ("GET / HTTP/1.0\r\n\r\n".to_owned(), "200", false),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400", false),
         ("What?\r\n\r\n".to_owned(), "400", false),

@@ -1,7 +1,9 @@
-//! Do the programs of `examples/` and of the documentation work, as processes between real peers?
+//! Do the programs of `examples/` and of the documentation work, as processes
+//! between real peers?
 //!
-//! Most peers are threads of the tests. Other peers are programs that may be installed: redis-server, redis-benchmark, nginx,
-//! wrk, curl, nc and strace. With `CI=true` all of them must be.
+//! Most peers are threads of the tests. Other peers are programs that may be
+//! installed: redis-server, redis-benchmark, nginx, wrk, curl, nc and strace.
+//! With `CI=true` all of them must be.
 #![cfg(unix)]
 #![allow(unreachable_pub, reason = "nothing here is reached from outside")]
 

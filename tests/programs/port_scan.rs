@@ -27,9 +27,11 @@ fn scan(command: &mut Command) -> Vec<String> {
 fn open_and_closed_ports() {
     let address = SocketAddr::from((ADDRESS, 0));
     let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind(address).unwrap()).collect();
-    let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+    let ports: Vec<_> =
+        listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
     at_once([240, 12], |limit| {
-        let lines = scan(limited(limit).arg(program("port_scan")).args(["127.77.1.1", "1", "65535"]));
+        let lines =
+            scan(limited(limit).arg(program("port_scan")).args(["127.77.1.1", "1", "65535"]));
         for port in &ports {
             assert!(lines.contains(&format!("127.77.1.1:{port} is open")), "{port}");
         }
@@ -48,7 +50,8 @@ fn ports_that_do_not_respond() {
     let address = SocketAddr::try_from(rustix::net::getsockname(&full).unwrap()).unwrap();
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let waiting = (0..4).map(|_| {
-        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
         let _ = rustix::net::connect(&socket, &address);
         socket
     });

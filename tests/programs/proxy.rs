@@ -5,7 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use crate::common::program::{
-    Program, assert_at_rest, assert_filled, connect, echo, fill, limited, pattern, program, receive, reset,
+    Program, assert_at_rest, assert_filled, connect, echo, fill, limited, pattern, program,
+    receive, reset,
 };
 use crate::common::{at_once, needs};
 use crate::counterparts::{echo_everything, listening, serve};
@@ -13,7 +14,8 @@ use crate::counterparts::{echo_everything, listening, serve};
 /// Starts a proxy to a listener of the test.
 fn proxy() -> (Program, SocketAddr, TcpListener) {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (proxy, address) = serve("tcp_proxy", &["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
+    let (proxy, address) =
+        serve("tcp_proxy", &["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
     (proxy, address, upstream)
 }
 
@@ -38,8 +40,9 @@ fn many_connections_at_once() {
     }
 }
 
-/// A sender waits for a receiver that does not read, whichever side it is on. The other direction goes on, and the
-/// proxy is neither busy nor big. When the receiver reads, nothing is missing.
+/// A sender waits for a receiver that does not read, whichever side it is on.
+/// The other direction goes on, and the proxy is neither busy nor big. When the
+/// receiver reads, nothing is missing.
 #[test]
 fn back_pressure() {
     at_once([true, false], |client_sends| {
@@ -76,7 +79,8 @@ fn a_half_close_is_passed_on() {
     let message = pattern(1_000_000);
     for client_first in [true, false] {
         let (client, server) = carried(address, &upstream);
-        let (mut first, mut second) = if client_first { (client, server) } else { (server, client) };
+        let (mut first, mut second) =
+            if client_first { (client, server) } else { (server, client) };
         let writer = {
             let (mut first, message) = (first.try_clone().unwrap(), message.clone());
             thread::spawn(move || {
@@ -127,12 +131,15 @@ fn an_upstream_that_refuses_and_comes_back() {
     echo(&connect(address.port()), b"here again");
 }
 
-/// Clients that find no descriptor left wait in the queue until others have closed.
+/// Clients that find no descriptor left wait in the queue until others have
+/// closed.
 #[test]
 fn out_of_descriptors() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = limited(20);
-    command.arg(program("tcp_proxy")).args(["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
+    command
+        .arg(program("tcp_proxy"))
+        .args(["127.0.0.1:0", &upstream.local_addr().unwrap().to_string()]);
     let (mut proxy, address) = listening(Program::spawn("tcp_proxy", &mut command));
     echo_everything(upstream);
 

@@ -1,4 +1,5 @@
-//! The proxy between real clients and real servers, compared with the same without it.
+//! The proxy between real clients and real servers, compared with the same
+//! without it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -26,11 +27,25 @@ fn redis(server: &Path, directory: &Path) -> (Program, SocketAddr) {
 }
 
 /// Requests per second for SET and GET.
-fn redis_benchmark(program: &Path, address: SocketAddr, requests: usize, pipelined: usize) -> [f64; 2] {
+fn redis_benchmark(
+    program: &Path,
+    address: SocketAddr,
+    requests: usize,
+    pipelined: usize,
+) -> [f64; 2] {
     let mut command = Command::new(program);
-    command.args(["-h", "127.0.0.1", "-p", &address.port().to_string(), "-n", &requests.to_string()]);
-    let output =
-        run("redis-benchmark", command.args(["-P", &pipelined.to_string(), "-t", "set,get", "--csv"]));
+    command.args([
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &address.port().to_string(),
+        "-n",
+        &requests.to_string(),
+    ]);
+    let output = run(
+        "redis-benchmark",
+        command.args(["-P", &pipelined.to_string(), "-t", "set,get", "--csv"]),
+    );
     ["SET", "GET"].map(|name| {
         let line = output.lines().find_map(|line| line.strip_prefix(&format!("\"{name}\",\"")));
         let rate = line.and_then(|rest| rest.split('"').next()?.parse().ok());
@@ -40,7 +55,8 @@ fn redis_benchmark(program: &Path, address: SocketAddr, requests: usize, pipelin
 
 #[test]
 fn redis_benchmark_through_the_proxy() {
-    let (Some(server), Some(benchmark)) = (installed("redis-server"), installed("redis-benchmark")) else {
+    let (Some(server), Some(benchmark)) = (installed("redis-server"), installed("redis-benchmark"))
+    else {
         return;
     };
     let directory = Directory::new();
@@ -50,7 +66,8 @@ fn redis_benchmark_through_the_proxy() {
         // In turns, so that both meet the same noise.
         for _ in 0..rounds() {
             let [set, get] = redis_benchmark(&benchmark, bare, requests, pipelined);
-            let [proxied_set, proxied_get] = redis_benchmark(&benchmark, proxied, requests, pipelined);
+            let [proxied_set, proxied_get] =
+                redis_benchmark(&benchmark, proxied, requests, pipelined);
             println!(
                 "redis, {pipelined} at a time: SET {set:.0}/s, proxied {proxied_set:.0}/s ({:.2}); \
                  GET {get:.0}/s, proxied {proxied_get:.0}/s ({:.2})",
@@ -104,7 +121,8 @@ fn nginx(server: &Path, directory: &Path) -> (Program, SocketAddr) {
 #[test]
 fn wrk_and_curl_through_the_proxy() {
     let (Some(server), Some(wrk_program)) = (installed("nginx"), installed("wrk")) else { return };
-    // All of them inherit this process's limit, and nginx has two descriptors for each connection.
+    // All of them inherit this process's limit, and nginx has two descriptors
+    // for each connection.
     if !needs::number(1100) {
         return;
     }
@@ -140,12 +158,19 @@ fn wrk_and_curl_through_the_proxy() {
                 "--write-out",
                 "%{speed_download}",
             ]);
-            let speed =
-                run("curl", command.arg("--output").arg(&copy).arg(format!("http://{address}/large")));
+            let speed = run(
+                "curl",
+                command.arg("--output").arg(&copy).arg(format!("http://{address}/large")),
+            );
             *sum += speed.parse::<f64>().unwrap() / 1e6 / rounds() as f64;
             assert!(fs::read(&copy).unwrap() == large);
             fs::remove_file(&copy).unwrap();
         }
     }
-    println!("100 MB: {:.0} MB/s, proxied {:.0} MB/s ({:.2})", rates[0], rates[1], rates[1] / rates[0]);
+    println!(
+        "100 MB: {:.0} MB/s, proxied {:.0} MB/s ({:.2})",
+        rates[0],
+        rates[1],
+        rates[1] / rates[0]
+    );
 }

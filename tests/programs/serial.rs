@@ -1,4 +1,5 @@
-//! The gateway to a serial line, of `examples/no_std_daemon`, with a pseudoterminal as the line.
+//! The gateway to a serial line, of `examples/no_std_daemon`, with a
+//! pseudoterminal as the line.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -35,7 +36,8 @@ impl Gateway {
         grantpt(&line).unwrap();
         unlockpt(&line).unwrap();
         let device = ptsname(&line, Vec::new()).unwrap().into_string().unwrap();
-        let program = without_std::build("examples/no_std_daemon", "serial", "no_std_daemon", &[], &[]);
+        let program =
+            without_std::build("examples/no_std_daemon", "serial", "no_std_daemon", &[], &[]);
         let mut child = Command::new(program)
             .args([&device, "115200", "127.0.0.1:0"])
             .stderr(Stdio::piped())
@@ -76,7 +78,9 @@ fn all_bytes_pass_unchanged_at_the_speed_that_was_set() {
     let mut gateway = Gateway::start();
     let settings = tcgetattr(&gateway.line).unwrap();
     assert_eq!((settings.input_speed(), settings.output_speed()), (115_200, 115_200));
-    assert!(!settings.local_modes.intersects(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG));
+    assert!(
+        !settings.local_modes.intersects(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    );
     let mut peer = gateway.connect();
     gateway.carries(&mut peer, &(0..=255).collect::<Vec<_>>());
 }

@@ -26,13 +26,18 @@ fn all_threads_serve_and_end() {
         assert!(status.success(), "{status}");
         let served: Vec<usize> = lines
             .iter()
-            .filter_map(|line| line.split_once(" served ")?.1.strip_suffix(" connections")?.parse().ok())
+            .filter_map(|line| {
+                line.split_once(" served ")?.1.strip_suffix(" connections")?.parse().ok()
+            })
             .collect();
         assert_eq!(served.len().to_string(), threads);
         assert_eq!(served.iter().sum::<usize>(), 90, "{served:?}");
         // That all of 90 go to one of three happens once in 10⁴².
         #[cfg(target_os = "linux")]
-        assert!(served.len() == 1 || served.iter().filter(|served| **served > 0).count() > 1, "{served:?}");
+        assert!(
+            served.len() == 1 || served.iter().filter(|served| **served > 0).count() > 1,
+            "{served:?}"
+        );
     });
 }
 

@@ -12,7 +12,12 @@ use crate::common::needs;
 use crate::common::support::{NOW, SOON};
 
 mod recipe {
-    #![allow(unreachable_pub, missing_docs, missing_debug_implementations, reason = "a program's own type")]
+    #![allow(
+        unreachable_pub,
+        missing_docs,
+        missing_debug_implementations,
+        reason = "a program's own type"
+    )]
     include!("../../selectors-std/src/guide/shared_selector.rs");
 }
 use recipe::SharedSelector;
@@ -62,13 +67,16 @@ fn another_thread_registers_and_unregisters_while_one_waits() {
 
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     // The results come back to this thread.
-    let id: KeyId = shared.change(|selector| selector.register(ours, Events::READ, 0).unwrap().id()).unwrap();
+    let id: KeyId =
+        shared.change(|selector| selector.register(ours, Events::READ, 0).unwrap().id()).unwrap();
     theirs.write_all(b"hello").unwrap();
     eventually("an event of the new key", || received[0].load(Ordering::SeqCst) == 5);
 
     shared.change(|selector| selector.pause(id)).unwrap().unwrap();
     theirs.write_all(b"again").unwrap();
-    assert!(shared.change(|selector| selector.get_key(id).is_some_and(|key| key.is_paused())).unwrap());
+    assert!(
+        shared.change(|selector| selector.get_key(id).is_some_and(|key| key.is_paused())).unwrap()
+    );
     assert_eq!(received[0].load(Ordering::SeqCst), 5, "it is paused");
     let key = shared.change(|selector| selector.unregister(id)).unwrap().unwrap();
     let mut unread = [0; 5];
@@ -96,8 +104,9 @@ fn many_threads_change_what_one_waits_for() {
             thread::spawn(move || {
                 for _ in 0..ROUNDS {
                     let (ours, mut theirs) = UnixStream::pair().unwrap();
-                    let registered =
-                        shared.change(|selector| selector.register(ours, Events::READ, number).map(|_| ()));
+                    let registered = shared.change(|selector| {
+                        selector.register(ours, Events::READ, number).map(|_| ())
+                    });
                     registered.unwrap().unwrap();
                     theirs.write_all(b"!").unwrap();
                 }

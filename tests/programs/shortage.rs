@@ -1,4 +1,5 @@
-//! The servers continue after calls that the kernel refuses: no descriptor is free, memory is short, a peer has left.
+//! The servers continue after calls that the kernel refuses: no descriptor is
+//! free, memory is short, a peer has left.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,7 +23,9 @@ const SERVERS: [Server; 6] = [
 
 fn echoes(mut stream: &TcpStream) -> bool {
     let mut response = [0; 5];
-    stream.write_all(b"hello").is_ok() && stream.read_exact(&mut response).is_ok() && &response == b"hello"
+    stream.write_all(b"hello").is_ok()
+        && stream.read_exact(&mut response).is_ok()
+        && &response == b"hello"
 }
 
 fn greets(stream: &TcpStream) -> bool {
@@ -47,10 +50,12 @@ fn upstream() -> SocketAddr {
 }
 
 impl Server {
-    /// Starts it by a command that gets the program and its arguments as its last arguments.
+    /// Starts it by a command that gets the program and its arguments as its
+    /// last arguments.
     fn start(&self, mut command: Command) -> (Program, u16) {
         let upstream = upstream().to_string();
-        let arguments = self.1.split(' ').map(|word| if word == "UPSTREAM" { &upstream } else { word });
+        let arguments =
+            self.1.split(' ').map(|word| if word == "UPSTREAM" { &upstream } else { word });
         let server = Program::spawn(self.0, command.arg(program(self.0)).args(arguments));
         if self.0 == "select_echo_server" {
             return server.on_port();
@@ -75,7 +80,8 @@ fn no_descriptor_is_free() {
     });
 }
 
-/// Runs each server under strace, which makes some system calls of each thread fail.
+/// Runs each server under strace, which makes some system calls of each thread
+/// fail.
 #[cfg(target_os = "linux")]
 fn with_failures(call: &str, errors: &[&str], when: &str, check: fn(&Server, &mut Program, u16)) {
     if !needs::strace() {
@@ -85,7 +91,8 @@ fn with_failures(call: &str, errors: &[&str], when: &str, check: fn(&Server, &mu
         let Some(_reserved) = needs::descriptors(60) else { return };
         for error in errors {
             let mut command = Command::new("strace");
-            // As a grandchild, so that the process that is started is the server itself.
+            // As a grandchild, so that the process that is started is the
+            // server itself.
             command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={call}"));
             command.args(["-e", &format!("inject={call}:error={error}:when={when}")]);
             let (mut process, port) = server.start(command);

@@ -14,7 +14,11 @@ use crate::counterparts::Directory;
 fn children_print_and_are_started_again() {
     let mut supervisor = Program::start(
         "supervisor",
-        &["echo one; echo two >&2; printf three; exit 3", "echo four >&2; kill -9 $$", "sleep 1000"],
+        &[
+            "echo one; echo two >&2; printf three; exit 3",
+            "echo four >&2; kill -9 $$",
+            "sleep 1000",
+        ],
     );
     // The last delay that is awaited here.
     supervisor.wait_for("0 has ended: exit status: 3; it starts again in 400ms");
@@ -36,19 +40,22 @@ fn children_print_and_are_started_again() {
     assert_eq!(count("2 has started"), 1);
 }
 
-/// A child whose output another process holds is started again all the same, and a child that closes its outputs and
-/// goes on is not.
+/// A child whose output another process holds is started again all the same,
+/// and a child that closes its outputs and goes on is not.
 #[test]
 fn outputs_and_ends_are_apart() {
-    let supervisor =
-        Program::start("supervisor", &["(sleep 1; echo late) & exit 1", "exec >&- 2>&-; sleep 1000"]);
+    let supervisor = Program::start(
+        "supervisor",
+        &["(sleep 1; echo late) & exit 1", "exec >&- 2>&-; sleep 1000"],
+    );
     let mut supervisor = supervisor;
     supervisor.wait_for("0 has ended: exit status: 1; it starts again in 200ms");
     supervisor.wait_for("0 out: late");
     assert!(!supervisor.seen.iter().any(|line| line.starts_with("1 has ended")));
 }
 
-/// No child is left behind, also if it or its own children do not end by themselves.
+/// No child is left behind, also if it or its own children do not end by
+/// themselves.
 #[test]
 fn sigterm_ends_all() {
     at_once([Signal::TERM, Signal::INT], |signal| {
@@ -56,7 +63,8 @@ fn sigterm_ends_all() {
         let pids = directory.path().join("pids");
         let note = format!("echo $$ >>{}", pids.display());
         let polite = format!("{note}; echo here; sleep 1000");
-        let stubborn = format!("trap '' TERM; {note}; sh -c '{note}; sleep 1000' & echo here; wait");
+        let stubborn =
+            format!("trap '' TERM; {note}; sh -c '{note}; sleep 1000' & echo here; wait");
         let late = "trap 'echo ending; exit 7' TERM; echo here; while :; do sleep 0.1; done";
         let mut supervisor = Program::start("supervisor", &[&polite, &stubborn, late]);
         for _ in 0..3 {
@@ -103,7 +111,12 @@ fn is_running(pid: rustix::process::Pid) -> bool {
 #[test]
 fn out_of_descriptors() {
     let mut command = limited(16);
-    command.arg(program("supervisor")).args(["sleep 1; exit 1", "sleep 1000", "sleep 1000", "sleep 1000"]);
+    command.arg(program("supervisor")).args([
+        "sleep 1; exit 1",
+        "sleep 1000",
+        "sleep 1000",
+        "sleep 1000",
+    ]);
     let mut supervisor = Program::spawn("supervisor", &mut command);
     supervisor.wait_for("it starts again in 400ms");
     assert!(

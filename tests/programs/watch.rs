@@ -1,4 +1,5 @@
-//! The program that watches descriptors of all kinds, and what it prints of each.
+//! The program that watches descriptors of all kinds, and what it prints of
+//! each.
 
 use std::fs::File;
 use std::io::Write;
@@ -34,11 +35,16 @@ fn assert_ends(program: Program, also: &[&str]) {
     let (status, mut lines) = program.finish();
     assert!(status.success(), "{status}");
     assert_eq!(lines.pop().unwrap(), "nothing is left");
-    // Ticks and counts come one by one or together, and with too little processor time there may be a tick too many.
+    // Ticks and counts come one by one or together, and with too little
+    // processor time there may be a tick too many.
     let ticks = lines.iter().filter_map(|line| line.strip_prefix("timer: ")?.parse::<u64>().ok());
     assert_eq!(ticks.filter(|ticks| *ticks >= 3).count(), 1, "{lines:#?}");
     for expected in ALWAYS.iter().chain(also) {
-        assert_eq!(lines.iter().filter(|line| line == expected).count(), 1, "{expected} in {lines:#?}");
+        assert_eq!(
+            lines.iter().filter(|line| line == expected).count(),
+            1,
+            "{expected} in {lines:#?}"
+        );
     }
     lines.retain(|line| !line.starts_with("timer: ") && !line.starts_with("counter: "));
     assert_eq!(lines.len(), ALWAYS.len() - 1 + also.len() + 1, "{lines:#?}");

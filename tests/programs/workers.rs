@@ -50,15 +50,20 @@ fn all_workers_serve_and_end() {
     assert!(status.success(), "{status}");
     let ended: Vec<_> = lines.into_iter().filter(|line| line.contains("has ended")).collect();
     assert_eq!(numbers(&ended, "served"), [30, 30, 30]);
-    assert_eq!(numbers(&ended, "bytes").iter().sum::<usize>(), (0..90).map(|number| 1 + 500 * number).sum());
-    // The first wait, one for each command, one for each connection's data, and its end: it does not spin.
+    assert_eq!(
+        numbers(&ended, "bytes").iter().sum::<usize>(),
+        (0..90).map(|number| 1 + 500 * number).sum()
+    );
+    // The first wait, one for each command, one for each connection's data, and
+    // its end: it does not spin.
     assert!(numbers(&ended, "waits").iter().all(|&waits| waits < 1000), "{ended:#?}");
     for mut client in clients {
         assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
     }
 }
 
-/// If all workers are full, connections wait in the listener's queue, and cost nothing.
+/// If all workers are full, connections wait in the listener's queue, and cost
+/// nothing.
 #[test]
 fn full_workers_leave_connections_in_the_queue() {
     let (server, address) = start("2", "5");
@@ -82,7 +87,8 @@ fn full_workers_leave_connections_in_the_queue() {
     }
 }
 
-/// Peers that do not read stop their own connection only, at no cost, and get all when they read.
+/// Peers that do not read stop their own connection only, at no cost, and get
+/// all when they read.
 #[test]
 fn back_pressure_takes_no_processor_time() {
     let (server, address) = start("2", "100");
@@ -101,7 +107,8 @@ fn back_pressure_takes_no_processor_time() {
     }
 }
 
-/// At the end what was received is sent first, and a peer that does not read is waited for no longer than some seconds.
+/// At the end what was received is sent first, and a peer that does not read is
+/// waited for no longer than some seconds.
 #[test]
 fn sigterm_drains() {
     let (server, address) = start("2", "100");

@@ -1,4 +1,5 @@
-//! Do selectors work under load: with many threads, signals and descriptors, and for a long time?
+//! Do selectors work under load: with many threads, signals and descriptors,
+//! and for a long time?
 //!
 //! With `--cfg loom` a model checker runs instead: see `memory_orderings.rs`.
 #![allow(unsafe_code, reason = "signals are sent and handled with what the C library gives")]

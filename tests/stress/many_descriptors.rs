@@ -1,4 +1,5 @@
-//! Ten thousand descriptors in one selector, or as many as the process may open.
+//! Ten thousand descriptors in one selector, or as many as the process may
+//! open.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, RawFd};
@@ -22,7 +23,8 @@ fn pairs() -> Vec<(UnixStream, UnixStream)> {
     (0..count).map(|_| pair()).collect()
 }
 
-/// Each writer is reported once, while reported keys are unregistered, and some whose event is pending.
+/// Each writer is reported once, while reported keys are unregistered, and some
+/// whose event is pending.
 fn in_one_selector<B: Backend>() {
     let pairs = pairs();
     let count = pairs.len();
@@ -35,7 +37,8 @@ fn in_one_selector<B: Backend>() {
     }
     assert_eq!(selector.get_map().len(), 2 * count);
 
-    // In level-triggered mode a key is reported at each wait, so that several waits report all of them.
+    // In level-triggered mode a key is reported at each wait, so that several
+    // waits report all of them.
     let mut reported = BTreeSet::new();
     let calls = if selector.kind() == Kind::Poll { 1 } else { count.div_ceil(256) };
     for _ in 0..calls {

@@ -16,8 +16,8 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use state::{Attachment, Errand, State};
 
-/// A descriptor, and the wait for it. A write is reported once if `edge` is set,
-/// and until it is drained otherwise.
+/// A descriptor, and the wait for it. A write is reported once if `edge` is
+/// set, and until it is drained otherwise.
 struct Descriptor {
     edge: bool,
     written: Mutex<bool>,
@@ -65,7 +65,8 @@ impl Shared {
     fn taken(edge: bool) -> Self {
         let state = State { word: AtomicU32::new(0), writing: AtomicU32::new(0) };
         assert!(state.take());
-        let descriptor = || Descriptor { edge, written: Mutex::new(false), changed: Condvar::new() };
+        let descriptor =
+            || Descriptor { edge, written: Mutex::new(false), changed: Condvar::new() };
         let posted = [AtomicUsize::new(0), AtomicUsize::new(0)];
         let (number, writes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Self { state, descriptors: [descriptor(), descriptor()], number, posted, writes }
@@ -97,7 +98,8 @@ fn shared(edge: bool) -> (Arc<Shared>, Attachment) {
 /// Of this attachment, or of the one that there is.
 fn wake(shared: &Shared, of: Option<Attachment>) -> Errand<usize> {
     let number = || shared.number.load(Ordering::Acquire);
-    let errand = shared.state.try_to_wake(of, number).unwrap_or_else(|| shared.state.wake(of, number));
+    let errand =
+        shared.state.try_to_wake(of, number).unwrap_or_else(|| shared.state.wake(of, number));
     if let Errand::Write(number, writing) = errand {
         shared.descriptors[number].write();
         shared.writes.fetch_add(1, Ordering::Relaxed);
@@ -185,7 +187,9 @@ fn one_selector_after_the_other() {
         let _ = thread.join().unwrap();
         assert_ne!(wake(&shared, None), Errand::Closed);
         assert!(
-            shared.written(1) && shared.state.clear_pending(second) && !shared.state.clear_pending(second)
+            shared.written(1)
+                && shared.state.clear_pending(second)
+                && !shared.state.clear_pending(second)
         );
     });
 }
@@ -214,7 +218,10 @@ fn a_stale_waker_and_the_next_attachment() {
         assert_eq!(wake(&shared, Some(second)), Errand::Pending);
         assert!(shared.state.clear_pending(second) && shared.state.writes_are_over());
         assert!(matches!(errands[0], Errand::Write(0, _) | Errand::Closed), "{errands:?}");
-        assert!(!matches!(errands[1], Errand::Write(..)), "no wait has seen the first: {errands:?}");
+        assert!(
+            !matches!(errands[1], Errand::Write(..)),
+            "no wait has seen the first: {errands:?}"
+        );
     });
 }
 
@@ -255,10 +262,13 @@ fn a_burst_is_one_write() {
                 })
             })
             .collect();
-        let writes = threads.into_iter().map(|thread| thread.join().unwrap()).filter(|wrote| *wrote).count();
+        let writes =
+            threads.into_iter().map(|thread| thread.join().unwrap()).filter(|wrote| *wrote).count();
         assert_eq!(writes, 1);
         assert!(
-            shared.written(0) && shared.state.clear_pending(attachment) && shared.state.writes_are_over()
+            shared.written(0)
+                && shared.state.clear_pending(attachment)
+                && shared.state.writes_are_over()
         );
     });
 }
@@ -279,6 +289,10 @@ fn a_refused_write() {
         let (second, _) = shared.attach_again(first);
         assert!(matches!(wake(&shared, Some(second)), Errand::Write(1, _)));
         thread.join().unwrap();
-        assert_eq!(wake(&shared, Some(second)), Errand::Pending, "it forgot a wake of the next attachment");
+        assert_eq!(
+            wake(&shared, Some(second)),
+            Errand::Pending,
+            "it forgot a wake of the next attachment"
+        );
     });
 }

@@ -1,4 +1,5 @@
-//! A thread gets ten thousand signals while it selects. It loses no event and no wake, and no wait returns an error.
+//! A thread gets ten thousand signals while it selects. It loses no event and
+//! no wake, and no wait returns an error.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -17,7 +18,8 @@ use crate::common::support::SOON;
 
 const SIGNALS: u32 = 10_000;
 
-// A thread is declared as the word that it is everywhere: a number here, a pointer there.
+// A thread is declared as the word that it is everywhere: a number here, a
+// pointer there.
 unsafe extern "C" {
     fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
     fn pthread_self() -> usize;
@@ -35,11 +37,13 @@ extern "C" fn handler(_number: i32) {
     }
 }
 
-/// Sends signals to a thread, each after the one before has been handled, as pending signals coalesce.
+/// Sends signals to a thread, each after the one before has been handled, as
+/// pending signals coalesce.
 fn send(target: usize, handled: &AtomicU32, over: &AtomicBool) {
     while !over.load(Ordering::SeqCst) {
         let before = handled.load(Ordering::SeqCst);
-        // SAFETY: that thread waits for this one at the end of a scope, so it exists.
+        // SAFETY: that thread waits for this one at the end of a scope, so it
+        // exists.
         unsafe { pthread_kill(target, Signal::USR2.as_raw()) };
         while handled.load(Ordering::SeqCst) == before && !over.load(Ordering::SeqCst) {
             thread::yield_now();
@@ -68,7 +72,8 @@ where
     let (events, wakes) = (AtomicU32::new(0), AtomicU32::new(0));
     thread::scope(|scope| {
         scope.spawn(|| send(target, handled, &over));
-        // Each byte waits for the echo of the one before, and each wake for the wait that it ends. A loss stops the test.
+        // Each byte waits for the echo of the one before, and each wake for the
+        // wait that it ends. A loss stops the test.
         scope.spawn(|| {
             while handled.load(Ordering::SeqCst) < SIGNALS {
                 theirs.write_all(b"!").unwrap();
@@ -151,7 +156,8 @@ fn poll() {
     every_mode::<Poll<Growable>, Growable>();
 }
 
-/// The handler itself wakes, which is the only thing that a handler may do to a selector. No wake is lost.
+/// The handler itself wakes, which is the only thing that a handler may do to a
+/// selector. No wake is lost.
 #[test]
 fn the_handler_wakes() {
     static CELL: WakeCell = WakeCell::new();
@@ -171,7 +177,8 @@ fn the_handler_wakes() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for sent in 1..=SIGNALS {
-                // SAFETY: that thread waits for this one at the end of the scope, so it exists.
+                // SAFETY: that thread waits for this one at the end of the
+                // scope, so it exists.
                 unsafe { pthread_kill(target, number) };
                 let begun = Instant::now();
                 while seen.load(Ordering::SeqCst) < sent {

@@ -1,7 +1,9 @@
-//! Long runs with many connections and many keys, in which memory and descriptors must not grow.
+//! Long runs with many connections and many keys, in which memory and
+//! descriptors must not grow.
 //!
-//! `SOAK_SECONDS` sets for how long the servers are troubled, and how often keys come and go. The default is six. The
-//! numbers are read in `/proc`, so this is for Linux.
+//! `SOAK_SECONDS` sets for how long the servers are troubled, and how often
+//! keys come and go. The default is six. The numbers are read in `/proc`, so
+//! this is for Linux.
 
 use std::collections::HashMap;
 use std::fs;
@@ -100,7 +102,9 @@ fn cycles<B: Backend, M: Storage>(number: u64) {
     let after = size_of_this_process();
     assert_eq!(after.0, before.0);
     assert!(after.1 <= before.1 + 256, "memory grew from {} to {} kB", before.1, after.1);
-    println!("{number} registrations and removals: {before:?}, {after:?} descriptors and kilobytes");
+    println!(
+        "{number} registrations and removals: {before:?}, {after:?} descriptors and kilobytes"
+    );
 }
 
 #[test]
@@ -133,22 +137,27 @@ impl Server {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         // The port is the only number of that size in the first line.
         let number = |line: String| line.split([' ', ':']).find_map(|word| word.parse().ok());
-        let port = lines.find_map(|line| number(line.unwrap()).filter(|port| *port > 1000)).unwrap();
+        let port =
+            lines.find_map(|line| number(line.unwrap()).filter(|port| *port > 1000)).unwrap();
         thread::spawn(move || lines.for_each(drop));
         Self { name, process, port }
     }
 
-    /// Descriptors that it should close once all peers have closed, and resident memory in kilobytes.
+    /// Descriptors that it should close once all peers have closed, and
+    /// resident memory in kilobytes.
     ///
-    /// A connection that it accepted and that is still established does not count, as its end was not reported. If the queue
-    /// of connections is full, the kernel uses SYN cookies, and takes the last acknowledgement of an ended connection for
-    /// the first one of a new connection, which has no peer. A proxy keeps a connection to its upstream for each of these.
+    /// A connection that it accepted and that is still established does not
+    /// count, as its end was not reported. If the queue of connections is full,
+    /// the kernel uses SYN cookies, and takes the last acknowledgement of an
+    /// ended connection for the first one of a new connection, which has no
+    /// peer. A proxy keeps a connection to its upstream for each of these.
     fn size(&self) -> (usize, usize) {
         const ESTABLISHED: &str = "01";
         let process = self.process.id();
         let port = format!(":{:04X}", self.port);
         let connections = fs::read_to_string("/proc/net/tcp").unwrap();
-        let connections = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let connections =
+            connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         // The value says whether it was accepted.
         let established: HashMap<_, _> = connections
             .filter(|fields| fields.get(3) == Some(&ESTABLISHED))
@@ -165,7 +174,8 @@ impl Server {
         (others + made.saturating_sub(made_up), resident(process))
     }
 
-    /// Waits until it has noticed that all have closed, and has no more than the known number of descriptors.
+    /// Waits until it has noticed that all have closed, and has no more than
+    /// the known number of descriptors.
     fn settled(&self, known: Option<usize>) -> (usize, usize) {
         let (begun, mut since, mut size) = (Instant::now(), Instant::now(), self.size());
         loop {
@@ -174,7 +184,12 @@ impl Server {
             if known.map_or(still, |known| size.0 <= known) {
                 return size;
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "{} keeps {} descriptors", self.name, size.0);
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "{} keeps {} descriptors",
+                self.name,
+                size.0
+            );
             thread::sleep(Duration::from_millis(100));
             let next = self.size();
             if next.0 != size.0 {
@@ -184,7 +199,8 @@ impl Server {
         }
     }
 
-    /// Troubles it for this time. At the end it must be no larger than after a third of it.
+    /// Troubles it for this time. At the end it must be no larger than after a
+    /// third of it.
     fn trouble(&self, time: Duration, may_speak: bool, inherited: usize) {
         let most = (needs::limit() - 100) / (program::SERVERS.len() + OTHERS.len());
         let (mut dice, mut peers, mut rounds) = (Dice(4711), Vec::new(), 0_u64);
@@ -205,9 +221,19 @@ impl Server {
         // What this process has inherited, its servers have inherited, too.
         assert!(before.0 < 25 + inherited, "{} keeps {} descriptors", self.name, before.0);
         let after = run(time * 2 / 3, Some(before.0));
-        println!("{}: {rounds} troubles, {before:?}, {after:?} descriptors and kilobytes", self.name);
-        // Freed buffers of unsent bytes leave holes in the memory. A leak is more than a megabyte in a minute.
-        assert!(after.1 <= before.1 + 2048, "{} grew from {} to {} kB", self.name, before.1, after.1);
+        println!(
+            "{}: {rounds} troubles, {before:?}, {after:?} descriptors and kilobytes",
+            self.name
+        );
+        // Freed buffers of unsent bytes leave holes in the memory. A leak is
+        // more than a megabyte in a minute.
+        assert!(
+            after.1 <= before.1 + 2048,
+            "{} grew from {} to {} kB",
+            self.name,
+            before.1,
+            after.1
+        );
     }
 
     fn serves(&self) {
@@ -246,7 +272,8 @@ fn servers_under_trouble() {
     alone(servers_under_trouble, trouble_all);
 }
 
-/// All servers are troubled at the same time, as it takes a while until they have noticed that all peers have left.
+/// All servers are troubled at the same time, as it takes a while until they
+/// have noticed that all peers have left.
 fn trouble_all() {
     let before = size_of_this_process().0;
     let time = Duration::from_secs(soak_seconds()) / 2;
@@ -274,7 +301,10 @@ fn trouble_all() {
     // The threads that read what the servers print end when those have ended.
     let begun = Instant::now();
     while size_of_this_process().0 > before + 1 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the generator itself keeps descriptors");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "the generator itself keeps descriptors"
+        );
         thread::sleep(Duration::from_millis(10));
     }
 }

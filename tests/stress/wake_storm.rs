@@ -1,8 +1,11 @@
-//! Four threads wake one selector many thousand times each, and no wake is lost.
+//! Four threads wake one selector many thousand times each, and no wake is
+//! lost.
 //!
-//! Wakes may coalesce, so counting those that arrive proves nothing. Each thread therefore counts what it has
-//! announced, wakes, and now and then waits until the selecting thread has seen that count. Between wakes
-//! the selecting thread waits without a timeout. If a wake is lost, all of them wait until the test fails.
+//! Wakes may coalesce, so counting those that arrive proves nothing. Each
+//! thread therefore counts what it has announced, wakes, and now and then waits
+//! until the selecting thread has seen that count. Between wakes the selecting
+//! thread waits without a timeout. If a wake is lost, all of them wait until
+//! the test fails.
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,8 +27,9 @@ fn wakes() -> u64 {
     (4000 * soak_seconds()).min(100_000)
 }
 
-/// After how many wakes a thread waits until its count is seen. At times this is after each wake, so that the wakes of other
-/// threads do not hide a lost one for long, and at times after many, which coalesce.
+/// After how many wakes a thread waits until its count is seen. At times this
+/// is after each wake, so that the wakes of other threads do not hide a lost
+/// one for long, and at times after many, which coalesce.
 fn patience(number: u64) -> u64 {
     [1, 2, 5, 10, 20, 50, 100, 100, 500, 1000][(number / 1000 % 10) as usize]
 }
@@ -43,7 +47,8 @@ struct Shared {
     woken: AtomicU64,
 }
 
-/// One of the threads. Sends a byte now and then, so that waits end for other reasons, too.
+/// One of the threads. Sends a byte now and then, so that waits end for other
+/// reasons, too.
 fn wake<W>(shared: &Shared, own: usize, waker: &Waker<W>, theirs: Option<&UnixStream>)
 where
     W: std::ops::Deref<Target = selectors_core::WakeCell>,

@@ -1,4 +1,5 @@
-//! A waker and a selector in several threads. Race detectors run this, too: see `.ci/sanitizers`.
+//! A waker and a selector in several threads. Race detectors run this, too: see
+//! `.ci/sanitizers`.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ fn join(threads: Vec<thread::ScopedJoinHandle<'_, ()>>) {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// What happened before a wake is seen after the wait that it ends, also if another thread's write ended that wait.
+/// What happened before a wake is seen after the wait that it ends, also if
+/// another thread's write ended that wait.
 fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
     let mut selector = Selector::<B, OwnedFd, (), Growable>::new().unwrap();
     let waker = selector.waker().unwrap();
@@ -32,7 +34,8 @@ fn what_happened_before_is_seen<B: Backend>(rounds: u64) {
                 for round in 1..=rounds {
                     mail.store(round, Ordering::Relaxed);
                     waker.wake().unwrap();
-                    // The threads keep in step, as most wakes would coalesce otherwise.
+                    // The threads keep in step, as most wakes would coalesce
+                    // otherwise.
                     while taken.load(Ordering::Acquire) < round {
                         thread::yield_now();
                     }
@@ -78,7 +81,8 @@ fn a_cell_changes_hands<B: Backend>(rounds: u64) {
         let (posted, stale) = (AtomicU64::new(0), earlier.replace(waker.clone()));
         thread::scope(|scope| {
             let wakes = scope.spawn(|| {
-                // Relaxed, as the wake alone must make the selecting thread see it.
+                // Relaxed, as the wake alone must make the selecting thread see
+                // it.
                 posted.store(round, Ordering::Relaxed);
                 waker.wake().unwrap();
                 while waker.wake() != Err(Error::WakerClosed) {}

@@ -25,7 +25,10 @@ const OWN: usize = 3;
 pub(crate) const KEYS: usize = PEERS + OWN;
 
 /// What a descriptor is for.
-#[allow(clippy::large_enum_variant, reason = "nearly all are peers, and there is nothing to box them with")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are peers, and there is nothing to box them with"
+)]
 pub(crate) enum Role {
     Listener,
     Control,
@@ -52,14 +55,18 @@ impl Peer {
     /// Echoes what it can. Returns the next interest, which is empty at the
     /// end.
     fn echo(&mut self, socket: &OwnedFd, now: u32) -> Result<Events, Errno> {
-        if let Some(room) = self.buffer.get_mut(self.end..).filter(|room| !room.is_empty() && !self.ended) {
+        if let Some(room) =
+            self.buffer.get_mut(self.end..).filter(|room| !room.is_empty() && !self.ended)
+        {
             match unless_blocked(read(socket, room))? {
                 Some(0) => self.ended = true,
                 Some(count) => (self.end, self.active) = (self.end + count, now),
                 None => {}
             }
         }
-        if let Some(unsent) = self.buffer.get(self.start..self.end).filter(|unsent| !unsent.is_empty()) {
+        if let Some(unsent) =
+            self.buffer.get(self.start..self.end).filter(|unsent| !unsent.is_empty())
+        {
             let sent = unless_blocked(net::send(socket, unsent, SendFlags::NOSIGNAL))?;
             if let Some(count) = sent {
                 (self.start, self.active) = (self.start + count, now);
@@ -107,11 +114,22 @@ impl<'a> Daemon<'a> {
         control: &CStr,
         idle: Duration,
     ) -> Result<Self, Error> {
-        let (listener, control) = (sockets::tcp_listener(address)?, sockets::unix_datagram(control)?);
+        let (listener, control) =
+            (sockets::tcp_listener(address)?, sockets::unix_datagram(control)?);
         let listener = selector.register(listener, Events::READ, Role::Listener)?.id();
         selector.register(control, Events::READ, Role::Control)?;
         let (starved, ended, now, accepted, expired) = (false, false, 0, 0, 0);
-        Ok(Self { selector, listener, timer: None, tick: idle / 4, now, starved, ended, accepted, expired })
+        Ok(Self {
+            selector,
+            listener,
+            timer: None,
+            tick: idle / 4,
+            now,
+            starved,
+            ended,
+            accepted,
+            expired,
+        })
     }
 
     /// Serves until the control channel says `quit`.
@@ -166,7 +184,8 @@ impl<'a> Daemon<'a> {
         }
         while self.selector.get_map().len() < KEYS {
             let listener = self.selector.get_key(self.listener)?;
-            match net::accept_with(&listener.fileobj, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            match net::accept_with(&listener.fileobj, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+            {
                 Ok(peer) => {
                     let role = Role::Peer(Peer::new(self.now));
                     self.selector.register(peer, Events::READ, role).ok()?;
@@ -183,7 +202,8 @@ impl<'a> Daemon<'a> {
     fn tick(&mut self) {
         self.now = self.now.wrapping_add(1);
         let now = self.now;
-        let is_idle = |role: &Role| matches!(role, Role::Peer(peer) if now.wrapping_sub(peer.active) > 4);
+        let is_idle =
+            |role: &Role| matches!(role, Role::Peer(peer) if now.wrapping_sub(peer.active) > 4);
         let before = self.selector.get_map().len();
         self.selector.retain(|key| !is_idle(&key.data));
         self.expired += (before - self.selector.get_map().len()) as u64;
@@ -203,7 +223,8 @@ impl<'a> Daemon<'a> {
         let map = self.selector.get_map();
         let Some(control) = map.get(control) else { return };
         let mut line = [0; 8];
-        let Ok((_, count, from)) = net::recvfrom(&control.fileobj, &mut line, RecvFlags::empty()) else {
+        let Ok((_, count, from)) = net::recvfrom(&control.fileobj, &mut line, RecvFlags::empty())
+        else {
             return;
         };
         let mut text = Text::new();

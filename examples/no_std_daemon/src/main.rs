@@ -46,9 +46,14 @@ fn main(arguments: Arguments) -> i32 {
 fn run(mut arguments: Arguments) -> Result<(), Option<Error>> {
     let address = arguments.nth(1).and_then(|text| parse::address(text.to_bytes())).ok_or(None)?;
     let control = arguments.next().ok_or(None)?;
-    let idle = arguments.next().map_or(Some(60), |text| parse::number(text.to_bytes())).ok_or(None)?;
-    let mut daemon =
-        Daemon::new(SELECTOR.open()?, address.into(), control, Duration::from_secs(u32::into(idle)))?;
+    let idle =
+        arguments.next().map_or(Some(60), |text| parse::number(text.to_bytes())).ok_or(None)?;
+    let mut daemon = Daemon::new(
+        SELECTOR.open()?,
+        address.into(),
+        control,
+        Duration::from_secs(u32::into(idle)),
+    )?;
     let ended = daemon.serve();
     let _ = rustix::fs::unlink(control);
     Ok(ended?)

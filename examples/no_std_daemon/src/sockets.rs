@@ -19,7 +19,8 @@ pub(crate) fn error(call: &'static str) -> impl Fn(Errno) -> Error {
 
 pub(crate) fn tcp_listener(address: SocketAddr) -> Result<OwnedFd, Error> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = net::socket_with(family, SocketType::STREAM, FLAGS, None).map_err(error("socket"))?;
+    let socket =
+        net::socket_with(family, SocketType::STREAM, FLAGS, None).map_err(error("socket"))?;
     // Without it a restarted daemon can't bind while the kernel remembers the
     // last one's connections.
     sockopt::set_socket_reuseaddr(&socket, true).map_err(error("setsockopt"))?;
@@ -29,8 +30,8 @@ pub(crate) fn tcp_listener(address: SocketAddr) -> Result<OwnedFd, Error> {
 }
 
 pub(crate) fn unix_datagram(path: &CStr) -> Result<OwnedFd, Error> {
-    let socket =
-        net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None).map_err(error("socket"))?;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, FLAGS, None)
+        .map_err(error("socket"))?;
     let address = SocketAddrUnix::new(path).map_err(error("bind"))?;
     if net::bind(&socket, &address) == Err(Errno::ADDRINUSE) {
         // A daemon that was killed has left it.
@@ -42,8 +43,8 @@ pub(crate) fn unix_datagram(path: &CStr) -> Result<OwnedFd, Error> {
 
 pub(crate) fn timer(period: Duration) -> Result<OwnedFd, Error> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-    let timer =
-        rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags).map_err(error("timerfd_create"))?;
+    let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)
+        .map_err(error("timerfd_create"))?;
     let period = period.try_into().map_err(|_| error("timerfd_settime")(Errno::INVAL))?;
     let times = Itimerspec { it_interval: period, it_value: period };
     rustix::time::timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)
@@ -53,6 +54,7 @@ pub(crate) fn timer(period: Duration) -> Result<OwnedFd, Error> {
 
 /// Returns the port of a listener.
 pub(crate) fn port(listener: &OwnedFd) -> u16 {
-    let address = net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
+    let address =
+        net::getsockname(listener).ok().and_then(|address| SocketAddr::try_from(address).ok());
     address.map_or(0, |address| address.port())
 }

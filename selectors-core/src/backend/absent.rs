@@ -1,4 +1,5 @@
-//! What stands for a backend that the platform lacks: it can't be opened, so it does nothing.
+//! What stands for a backend that the platform lacks: it can't be opened, so it
+//! does nothing.
 
 use core::convert::Infallible;
 use core::marker::PhantomData;
@@ -30,7 +31,12 @@ unsafe impl<M, const BATCH: usize> Backend for Absent<M, BATCH> {
         match self.0 {}
     }
 
-    unsafe fn add(&mut self, _fd: BorrowedFd<'_>, _token: Token, _interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        _fd: BorrowedFd<'_>,
+        _token: Token,
+        _interest: Interest,
+    ) -> Result<(), Error> {
         match self.0 {}
     }
 

@@ -14,7 +14,8 @@ use crate::table::{Token, Watched};
 
 /// The kind of a backend, named by its system call.
 ///
-/// It is parsed from that name, for configuration files, and says what the backend supports.
+/// It is parsed from that name, for configuration files, and says what the
+/// backend supports.
 ///
 /// # Examples
 ///
@@ -116,7 +117,8 @@ impl Kind {
         !matches!(self, Self::Kqueue)
     }
 
-    /// Returns whether [`Events::READ_HANGUP`] can be requested without [`Events::READ`].
+    /// Returns whether
+    /// [`Events::READ_HANGUP`] can be requested without [`Events::READ`].
     ///
     /// # Examples
     ///
@@ -133,9 +135,11 @@ impl Kind {
         }
     }
 
-    /// Returns whether [`Events::HANGUP`] is reported, and not only as readiness.
+    /// Returns whether [`Events::HANGUP`] is reported, and not only as
+    /// readiness.
     ///
-    /// NetBSD's poll reports it of pipes, and not of sockets. This returns false there.
+    /// NetBSD's poll reports it of pipes, and not of sockets. This returns
+    /// false there.
     ///
     /// # Examples
     ///
@@ -152,9 +156,11 @@ impl Kind {
         }
     }
 
-    /// Returns whether [`Events::ERROR`] is reported, and not only as readiness.
+    /// Returns whether [`Events::ERROR`] is reported, and not only as
+    /// readiness.
     ///
-    /// The poll of the BSDs and of Apple's systems reports readiness and hang-ups only.
+    /// The poll of the BSDs and of Apple's systems reports readiness and
+    /// hang-ups only.
     ///
     /// # Examples
     ///
@@ -188,9 +194,11 @@ impl FromStr for Kind {
 
 /// A backend that is chosen when the program runs.
 ///
-/// [`Selector::new`](crate::Selector::new) chooses the first of [`Kind::ALL`] whose system calls the kernel permits, as
-/// Python does: to create it, to add to it and to wait. A seccomp filter may forbid any of them, and an emulator or an old
-/// kernel may lack them. [`Selector::of_kind`](crate::Selector::of_kind) opens the named one.
+/// [`Selector::new`](crate::Selector::new) chooses the first of [`Kind::ALL`]
+/// whose system calls the kernel permits, as Python does: to create it, to add
+/// to it and to wait. A seccomp filter may forbid any of them, and an emulator
+/// or an old kernel may lack them.
+/// [`Selector::of_kind`](crate::Selector::of_kind) opens the named one.
 /// [`Selector::kind`](crate::Selector::kind) returns which one it is.
 ///
 /// # Examples
@@ -202,7 +210,8 @@ impl FromStr for Kind {
 /// ```
 pub struct Any<M: Storage, const BATCH: usize = 64>(Inner<M, BATCH>);
 
-// The one with the batch is nearly always used. Without an allocator there is no box for it anyway.
+// The one with the batch is nearly always used. Without an allocator there is
+// no box for it anyway.
 #[allow(clippy::large_enum_variant)]
 enum Inner<M: Storage, const BATCH: usize> {
     Queue(Queue<BATCH>),
@@ -219,7 +228,8 @@ impl<M: Storage, const BATCH: usize> Any<M, BATCH> {
     #[allow(unsafe_code)]
     pub(crate) unsafe fn of_kind(kind: Kind) -> Result<Self, Error> {
         let kind = Some(kind);
-        // SAFETY: the caller keeps the promises, which are the same for each of them.
+        // SAFETY: the caller keeps the promises, which are the same for each of
+        // them.
         let inner = unsafe {
             if kind == Queue::<BATCH>::KIND {
                 Inner::Queue(Queue::new()?)
@@ -254,8 +264,8 @@ unsafe impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
             let opened = unsafe { Self::of_kind(kind) };
             let probed = opened.and_then(|mut backend| backend.probe().map(|()| backend));
             match probed {
-                // A shortage is no reason to use the next one, which would be slower for as long as the program
-                // runs.
+                // A shortage is no reason to use the next one, which would be
+                // slower for as long as the program runs.
                 Ok(_) => return probed,
                 Err(Error::Os { errno, .. }) if is_shortage(errno) => return probed,
                 Err(error) => refusal = error,
@@ -280,7 +290,12 @@ unsafe impl<M: Storage, const BATCH: usize> Backend for Any<M, BATCH> {
         }
     }
 
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
         // SAFETY: the caller keeps the promise.
         unsafe {
             match &mut self.0 {

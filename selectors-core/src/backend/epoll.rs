@@ -14,24 +14,32 @@ use crate::table::{Token, Watched};
 
 /// Linux's epoll.
 ///
-/// The time of a wait does not grow with the number of descriptors. A wait returns at most `BATCH` events. The selector
-/// stores twelve to sixteen bytes for each of them. If more descriptors are ready, the kernel takes turns. Regular files
-/// are refused (`EPERM`).
+/// The time of a wait does not grow with the number of descriptors. A wait
+/// returns at most `BATCH` events. The selector stores twelve to sixteen bytes
+/// for each of them. If more descriptors are ready, the kernel takes turns.
+/// Regular files are refused (`EPERM`).
 ///
-/// One wait is one system call, `epoll_wait`, if something is ready. `epoll_wait` counts in milliseconds. So a wait
-/// whose timeout has a fraction of a millisecond makes a second call, `ppoll`, for that fraction, if nothing is ready
-/// before, and a third one to fetch what becomes ready in it. Such a wait is as exact as the kernel's timers. If the
-/// kernel refuses `ppoll`, the timeout is rounded up to a whole millisecond.
+/// One wait is one system call, `epoll_wait`, if something is ready.
+/// `epoll_wait` counts in milliseconds. So a wait whose timeout has a fraction
+/// of a millisecond makes a second call, `ppoll`, for that fraction, if nothing
+/// is ready before, and a third one to fetch what becomes ready in it. Such a
+/// wait is as exact as the kernel's timers. If the kernel refuses `ppoll`, the
+/// timeout is rounded up to a whole millisecond.
 ///
-/// **Note:** rustix has a feature `linux_5_11`. If any crate of the program turns it on, each wait is an `epoll_pwait2`,
-/// which kernels before 5.11 do not have: then every wait fails with `ENOSYS`.
-/// [`AnySelector`](crate::AnySelector) notices that when it is opened and uses poll.
+/// **Note:** rustix has a feature `linux_5_11`. If any crate of the program
+/// turns it on, each wait is an `epoll_pwait2`, which kernels before 5.11 do
+/// not have: then every wait fails with `ENOSYS`.
+/// [`AnySelector`](crate::AnySelector) notices that when it is opened and uses
+/// poll.
 ///
-/// **Note:** in a program that was started with descriptors 0 to 2 closed, the epoll instance may get one of these
-/// numbers. Code that replaces the standard streams, such as `rustix::stdio::dup2_stdin`, then replaces the epoll
-/// instance, and every wait fails with `EINVAL`. Open `/dev/null` for such a stream first.
+/// **Note:** in a program that was started with descriptors 0 to 2 closed, the
+/// epoll instance may get one of these numbers. Code that replaces the standard
+/// streams, such as `rustix::stdio::dup2_stdin`, then replaces the epoll
+/// instance, and every wait fails with `EINVAL`. Open `/dev/null` for such a
+/// stream first.
 ///
-/// Only this backend and kqueue have a descriptor of their own: see [`Selector`]'s `AsFd`.
+/// Only this backend and kqueue have a descriptor of their own: see
+/// [`Selector`]'s `AsFd`.
 ///
 /// # Examples
 ///
@@ -56,12 +64,14 @@ pub struct Epoll<const BATCH: usize = 64> {
     pending: Range<usize>,
 }
 
-/// The events of a wait as the kernel wrote them. An event is decoded when it is consumed.
+/// The events of a wait as the kernel wrote them. An event is decoded when it
+/// is consumed.
 struct Batch<const N: usize>([Event; N]);
 
 #[allow(unsafe_code)]
-// SAFETY: an event is a number of 32 bits and one of 64, of which the latter might be a pointer in a program that made it
-// from one. Here all are made from numbers, by `data`, and nothing else is read out.
+// SAFETY: an event is a number of 32 bits and one of 64, of which the latter
+// might be a pointer in a program that made it from one. Here all are made from
+// numbers, by `data`, and nothing else is read out.
 unsafe impl<const N: usize> Send for Batch<N> {}
 #[allow(unsafe_code)]
 // SAFETY: as above, and nothing changes an event through a shared reference.
@@ -98,7 +108,8 @@ impl<const BATCH: usize> Epoll<BATCH> {
                 if ready > 0 {
                     return Ok(ready);
                 }
-                // Another reader was faster. How much time is left is not known.
+                // Another reader was faster. How much time is left is not
+                // known.
             }
             Err(Errno::INTR) => return Err(Errno::INTR),
             // Only the refinement is refused, by a limit or a sandbox.
@@ -117,7 +128,8 @@ const MILLISECOND: Nsecs = 1_000_000;
 
 /// Returns whether `epoll_ctl` is permitted.
 ///
-/// The kernel refuses to add an instance to itself (`EINVAL`). Every other refusal is that of a sandbox.
+/// The kernel refuses to add an instance to itself (`EINVAL`). Every other
+/// refusal is that of a sandbox.
 fn may_control(fd: &OwnedFd) -> bool {
     epoll::add(borrow(fd), borrow(fd), data(Token::NONE), EventFlags::empty()) == Err(Errno::INVAL)
 }
@@ -157,7 +169,8 @@ fn data(token: Token) -> EventData {
     EventData::new_u64(token.to_u64())
 }
 
-/// As `as_fd`, without its check for -1, which would bring all of the panic machinery into a small program.
+/// As `as_fd`, without its check for -1, which would bring all of the panic
+/// machinery into a small program.
 #[inline]
 #[allow(unsafe_code)]
 fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
@@ -167,8 +180,9 @@ fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 }
 
 #[allow(unsafe_code)]
-// SAFETY: `add`, `modify` and `remove` use the descriptor that they get, `rebuild` those that it gets. Nothing is closed
-// but instances that were created here. No index, addition or unwrap can fail.
+// SAFETY: `add`, `modify` and `remove` use the descriptor that they get,
+// `rebuild` those that it gets. Nothing is closed but instances that were
+// created here. No index, addition or unwrap can fail.
 unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
     const KIND: Option<Kind> = Some(Kind::Epoll);
 
@@ -192,10 +206,16 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
         Ok(())
     }
 
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
         let added = match epoll::add(borrow(&self.fd), fd, data(token), flags(interest)) {
-            // No key has this number. So the entry is that of a registration that was removed
-            // while its descriptor was closed, and a duplicate has brought the same file back there.
+            // No key has this number. So the entry is that of a registration
+            // that was removed while its descriptor was closed, and a duplicate
+            // has brought the same file back there.
             Err(Errno::EXIST) => epoll::modify(borrow(&self.fd), fd, data(token), flags(interest)),
             added => added,
         };
@@ -208,8 +228,9 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
     }
 
     fn remove(&mut self, old: &Watched<'_>) {
-        // A closed descriptor has left by itself (EBADF), or its number belongs to a file that was
-        // never added (ENOENT). What a duplicate keeps alive is met as a stale event.
+        // A closed descriptor has left by itself (EBADF), or its number belongs
+        // to a file that was never added (ENOENT). What a duplicate keeps alive
+        // is met as a stale event.
         let _ = epoll::delete(borrow(&self.fd), old.fd);
         for event in self.ready.0.get_mut(self.pending.clone()).into_iter().flatten() {
             if event.data.u64() == old.token.to_u64() {
@@ -233,7 +254,8 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
         if self.pending.is_empty() {
             return None;
         }
-        // SAFETY: `pending` is a part of what the kernel has written to `ready`. The hint spares a check for each event.
+        // SAFETY: `pending` is a part of what the kernel has written to
+        // `ready`. The hint spares a check for each event.
         unsafe { core::hint::assert_unchecked(self.pending.end <= BATCH) };
         let event = self.ready.0.get(self.pending.start)?;
         Some((Token::from_u64(event.data.u64()), events(event.flags)))
@@ -251,7 +273,8 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
 
     fn take_wake(&mut self, token: Token) -> bool {
         let pending = self.ready.0.get_mut(self.pending.clone()).unwrap_or_default();
-        let Some(position) = pending.iter().position(|event| event.data.u64() == token.to_u64()) else {
+        let Some(position) = pending.iter().position(|event| event.data.u64() == token.to_u64())
+        else {
             return false;
         };
         // The first one fills the gap.
@@ -274,11 +297,13 @@ unsafe impl<const BATCH: usize> Backend for Epoll<BATCH> {
             if let Err(Errno::NOMEM | Errno::NOSPC) = added {
                 return Rebuilt::Refused;
             }
-            // Another refusal means that the descriptor was closed without the selector's knowledge, or that its number
-            // has a new file that can't be watched. There is nothing to report then, and the program finds out by using
-            // it.
+            // Another refusal means that the descriptor was closed without the
+            // selector's knowledge, or that its number has a new file that
+            // can't be watched. There is nothing to report then, and the
+            // program finds out by using it.
         }
-        // The same number, so that the new instance is where the old one was known.
+        // The same number, so that the new instance is where the old one was
+        // known.
         let fresh = borrow(&fresh);
         let _ = borrow(&self.fd); // is not -1, which dup3 checks
         if io::dup3(fresh, &mut self.fd, io::DupFlags::CLOEXEC).is_err() {
@@ -300,6 +325,9 @@ impl<const BATCH: usize> AsFd for Epoll<BATCH> {
 
 impl<const BATCH: usize> fmt::Debug for Epoll<BATCH> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Epoll").field("fd", &self.fd.as_raw_fd()).field("pending", &self.pending()).finish()
+        f.debug_struct("Epoll")
+            .field("fd", &self.fd.as_raw_fd())
+            .field("pending", &self.pending())
+            .finish()
     }
 }

@@ -43,14 +43,16 @@ if_no_select! {
 
 /// A system call that waits for many descriptors.
 ///
-/// Implemented by [`Poll`] and, where the platform has them, `Epoll`, `Kqueue` and `Select`, and by [`Any`], which is
-/// one of them chosen at run time. A program names this trait in bounds and has no reason to implement it. Safe code
-/// can't call it, because it can't make a backend outside of a selector.
+/// Implemented by [`Poll`] and, where the platform has them, `Epoll`, `Kqueue`
+/// and `Select`, and by [`Any`], which is one of them chosen at run time. A
+/// program names this trait in bounds and has no reason to implement it. Safe
+/// code can't call it, because it can't make a backend outside of a selector.
 ///
 /// # Safety
 ///
-/// The implementer must ensure that a backend passes a descriptor to the kernel only between the `add` and the `remove` of
-/// its registration, and closes none but its own. No method panics.
+/// The implementer must ensure that a backend passes a descriptor to the kernel
+/// only between the `add` and the `remove` of its registration, and closes none
+/// but its own. No method panics.
 ///
 /// # Examples
 ///
@@ -81,10 +83,12 @@ pub unsafe trait Backend: Sized {
     /// The kind of this backend, unless it is chosen at run time.
     const KIND: Option<Kind>;
 
-    /// Whether the registrations are in an array of the backend's own, as for poll and select.
+    /// Whether the registrations are in an array of the backend's own, as for
+    /// poll and select.
     ///
-    /// Such an array is searched for the next event, and no event names a registration that was removed. A kernel that
-    /// keeps the set may report one, because a duplicate of a closed descriptor keeps its entry alive.
+    /// Such an array is searched for the next event, and no event names a
+    /// registration that was removed. A kernel that keeps the set may report
+    /// one, because a duplicate of a closed descriptor keeps its entry alive.
     const IS_ARRAY: bool = false;
 
     /// Opens the kernel object, if there is one.
@@ -95,8 +99,8 @@ pub unsafe trait Backend: Sized {
     ///
     /// # Safety
     ///
-    /// The caller must ensure that no value of this type reaches code that does not keep the promises of `add`,
-    /// `modify` and `rebuild`.
+    /// The caller must ensure that no value of this type reaches code that does
+    /// not keep the promises of `add`, `modify` and `rebuild`.
     unsafe fn new() -> Result<Self, Error>;
 
     /// Returns the kind of this backend.
@@ -118,17 +122,25 @@ pub unsafe trait Backend: Sized {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Os`] if the kernel refuses, and [`Error::FdOutOfRange`] if `fd` is too large. Then nothing is
-    /// watched.
+    /// Returns [`Error::Os`] if the kernel refuses, and [`Error::FdOutOfRange`]
+    /// if `fd` is too large. Then nothing is watched.
     ///
     /// # Safety
     ///
-    /// The caller must ensure that `fd` stays open, and its number belongs to the same file, until the registration is
-    /// removed or the backend is not used any more. (A raw registration passes this duty on to the program.) The backend
-    /// may be dropped after that, so its `Drop` must not use the descriptor.
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error>;
+    /// The caller must ensure that `fd` stays open, and its number belongs to
+    /// the same file, until the registration is removed or the backend is not
+    /// used any more. (A raw registration passes this duty on to the program.)
+    /// The backend may be dropped after that, so its `Drop` must not use the
+    /// descriptor.
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error>;
 
-    /// Changes the interest of a registration, and re-arms a one-shot that has fired.
+    /// Changes the interest of a registration, and re-arms a one-shot that has
+    /// fired.
     ///
     /// # Errors
     ///
@@ -136,7 +148,8 @@ pub unsafe trait Backend: Sized {
     ///
     /// # Safety
     ///
-    /// The caller must ensure that `old` describes a registration that was added and not removed.
+    /// The caller must ensure that `old` describes a registration that was
+    /// added and not removed.
     unsafe fn modify(&mut self, old: &Watched<'_>, new: Interest) -> Result<(), Error>;
 
     /// Returns whether an armed registration is still watched.
@@ -146,7 +159,8 @@ pub unsafe trait Backend: Sized {
         true
     }
 
-    /// Ends a registration, also that of a closed descriptor, and withdraws its pending events.
+    /// Ends a registration, also that of a closed descriptor, and withdraws its
+    /// pending events.
     fn remove(&mut self, old: &Watched<'_>);
 
     /// Stops reporting a one-shot that was delivered, until `modify`.
@@ -156,16 +170,19 @@ pub unsafe trait Backend: Sized {
     ///
     /// # Errors
     ///
-    /// Returns the kernel's error number, that of an interruption by a signal (`EINTR`) included.
+    /// Returns the kernel's error number, that of an interruption by a signal
+    /// (`EINTR`) included.
     fn wait(&mut self, timeout: Option<&Timespec>) -> rustix::io::Result<usize>;
 
     /// Returns a pending event, the same one until [`advance`](Self::advance).
     fn peek(&mut self) -> Option<(Token, Events)>;
 
-    /// Does what `peek` does, but returns `None` if an [array](Self::IS_ARRAY) has to be searched for the event.
+    /// Does what `peek` does, but returns `None` if an [array](Self::IS_ARRAY)
+    /// has to be searched for the event.
     ///
-    /// A loop in which this and [`advance`](Self::advance) are inlined makes no call in between, so the compiler does not
-    /// check in one what it has checked in the other.
+    /// A loop in which this and [`advance`](Self::advance) are inlined makes no
+    /// call in between, so the compiler does not check in one what it has
+    /// checked in the other.
     #[inline]
     fn peek_here(&mut self) -> Option<(Token, Events)> {
         self.peek()
@@ -177,7 +194,8 @@ pub unsafe trait Backend: Sized {
     /// Returns how many events are pending.
     fn pending(&self) -> usize;
 
-    /// Consumes the event of `token`, a waker's, and returns whether there was one.
+    /// Consumes the event of `token`, a waker's, and returns whether there was
+    /// one.
     fn take_wake(&mut self, token: Token) -> bool;
 
     /// Recreates the kernel's set, with nothing in it but `watched`.
@@ -220,11 +238,14 @@ pub(crate) fn check_support(kind: Kind, interest: Interest) -> Result<(), Error>
 
 /// Refuses a descriptor that is closed, or that the kernel can't poll.
 ///
-/// poll reports such a descriptor in every wait, and select reports it as ready, or fails. So ask before it is watched.
+/// poll reports such a descriptor in every wait, and select reports it as
+/// ready, or fails. So ask before it is watched.
 pub(crate) fn check_pollable(fd: BorrowedFd<'_>) -> Result<(), Error> {
     let mut one = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
     match platform::poll(&mut one, Some(&NOW)) {
-        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => Err(os_about("poll", fd, Errno::BADF)),
+        Ok(_) if one[0].revents().contains(PollFlags::NVAL) => {
+            Err(os_about("poll", fd, Errno::BADF))
+        }
         Ok(_) => Ok(()),
         // Refused for a reason of its own, as under a limit of no descriptors.
         Err(_) => platform::check_open(fd),

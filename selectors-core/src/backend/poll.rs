@@ -14,9 +14,11 @@ use crate::table::{Token, Watched};
 
 /// POSIX's poll, on every platform.
 ///
-/// The time of a wait grows with the number of descriptors. The array that the kernel reads is kept between waits.
-/// Regular files are always ready. Edge mode is [`Error::Unsupported`]. One wait is one system call, `poll`, and returns
-/// every descriptor that is ready. On Linux and FreeBSD that is `ppoll`, whose timeout has nanoseconds.
+/// The time of a wait grows with the number of descriptors. The array that the
+/// kernel reads is kept between waits. Regular files are always ready. Edge
+/// mode is [`Error::Unsupported`]. One wait is one system call, `poll`, and
+/// returns every descriptor that is ready. On Linux and FreeBSD that is
+/// `ppoll`, whose timeout has nanoseconds.
 ///
 /// # Examples
 ///
@@ -32,7 +34,8 @@ use crate::table::{Token, Watched};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Poll<M: Storage> {
-    /// The kernel's array: dense, in no order. Its results stay in it until they are consumed.
+    /// The kernel's array: dense, in no order. Its results stay in it until
+    /// they are consumed.
     fds: M::List<PollFd<'static>>,
     /// The registration of each entry of `fds`.
     owners: M::List<Token>,
@@ -54,7 +57,8 @@ struct Slot {
     kept: Events,
 }
 
-/// The position of a slot without an entry: it is free, disarmed, or its descriptor was found closed.
+/// The position of a slot without an entry: it is free, disarmed, or its
+/// descriptor was found closed.
 const PARKED: u32 = u32::MAX;
 
 const NO_ENTRY: Slot = Slot { position: PARKED, kept: Events::empty() };
@@ -69,8 +73,10 @@ fn swap_remove<T>(list: &mut impl List<T>, position: usize) {
 /// One descriptor's entry.
 #[allow(unsafe_code)]
 fn entry(fd: BorrowedFd<'_>, events: Events) -> PollFd<'static> {
-    // SAFETY: `assert_unchecked`: a borrowed descriptor is never -1. `borrow_raw`: the same; and the descriptor stays
-    // open as long as the entry is in the array, as the caller of `add` promises, because `remove` takes it out.
+    // SAFETY: `assert_unchecked`: a borrowed descriptor is never -1.
+    // `borrow_raw`: the same; and the descriptor stays open as long as the
+    // entry is in the array, as the caller of `add` promises, because `remove`
+    // takes it out.
     let fd = unsafe {
         core::hint::assert_unchecked(fd.as_raw_fd() != platform::NO_FD);
         BorrowedFd::borrow_raw(fd.as_raw_fd())
@@ -110,7 +116,8 @@ impl<M: Storage> Poll<M> {
         let Some(position) = self.position(token) else { return };
         self.take(position);
         if let Some(slot) = self.slots.get_mut(token.slot as usize) {
-            // Also without a kept result, which `take` leaves where the kernel has another.
+            // Also without a kept result, which `take` leaves where the kernel
+            // has another.
             *slot = NO_ENTRY;
         }
         swap_remove(&mut self.fds, position);
@@ -123,7 +130,8 @@ impl<M: Storage> Poll<M> {
     /// Moves the cursor to the next result.
     #[inline]
     fn seek(&mut self) {
-        // The last entry moves into the gap of a removed one, which may be behind the cursor: hence twice.
+        // The last entry moves into the gap of a removed one, which may be
+        // behind the cursor: hence twice.
         match self.next_result(self.cursor).or_else(|| self.next_result(0)) {
             Some(position) => self.cursor = position,
             // The kernel has counted more than it has marked.
@@ -140,7 +148,8 @@ impl<M: Storage> Poll<M> {
             fds.iter().position(marked)
         } else {
             let both = fds.iter().zip(self.owners.get(start..)?);
-            both.into_iter().position(|(entry, owner)| marked(entry) || !self.kept(*owner).is_empty())
+            both.into_iter()
+                .position(|(entry, owner)| marked(entry) || !self.kept(*owner).is_empty())
         };
         ahead.map(|ahead| start + ahead)
     }
@@ -150,7 +159,8 @@ impl<M: Storage> Poll<M> {
         self.slots.get(owner.slot as usize).map_or(Events::empty(), |slot| slot.kept)
     }
 
-    /// Does what `peek` does where the entry at the cursor has no result of the kernel, or is closed.
+    /// Does what `peek` does where the entry at the cursor has no result of the
+    /// kernel, or is closed.
     #[inline(never)]
     fn peek_further(&mut self) -> Option<(Token, Events)> {
         while self.ready > 0 {
@@ -160,7 +170,8 @@ impl<M: Storage> Poll<M> {
             };
             let (flags, owner) = (entry.revents(), *self.owners.get(self.cursor)?);
             if flags.contains(PollFlags::NVAL) {
-                // Closed without the selector's knowledge. Every further wait would return immediately.
+                // Closed without the selector's knowledge. Every further wait
+                // would return immediately.
                 self.park(owner);
                 continue;
             }
@@ -175,7 +186,8 @@ impl<M: Storage> Poll<M> {
 
     /// Removes and returns the result of the entry at `position`.
     fn take(&mut self, position: usize) -> Events {
-        let (Some(entry), Some(owner)) = (self.fds.get_mut(position), self.owners.get(position)) else {
+        let (Some(entry), Some(owner)) = (self.fds.get_mut(position), self.owners.get(position))
+        else {
             return Events::empty();
         };
         let flags = entry.revents();
@@ -195,8 +207,8 @@ impl<M: Storage> Poll<M> {
 }
 
 #[allow(unsafe_code)]
-// SAFETY: the array has the descriptors that were added and not removed, and nothing is closed. No index, addition or
-// unwrap can fail.
+// SAFETY: the array has the descriptors that were added and not removed, and
+// nothing is closed. No index, addition or unwrap can fail.
 unsafe impl<M: Storage> Backend for Poll<M> {
     const KIND: Option<Kind> = Some(Kind::Poll);
     const IS_ARRAY: bool = true;
@@ -210,7 +222,12 @@ unsafe impl<M: Storage> Backend for Poll<M> {
         Kind::Poll
     }
 
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
         check_pollable(fd)?;
         self.insert(fd, token, interest.events)
     }
@@ -224,7 +241,9 @@ unsafe impl<M: Storage> Backend for Poll<M> {
         if let Some(replaced) = self.fds.get_mut(position) {
             *replaced = entry(old.fd, new.events);
         }
-        if let Some(slot) = self.slots.get_mut(old.token.slot as usize).filter(|_| !result.is_empty()) {
+        if let Some(slot) =
+            self.slots.get_mut(old.token.slot as usize).filter(|_| !result.is_empty())
+        {
             slot.kept = result;
             self.kept += 1;
             self.ready += 1;
@@ -255,7 +274,8 @@ unsafe impl<M: Storage> Backend for Poll<M> {
                 Err(errno) => return Err(errno),
             }
             let before = self.fds.len();
-            // If all of them were closed descriptors, these are out of the array now.
+            // If all of them were closed descriptors, these are out of the
+            // array now.
             if self.peek().is_some() || self.fds.len() == before {
                 return Ok(self.ready);
             }
@@ -271,7 +291,8 @@ unsafe impl<M: Storage> Backend for Poll<M> {
         if self.ready == 0 {
             return None;
         }
-        // SAFETY: each entry has an owner. The hint spares a check for each event.
+        // SAFETY: each entry has an owner. The hint spares a check for each
+        // event.
         unsafe { core::hint::assert_unchecked(self.fds.len() == self.owners.len()) };
         let flags = self.fds.get(self.cursor)?.revents();
         if flags.difference(PollFlags::NVAL).is_empty() {
@@ -282,7 +303,8 @@ unsafe impl<M: Storage> Backend for Poll<M> {
 
     #[inline]
     fn advance(&mut self) {
-        // `take` alone would do, but looks at both arrays. Most results are in the kernel's.
+        // `take` alone would do, but looks at both arrays. Most results are in
+        // the kernel's.
         match self.fds.get_mut(self.cursor) {
             Some(entry) if !entry.revents().is_empty() => {
                 entry.clear_revents();

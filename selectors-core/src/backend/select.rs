@@ -1,6 +1,8 @@
 use core::fmt;
 
-use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_bound, fd_set_insert, fd_set_remove};
+use rustix::event::{
+    FdSetElement, FdSetIter, Timespec, fd_set_bound, fd_set_insert, fd_set_remove,
+};
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::{self, Errno};
 
@@ -12,10 +14,13 @@ use crate::table::{Token, Watched};
 
 /// The `select` call, for descriptors below 1024.
 ///
-/// To register a descriptor from 1024 on is [`Error::FdOutOfRange`]. Edge mode is [`Error::Unsupported`].
-/// [`Events::HANGUP`], [`Events::READ_HANGUP`] and [`Events::ERROR`] are never reported: they are plain readiness. One wait
-/// is one system call, `select`, and returns every descriptor that is ready. On Linux it is `pselect6`, whose timeout has
-/// nanoseconds. illumos and Solaris are left out: their libraries limit the call in a way that rustix does not support.
+/// To register a descriptor from 1024 on is [`Error::FdOutOfRange`]. Edge mode
+/// is [`Error::Unsupported`]. [`Events::HANGUP`], [`Events::READ_HANGUP`] and
+/// [`Events::ERROR`] are never reported: they are plain readiness. One wait is
+/// one system call, `select`, and returns every descriptor that is ready. On
+/// Linux it is `pselect6`, whose timeout has nanoseconds. illumos and Solaris
+/// are left out: their libraries limit the call in a way that rustix does not
+/// support.
 ///
 /// # Examples
 ///
@@ -35,9 +40,11 @@ use crate::table::{Token, Watched};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Select<M: Storage> {
-    /// The interest, kept between waits: the sets to read, to write, and exceptional.
+    /// The interest, kept between waits: the sets to read, to write, and
+    /// exceptional.
     interest: [Set; 3],
-    /// The registrations, by ascending descriptor, as the kernel's sets are read.
+    /// The registrations, by ascending descriptor, as the kernel's sets are
+    /// read.
     entries: M::List<Entry>,
     /// How many entries have a pending result.
     ready: usize,
@@ -52,7 +59,8 @@ struct Entry {
     ready: Events,
 }
 
-/// The first descriptor that does not fit: `FD_SETSIZE`, the same here on every platform.
+/// The first descriptor that does not fit: `FD_SETSIZE`, the same here on every
+/// platform.
 const LIMIT: RawFd = 1024;
 
 /// How many descriptors a word of a set has.
@@ -107,9 +115,11 @@ impl<M: Storage> Select<M> {
         events
     }
 
-    /// Stops watching the descriptors that were closed without the selector's knowledge, and returns whether there were any.
+    /// Stops watching the descriptors that were closed without the selector's
+    /// knowledge, and returns whether there were any.
     ///
-    /// One of them makes the kernel refuse the whole call. Beyond the kernel's table it counts as ready in every wait.
+    /// One of them makes the kernel refuse the whole call. Beyond the kernel's
+    /// table it counts as ready in every wait.
     fn disarm_closed(&mut self) -> bool {
         let mut any = false;
         for position in 0..self.entries.len() {
@@ -123,7 +133,8 @@ impl<M: Storage> Select<M> {
         any
     }
 
-    /// Looks at the words that have the descriptor's bit, and not at the other keys.
+    /// Looks at the words that have the descriptor's bit, and not at the other
+    /// keys.
     fn is_in_sets(&self, fd: RawFd) -> bool {
         let Ok(number) = u32::try_from(fd) else { return false };
         self.interest.iter().any(|set| {
@@ -132,7 +143,8 @@ impl<M: Storage> Select<M> {
         })
     }
 
-    /// Stores the results of one of the kernel's sets, and returns how many bits it has.
+    /// Stores the results of one of the kernel's sets, and returns how many
+    /// bits it has.
     #[inline(never)]
     fn collect(&mut self, set: &[FdSetElement], meaning: Events) -> usize {
         let (mut bits, mut ready) = (0, 0);
@@ -143,7 +155,8 @@ impl<M: Storage> Select<M> {
             let mut left = *word;
             while let Some(bit) = pop_highest(&mut left) {
                 bits += 1;
-                // From one descriptor to the next, the position falls by no more than the number. So the entry is near.
+                // From one descriptor to the next, the position falls by no
+                // more than the number. So the entry is near.
                 let fd = first + bit;
                 let from = position.saturating_sub((last - fd).cast_unsigned() as usize);
                 let near = self.entries.get_mut(from..position).unwrap_or_default();
@@ -163,8 +176,9 @@ impl<M: Storage> Select<M> {
 
 /// Removes and returns the highest bit of a word.
 ///
-/// The bits are visited from the highest, because rustix's functions that find and remove one are inlined. Its iterator is
-/// not, and costs more than all the rest of `collect`.
+/// The bits are visited from the highest, because rustix's functions that find
+/// and remove one are inlined. Its iterator is not, and costs more than all the
+/// rest of `collect`.
 #[inline]
 fn pop_highest(word: &mut FdSetElement) -> Option<RawFd> {
     let word = core::slice::from_mut(word);
@@ -177,11 +191,14 @@ fn pop_highest(word: &mut FdSetElement) -> Option<RawFd> {
     Some(bit)
 }
 
-/// Returns whether a descriptor has been closed without the selector's knowledge.
+/// Returns whether a descriptor has been closed without the selector's
+/// knowledge.
 #[allow(unsafe_code)]
 fn number_is_closed(fd: RawFd) -> bool {
-    // SAFETY: `assert_unchecked`: registration has refused negative numbers. `borrow_raw`: the same; and the descriptor is
-    // open, as the caller of `add` promises. If it is closed all the same, fcntl(F_GETFD) has no effect but to say so.
+    // SAFETY: `assert_unchecked`: registration has refused negative numbers.
+    // `borrow_raw`: the same; and the descriptor is open, as the caller of
+    // `add` promises. If it is closed all the same, fcntl(F_GETFD) has no
+    // effect but to say so.
     let fd = unsafe {
         core::hint::assert_unchecked(fd >= 0);
         BorrowedFd::borrow_raw(fd)
@@ -191,20 +208,27 @@ fn number_is_closed(fd: RawFd) -> bool {
 
 #[inline]
 #[allow(unsafe_code)]
-fn call(last: RawFd, sets: &mut [Option<&mut Set>; 3], timeout: Option<&Timespec>) -> io::Result<usize> {
-    // How far the kernel looks costs time. Few steps, so that the compiler sees that rustix's check of it can't fail.
+fn call(
+    last: RawFd,
+    sets: &mut [Option<&mut Set>; 3],
+    timeout: Option<&Timespec>,
+) -> io::Result<usize> {
+    // How far the kernel looks costs time. Few steps, so that the compiler sees
+    // that rustix's check of it can't fail.
     let bound = if last < 256 { 256 } else { LIMIT };
-    let [read, write, priority] = sets.each_mut().map(|set| set.as_deref_mut().map(Set::as_mut_slice));
-    // SAFETY: each descriptor in the sets was added and not removed, so that it is open, as the caller of `add` promises.
-    // If one is closed all the same, select returns EBADF or ignores it, and changes no file. Each set has `LIMIT` bits,
-    // and `bound` is no larger.
+    let [read, write, priority] =
+        sets.each_mut().map(|set| set.as_deref_mut().map(Set::as_mut_slice));
+    // SAFETY: each descriptor in the sets was added and not removed, so that it
+    // is open, as the caller of `add` promises. If one is closed all the same,
+    // select returns EBADF or ignores it, and changes no file. Each set has
+    // `LIMIT` bits, and `bound` is no larger.
     let counted = unsafe { rustix::event::select(bound, read, write, priority, timeout) }?;
     Ok(usize::try_from(counted).unwrap_or(0))
 }
 
 #[allow(unsafe_code)]
-// SAFETY: the sets have descriptors that were added and not removed, and nothing is closed. No index, addition or unwrap
-// can fail.
+// SAFETY: the sets have descriptors that were added and not removed, and
+// nothing is closed. No index, addition or unwrap can fail.
 unsafe impl<M: Storage> Backend for Select<M> {
     const KIND: Option<Kind> = Some(Kind::Select);
     const IS_ARRAY: bool = true;
@@ -218,7 +242,12 @@ unsafe impl<M: Storage> Backend for Select<M> {
         Kind::Select
     }
 
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
         let number = fd.as_raw_fd();
         if number >= LIMIT {
             return Err(Error::FdOutOfRange { fd: number, limit: LIMIT });
@@ -279,7 +308,8 @@ unsafe impl<M: Storage> Backend for Select<M> {
                         bits += results.map_or(0, |set| self.collect(set, meaning));
                     }
                     let disarmed = bits > counted && self.disarm_closed();
-                    // If all of them were closed descriptors, these are out of the sets now.
+                    // If all of them were closed descriptors, these are out of
+                    // the sets now.
                     if self.ready > 0 || counted == 0 || !disarmed {
                         return Ok(self.ready);
                     }
@@ -357,7 +387,8 @@ mod tests {
         let mut select = unsafe { Select::<Fixed<8>>::new() }.unwrap();
         let token = |slot: usize| Token { slot: u32::try_from(slot).unwrap(), generation: 0 };
         for ready in 0..=0xff_usize {
-            let interest = |slot: usize| if ready >> slot & 1 == 1 { Events::WRITE } else { Events::PRIORITY };
+            let interest =
+                |slot: usize| if ready >> slot & 1 == 1 { Events::WRITE } else { Events::PRIORITY };
             for (slot, end) in ends.iter().enumerate() {
                 // SAFETY: as above.
                 unsafe { select.add(end.as_fd(), token(slot), interest(slot).into()) }.unwrap();

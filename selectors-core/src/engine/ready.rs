@@ -17,7 +17,8 @@ use crate::table::{Keys, Slot, Watched};
 use crate::wait::in_steps;
 use crate::waker::WakeCell;
 
-/// The waits between two attempts to recreate the kernel's set. Each of them takes a millisecond, if nothing is ready.
+/// The waits between two attempts to recreate the kernel's set. Each of them
+/// takes a millisecond, if nothing is ready.
 const PATIENCE: u8 = 100;
 
 /// The longest wait with an old set and a timeout.
@@ -27,7 +28,8 @@ pub(crate) const STEP: Duration = Duration::from_millis(1);
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
 impl<B: Backend> Engine<B> {
-    /// Returns whether there is something to do before the kernel is asked, which is rare.
+    /// Returns whether there is something to do before the kernel is asked,
+    /// which is rare.
     #[inline]
     pub(crate) fn has_backlog(&self) -> bool {
         self.has_zombie() || self.backend.pending() > 0
@@ -39,10 +41,14 @@ impl<B: Backend> Engine<B> {
         self.zombie > 0
     }
 
-    /// Makes the system call, and returns how many events it has found, or the result of `select` if there are none.
+    /// Makes the system call, and returns how many events it has found, or the
+    /// result of `select` if there are none.
     // Inlined, so that a timeout known where it is called costs nothing.
     #[inline]
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Result<SelectResult, Error>> {
+    pub(crate) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> Result<usize, Result<SelectResult, Error>> {
         // Before the call. After it, the compiler would add in each branch, and
         // jump.
         self.stats.waits += 1;
@@ -67,7 +73,8 @@ impl<B: Backend> Engine<B> {
         Ok(SelectResult::INTERRUPTED)
     }
 
-    /// After a wait, consumes the wake's event, so that later wakes are for the next wait. Returns whether there was one.
+    /// After a wait, consumes the wake's event, so that later wakes are for the
+    /// next wait. Returns whether there was one.
     #[inline]
     pub(crate) fn take_wake<W: Deref<Target = WakeCell>>(&mut self, wake: &Wake<W>) -> bool {
         if !self.backend.take_wake(wake.token) {
@@ -84,10 +91,12 @@ impl<B: Backend> Engine<B> {
         true
     }
 
-    /// Does what has to be done before the kernel is asked. Returns a result if there is one already.
+    /// Does what has to be done before the kernel is asked. Returns a result if
+    /// there is one already.
     ///
-    /// Pending events come first, as the kernel would not report edges and one-shots again. Then the kernel's set is
-    /// recreated. If that is refused, the selector goes on with the old one.
+    /// Pending events come first, as the kernel would not report edges and
+    /// one-shots again. Then the kernel's set is recreated. If that is refused,
+    /// the selector goes on with the old one.
     #[cold]
     pub(crate) fn clear_backlog<S, D, I: Index, W: Deref<Target = WakeCell>>(
         &mut self,
@@ -102,13 +111,15 @@ impl<B: Backend> Engine<B> {
 
     /// Returns whether to wait only for a step of what is left of a timeout.
     ///
-    /// A stale event of an old set ends the wait, and how long it has lasted until then is not known. So it is short.
+    /// A stale event of an old set ends the wait, and how long it has lasted
+    /// until then is not known. So it is short.
     #[inline]
     pub(crate) fn waits_in_steps(&self, left: Option<Duration>) -> bool {
         self.has_zombie() && left.is_some_and(|left| left > STEP)
     }
 
-    /// Returns the result of `select` after a wait with an old set, or pauses if it has found nothing but stale events.
+    /// Returns the result of `select` after a wait with an old set, or pauses
+    /// if it has found nothing but stale events.
     ///
     /// Without the pause, every further wait would return immediately.
     // Here and not in `select`, which is compiled for each capacity.
@@ -128,14 +139,16 @@ impl<B: Backend> Engine<B> {
         match platform::poll(&mut [], Some(&PAUSE)) {
             Ok(_) => None,
             Err(Errno::INTR) => Some(self.end_wait(Errno::INTR, "poll")),
-            // A sandbox refuses the pause, so that it is not known how much time is left.
+            // A sandbox refuses the pause, so that it is not known how much
+            // time is left.
             Err(_) => Some(Ok(SelectResult::events_only(count))),
         }
     }
 
     /// Recreates the kernel's set, if that is due and the kernel permits it.
     ///
-    /// Returns whether the set was recreated while its descriptor may be watched elsewhere.
+    /// Returns whether the set was recreated while its descriptor may be
+    /// watched elsewhere.
     #[allow(unsafe_code)]
     fn rebuild<S, D, I: Index, W: Deref<Target = WakeCell>>(
         &mut self,
@@ -151,7 +164,8 @@ impl<B: Backend> Engine<B> {
             let fd = wake.cell.hold().watched()?;
             Some(Watched { fd, token: wake.token, interest, armed: true })
         });
-        // SAFETY: these are the keys in the table, and the waker that the selector holds.
+        // SAFETY: these are the keys in the table, and the waker that the
+        // selector holds.
         let rebuilt = unsafe { self.backend.rebuild(keys.watched().chain(waker)) };
         if rebuilt == Rebuilt::Refused {
             self.stats.failed_rebuilds += 1;
@@ -162,7 +176,8 @@ impl<B: Backend> Engine<B> {
         rebuilt == Rebuilt::Replaced
     }
 
-    /// Finds the next event that has a key, and returns its slot and what is reported. Drops the others before it.
+    /// Finds the next event that has a key, and returns its slot and what is
+    /// reported. Drops the others before it.
     #[cold]
     fn peek<S, D>(&mut self, slots: &[Slot<S, D>]) -> Option<(u32, Events)> {
         loop {
@@ -173,7 +188,8 @@ impl<B: Backend> Engine<B> {
                     if !reported.is_empty() {
                         return Some((token.slot, reported));
                     }
-                    // Modified or fired since the wait; or the waker, which has no key.
+                    // Modified or fired since the wait; or the waker, which has
+                    // no key.
                     self.stats.stale += u64::from(slot.key.is_some());
                 }
                 dropped => {
@@ -185,20 +201,23 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Consumes the next event that has a key, and returns its slot and what is reported.
+    /// Consumes the next event that has a key, and returns its slot and what is
+    /// reported.
     ///
     /// The slot that it returns exists and has a key.
     #[inline]
     pub(crate) fn next_ready<S, D>(&mut self, slots: &mut [Slot<S, D>]) -> Option<(usize, Events)> {
-        // `peek` could do all of this, but its loop would make every event pay for those that are dropped, and for
-        // one-shots.
+        // `peek` could do all of this, but its loop would make every event pay
+        // for those that are dropped, and for one-shots.
         let Some((token, events)) = self.backend.peek_here() else {
             let further = B::IS_ARRAY && self.backend.pending() > 0;
             return if further { self.next_by_peek(slots) } else { None };
         };
         let position = token.slot as usize;
         let is_current = |slot: &Slot<S, D>| B::IS_ARRAY || slot.is(token);
-        if let Some(slot) = slots.get(position).filter(|slot| is_current(slot) && slot.stays_armed()) {
+        if let Some(slot) =
+            slots.get(position).filter(|slot| is_current(slot) && slot.stays_armed())
+        {
             debug_assert!(slot.is(token));
             let reported = events.reported(slot.mask());
             if !reported.is_empty() {

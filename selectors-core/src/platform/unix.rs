@@ -108,7 +108,9 @@ pub(crate) fn refused_file(_fd: BorrowedFd<'_>, _errno: Errno) -> Option<FileKin
 pub(crate) fn advice(call: &str, errno: Errno, file: Option<FileKind>) -> Option<&'static str> {
     Some(match (errno, file) {
         // An open descriptor is known with std only.
-        (Errno::BADF, Some(_)) => "the descriptor is open but can't be polled; open it without O_PATH",
+        (Errno::BADF, Some(_)) => {
+            "the descriptor is open but can't be polled; open it without O_PATH"
+        }
         (Errno::BADF, None) if cfg!(feature = "std") => {
             "the descriptor is closed; keep it open while it is watched"
         }
@@ -118,7 +120,9 @@ pub(crate) fn advice(call: &str, errno: Errno, file: Option<FileKind>) -> Option
         (Errno::PERM, Some(FileKind::Regular)) => {
             "a regular file is always ready; read it without a selector, or use poll"
         }
-        (Errno::PERM, Some(FileKind::Directory)) => "a directory can't be polled; read it without a selector",
+        (Errno::PERM, Some(FileKind::Directory)) => {
+            "a directory can't be polled; read it without a selector"
+        }
         (Errno::PERM, Some(FileKind::Device)) => {
             "this device can't be polled; read it without a selector, or use poll"
         }
@@ -131,8 +135,12 @@ pub(crate) fn advice(call: &str, errno: Errno, file: Option<FileKind>) -> Option
         (Errno::PERM | Errno::NOSYS, None) if call == "epoll_create1" => {
             "the kernel or a sandbox forbids the call; use AnySelector, or poll"
         }
-        (Errno::LOOP, _) => "selectors are nested too deeply or form a cycle; unregister one of them",
-        (Errno::MFILE, _) => "the process has no descriptor left; close some, or raise RLIMIT_NOFILE",
+        (Errno::LOOP, _) => {
+            "selectors are nested too deeply or form a cycle; unregister one of them"
+        }
+        (Errno::MFILE, _) => {
+            "the process has no descriptor left; close some, or raise RLIMIT_NOFILE"
+        }
         (Errno::NOSPC, _) => {
             "the user watches too many descriptors; raise /proc/sys/fs/epoll/max_user_watches"
         }

@@ -78,7 +78,8 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         let fd = fileobj.as_fd().as_raw_fd();
         // The key that was not registered is dropped last, as its `Drop` may
         // panic.
-        self.insert(SelectorKey::new(fileobj, fd, events.into(), data)).map_err(|(error, _key)| error)
+        self.insert(SelectorKey::new(fileobj, fd, events.into(), data))
+            .map_err(|(error, _key)| error)
     }
 
     /// Registers a source, or returns it inside the error.
@@ -170,13 +171,21 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         S: AsRawFd,
     {
         let fd = fileobj.as_raw_fd();
-        self.insert(SelectorKey::new(fileobj, fd, events.into(), data)).map_err(|(error, _key)| error)
+        self.insert(SelectorKey::new(fileobj, fd, events.into(), data))
+            .map_err(|(error, _key)| error)
     }
 
     #[inline]
     #[allow(clippy::type_complexity, reason = "the key that was not registered")]
-    fn insert(&mut self, key: SelectorKey<S, D>) -> Result<&SelectorKey<S, D>, (Error, SelectorKey<S, D>)> {
-        let wakers = self.waker.as_ref().and_then(|wake| wake.cell.hold().watched()).map(|fd| fd.as_raw_fd());
+    fn insert(
+        &mut self,
+        key: SelectorKey<S, D>,
+    ) -> Result<&SelectorKey<S, D>, (Error, SelectorKey<S, D>)> {
+        let wakers = self
+            .waker
+            .as_ref()
+            .and_then(|wake| wake.cell.hold().watched())
+            .map(|fd| fd.as_raw_fd());
         self.table.grow();
         self.engine.register(self.table.keys(), key, wakers)
     }
@@ -238,7 +247,11 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "KQ_EV_DISABLE")]
     // Inlined for the same reason as `select`.
     #[inline(always)]
-    pub fn modify(&mut self, key: impl Into<Lookup>, events: impl Into<Interest>) -> Result<(), Error> {
+    pub fn modify(
+        &mut self,
+        key: impl Into<Lookup>,
+        events: impl Into<Interest>,
+    ) -> Result<(), Error> {
         let (interest, key) = (events.into(), key.into());
         if M::INLINE {
             self.engine.modify_key(self.table.keys(), key, interest)

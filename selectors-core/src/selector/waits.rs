@@ -81,7 +81,9 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
         let mut left = timeout;
         loop {
             if self.engine.has_backlog() {
-                if let Some(result) = self.engine.clear_backlog(&self.table.keys(), self.waker.as_ref()) {
+                if let Some(result) =
+                    self.engine.clear_backlog(&self.table.keys(), self.waker.as_ref())
+                {
                     return Ok(result);
                 }
             }

@@ -80,7 +80,11 @@ impl State {
     /// Returns `None` if another thread or a signal handler has changed the
     /// word in between. Then `wake` tries again.
     #[inline]
-    pub(crate) fn try_to_wake<T>(&self, of: Option<Attachment>, target: impl Fn() -> T) -> Option<Errand<T>> {
+    pub(crate) fn try_to_wake<T>(
+        &self,
+        of: Option<Attachment>,
+        target: impl Fn() -> T,
+    ) -> Option<Errand<T>> {
         let word = self.word.load(Ordering::Acquire);
         let attachment = match of {
             Some(attachment) => attachment,
@@ -94,16 +98,22 @@ impl State {
             // Counted before the exchange, which publishes it. A thread that
             // ends the attachment after the exchange sees that this wake is
             // counted. So the count itself may be relaxed.
-            let writing = Writing { attachment, counted: self.writing.fetch_add(1, Ordering::Relaxed) };
+            let writing =
+                Writing { attachment, counted: self.writing.fetch_add(1, Ordering::Relaxed) };
             let target = target();
-            if self.word.compare_exchange(word, attachment.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if self
+                .word
+                .compare_exchange(word, attachment.0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
                 return Some(Errand::Write(target, writing));
             }
             self.written(writing);
             return None;
         }
         if word == attachment.0 {
-            let exchanged = self.word.compare_exchange(word, word, Ordering::AcqRel, Ordering::Relaxed);
+            let exchanged =
+                self.word.compare_exchange(word, word, Ordering::AcqRel, Ordering::Relaxed);
             return exchanged.is_ok().then_some(Errand::Pending);
         }
         Some(Errand::Closed)
@@ -128,7 +138,9 @@ impl State {
     #[inline]
     pub(crate) fn try_to_end(&self, Writing { counted, .. }: Writing) -> bool {
         let with_this = counted.wrapping_add(1);
-        self.writing.compare_exchange(with_this, counted, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.writing
+            .compare_exchange(with_this, counted, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Ends the write of a wake.
@@ -137,7 +149,8 @@ impl State {
         let mut now = self.writing.load(Ordering::Relaxed);
         // Ends when a forked process has begun to count its own.
         while (now ^ counted) & !WRITERS == 0 {
-            match self.writing.compare_exchange(now, now - 1, Ordering::Release, Ordering::Relaxed) {
+            match self.writing.compare_exchange(now, now - 1, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(other) => now = other,
             }

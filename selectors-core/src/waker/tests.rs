@@ -91,7 +91,10 @@ fn a_late_write_is_for_none_of_the_next_attachments() {
     cell.end(attachment);
     attachment = cell.attach().unwrap();
     assert_eq!(numbers(&cell), (second, first));
-    assert_eq!(rustix::io::read(cell.watched().unwrap(), &mut [0; 8]), Err(rustix::io::Errno::AGAIN));
+    assert_eq!(
+        rustix::io::read(cell.watched().unwrap(), &mut [0; 8]),
+        Err(rustix::io::Errno::AGAIN)
+    );
     end_a_write(&cell);
     cell.end(attachment);
     assert_eq!(numbers(&cell), (NO_FD, NO_FD));

@@ -1,7 +1,9 @@
-//! User-space instructions per operation, counted by valgrind: every run has the same counts.
+//! User-space instructions per operation, counted by valgrind: every run has
+//! the same counts.
 //!
-//! The program runs itself under callgrind, which counts between the two marks below. At each second mark
-//! it writes its counts to a file, and the program under it prints what was counted.
+//! The program runs itself under callgrind, which counts between the two marks
+//! below. At each second mark it writes its counts to a file, and the program
+//! under it prints what was counted.
 
 use std::io::{self, Error};
 use std::path::Path;
@@ -10,9 +12,9 @@ use std::{env, fs};
 
 use crate::pool::{Pool, clear, raise};
 use crate::subjects::{
-    BARE, Bare, BareArrays, BarePoll, BareSelect, FIXED, Fixed, FixedByNumber, FixedPoll, FixedSelect,
-    GROWABLE, Growable, GrowableByNumber, GrowingPoll, GrowingSelect, LEVEL, MIO, Mio, POLLING, Polling,
-    Subject, Watch, registered,
+    BARE, Bare, BareArrays, BarePoll, BareSelect, FIXED, Fixed, FixedByNumber, FixedPoll,
+    FixedSelect, GROWABLE, Growable, GrowableByNumber, GrowingPoll, GrowingSelect, LEVEL, MIO, Mio,
+    POLLING, Polling, Subject, Watch, registered,
 };
 
 /// The columns.
@@ -162,7 +164,8 @@ impl Counts {
             let [full, empty, raise] =
                 [FULL, EMPTY, RAISE].map(|what| self.get(what, who).unwrap_or(f64::NAN));
             let each = (full - empty - raise) / f64::from(READY);
-            // To a tenth, as it is printed: one instruction per wait is no instruction per event.
+            // To a tenth, as it is printed: one instruction per wait is no
+            // instruction per event.
             let each = (each * 10.0).round() / 10.0;
             self.0.insert(0, (EVENT.to_owned(), who.to_owned(), each));
         }
@@ -184,7 +187,11 @@ fn run_counted(dumps: &Path) -> io::Result<Counts> {
     fs::create_dir_all(dumps)?;
     let out = dumps.join("part");
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--zero-before=*counting_begins*", "--dump-before=*counting_ends*"])
+        .args([
+            "--tool=callgrind",
+            "--zero-before=*counting_begins*",
+            "--dump-before=*counting_ends*",
+        ])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .args([env::current_exe()?.as_os_str(), "--bench".as_ref(), COUNTED.as_ref()])
         .output()?;
@@ -194,7 +201,8 @@ fn run_counted(dumps: &Path) -> io::Result<Counts> {
     let mut counts = Counts(Vec::new());
     for (part, line) in (1..).zip(String::from_utf8_lossy(&output.stdout).lines()) {
         let dump = fs::read_to_string(format!("{}.{part}", out.display()))?;
-        let total = dump.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse::<f64>().ok());
+        let total =
+            dump.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse::<f64>().ok());
         let (Some(total), Some((what, who))) = (total, line.split_once(';')) else {
             return Err(Error::other(format!("callgrind wrote no total of {line}")));
         };
@@ -205,7 +213,8 @@ fn run_counted(dumps: &Path) -> io::Result<Counts> {
     Ok(counts)
 }
 
-/// Prints the table, and returns whether all of ours are within the limits. With `record`, it sets the limits instead.
+/// Prints the table, and returns whether all of ours are within the limits.
+/// With `record`, it sets the limits instead.
 pub(crate) fn main(results: &Path, record: bool) -> io::Result<bool> {
     let counts = run_counted(&env::temp_dir().join(format!("callgrind-{}", std::process::id())))?;
     let mut csv = String::from("operation,subject,instructions\n");
@@ -233,15 +242,17 @@ pub(crate) fn main(results: &Path, record: bool) -> io::Result<bool> {
     let ours = counts.0.iter().filter(|(_, who, _)| who == GROWABLE || who == FIXED);
     if record {
         // Another compiler may choose a few instructions more.
-        let line = |(what, who, count): &_| format!("{what}; {who}; {:.0}\n", f64::ceil(count * 1.03));
+        let line =
+            |(what, who, count): &_| format!("{what}; {who}; {:.0}\n", f64::ceil(count * 1.03));
         fs::write(path, ours.map(line).collect::<String>())?;
         return Ok(true);
     }
     let limits = fs::read_to_string(path)?;
     let mut kept = true;
     for (what, who, count) in ours {
-        let limit =
-            limits.lines().find_map(|line| line.strip_prefix(&format!("{what}; {who}; "))?.parse().ok());
+        let limit = limits
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{what}; {who}; "))?.parse().ok());
         let limit = limit.unwrap_or(0.0);
         if *count > limit {
             println!("GROWN: {what}, {who}: {count:.1} instructions, the limit is {limit}");

@@ -1,7 +1,8 @@
-//! User-space instructions per operation, counted by valgrind: `.ci/instructions`.
+//! User-space instructions per operation, counted by valgrind:
+//! `.ci/instructions`.
 //!
-//! A program of its own, with few calls of each function: what is inlined, and with it the counts, does not depend on
-//! what `speed` measures.
+//! A program of its own, with few calls of each function: what is inlined, and
+//! with it the counts, does not depend on what `speed` measures.
 
 #[cfg(target_os = "linux")]
 mod counts;

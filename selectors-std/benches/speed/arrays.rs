@@ -1,4 +1,5 @@
-//! The backends on poll and select, next to the bare calls on arrays that are kept.
+//! The backends on poll and select, next to the bare calls on arrays that are
+//! kept.
 
 use std::hint::black_box;
 
@@ -19,7 +20,12 @@ fn time<'a, S: Subject<'a>>(plan: Plan, pool: &'a Pool) -> f64 {
     })
 }
 
-fn ours<'a, S: Subject<'a>>(name: &'static str, plan: Plan, pool: &'a Pool, called: Called) -> Contender<'a> {
+fn ours<'a, S: Subject<'a>>(
+    name: &'static str,
+    plan: Plan,
+    pool: &'a Pool,
+    called: Called,
+) -> Contender<'a> {
     Contender::new(name, move || match called {
         Called::Inlined => time::<S>(plan, pool),
         Called::Pointer => time::<Pointer<S>>(plan, pool),

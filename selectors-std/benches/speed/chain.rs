@@ -9,8 +9,8 @@ use crate::limits::PAIRS;
 use crate::measure::Plan;
 use crate::row::{Called, Contender, Row};
 use crate::subjects::{
-    BARE, Bare, EDGE, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Pointer, Polling, Subject,
-    Watch,
+    BARE, Bare, EDGE, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Pointer, Polling,
+    Subject, Watch,
 };
 use crate::work::mode;
 
@@ -19,7 +19,9 @@ type Pair = (OwnedFd, OwnedFd);
 /// Connected pairs of non-blocking sockets.
 fn pairs(count: usize) -> Vec<Pair> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    (0..count).map(|_| socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap()).collect()
+    (0..count)
+        .map(|_| socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap())
+        .collect()
 }
 
 /// How a chain is measured.
@@ -32,8 +34,9 @@ struct Chain {
 }
 
 impl Chain {
-    /// Each event reads the bytes of a pair and writes them to the next, until `WRITES` have been written. The figure
-    /// is per byte: a share of a wait, a read and a write.
+    /// Each event reads the bytes of a pair and writes them to the next, until
+    /// `WRITES` have been written. The figure is per byte: a share of a wait, a
+    /// read and a write.
     fn round<'a, S: Subject<'a>>(self, chain: &'a [Pair]) -> f64 {
         const WRITES: usize = 50;
         let mut subject = S::open();
@@ -42,7 +45,8 @@ impl Chain {
         }
         // Where the bytes start. In the end all pairs have had their turn.
         let mut start = 0;
-        // No more bytes are on their way, so that one read drains a pair, as edges need.
+        // No more bytes are on their way, so that one read drains a pair, as
+        // edges need.
         let mut bytes = [0; 128];
         self.plan.time(|| {
             for relay in 0..self.active {
@@ -83,7 +87,8 @@ fn send(fd: impl AsFd, bytes: &[u8]) {
     rustix::io::write(fd, bytes).unwrap();
 }
 
-/// Two threads, each of which waits on its own selector for the other's byte. Per round trip.
+/// Two threads, each of which waits on its own selector for the other's byte.
+/// Per round trip.
 fn ping_pong<'a, S: Subject<'a>>(plan: Plan, watch: Watch, [here, there]: &'a [Pair; 2]) -> f64 {
     fn receive<'a, S: Subject<'a>>(subject: &mut S) -> u8 {
         let mut byte = [0];

@@ -1,4 +1,5 @@
-//! The chart: a line for each work, and on it a dot for each subject's ratio to the bare calls.
+//! The chart: a line for each work, and on it a dot for each subject's ratio to
+//! the bare calls.
 
 use std::fmt::Write;
 
@@ -14,7 +15,8 @@ const RIGHT: f64 = 30.0;
 const WIDTH: f64 = 880.0;
 const TOP: f64 = 64.0;
 const LINE: f64 = 22.0;
-/// The axis is logarithmic: half as much and twice as much are equally far from one.
+/// The axis is logarithmic: half as much and twice as much are equally far from
+/// one.
 const AXIS: [f64; 9] = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 fn x(ratio: f64) -> f64 {

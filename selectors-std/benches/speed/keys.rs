@@ -1,4 +1,5 @@
-//! Register, unregister, modify: next to the system calls of a program that needs no table.
+//! Register, unregister, modify: next to the system calls of a program that
+//! needs no table.
 
 use crate::limits::KEYS;
 use crate::measure::Plan;
@@ -96,7 +97,8 @@ pub(crate) fn rows(plan: Plan, rows: &mut impl FnMut(Row)) {
                 if others != 100 {
                     continue;
                 }
-                let (changed, unchanged) = (keys(Change::ModifyChanged), keys(Change::ModifyUnchanged));
+                let (changed, unchanged) =
+                    (keys(Change::ModifyChanged), keys(Change::ModifyUnchanged));
                 row("modify, changed", "ns/call", next_to_calls(setting, changed));
                 row("modify, unchanged", "ns/call", next_to_calls(setting, unchanged));
                 if !edge {

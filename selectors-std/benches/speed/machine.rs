@@ -10,7 +10,9 @@ use crate::limits;
 /// What a program prints.
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
 }
 
 fn processor() -> String {
@@ -20,7 +22,8 @@ fn processor() -> String {
     format!("{}, {cores} cores", model.map_or("unknown", |(_, model)| model))
 }
 
-/// What the kernel does against speculation. It decides what a return after a system call costs.
+/// What the kernel does against speculation. It decides what a return after a
+/// system call costs.
 fn mitigation(of: &str) -> String {
     let text = fs::read_to_string(format!("/sys/devices/system/cpu/vulnerabilities/{of}"));
     text.map(|text| text.trim().to_owned()).unwrap_or_default()
@@ -52,7 +55,12 @@ pub(crate) fn facts() -> Vec<(&'static str, String)> {
         ("Compiler", output("rustc", &["--version"])),
         (
             "Versions",
-            format!("mio {}, polling {}, rustix {}", version("mio"), version("polling"), version("rustix")),
+            format!(
+                "mio {}, polling {}, rustix {}",
+                version("mio"),
+                version("polling"),
+                version("rustix")
+            ),
         ),
         ("Limit of open files", files.map_or("none".to_owned(), |files| files.to_string())),
         ("Lowered for it", limits::lowered()),

@@ -1,10 +1,13 @@
-//! The cost of a selector next to the bare system calls, mio and polling: `cargo bench -p selectors-std`.
+//! The cost of a selector next to the bare system calls, mio and polling:
+//! `cargo bench -p selectors-std`.
 //!
-//! All of them do the same work in the same process, a short while each in turn, round after round. The figures
-//! are ratios to the first column in the same round, and the median of the rounds. Such figures survive a noisy
+//! All of them do the same work in the same process, a short while each in
+//! turn, round after round. The figures are ratios to the first column in the
+//! same round, and the median of the rounds. Such figures survive a noisy
 //! machine.
 //!
-//! The program builds and runs itself once for each profile, and writes one page with the rows of all of them.
+//! The program builds and runs itself once for each profile, and writes one
+//! page with the rows of all of them.
 
 #[cfg(target_os = "linux")]
 mod arrays;

@@ -9,7 +9,8 @@ use crate::measure::count;
 use crate::pool::{Pool, clear, raise};
 use crate::row::Row;
 use crate::subjects::{
-    BARE, Bare, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Polling, Subject, registered,
+    BARE, Bare, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Polling, Subject,
+    registered,
 };
 
 /// The system's allocator, and counters.
@@ -33,7 +34,8 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller keeps to the contract of `dealloc`, and `alloc` is the system's.
+        // SAFETY: the caller keeps to the contract of `dealloc`, and `alloc` is
+        // the system's.
         unsafe { System.dealloc(block, layout) }
     }
 
@@ -41,15 +43,18 @@ unsafe impl GlobalAlloc for Counting {
         CALLS.fetch_add(1, Relaxed);
         LIVE.fetch_add(size, Relaxed);
         LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller keeps to the contract of `realloc`, and `alloc` is the system's.
+        // SAFETY: the caller keeps to the contract of `realloc`, and `alloc` is
+        // the system's.
         unsafe { System.realloc(block, layout, size) }
     }
 }
 
-/// The capacity of the fixed selector: that of as many keys as are measured, if the limit of open files allows them.
+/// The capacity of the fixed selector: that of as many keys as are measured, if
+/// the limit of open files allows them.
 const CAPACITY: usize = 10_000;
 
-/// Bytes of heap per key without the source and the data, and allocations per thousand waits.
+/// Bytes of heap per key without the source and the data, and allocations per
+/// thousand waits.
 fn measure<'a, S: Subject<'a>>(pool: &'a Pool, keys: usize) -> [f64; 2] {
     let before = LIVE.load(Relaxed);
     let mut subject: Box<S> = Box::new(registered(pool.fds(), LEVEL));

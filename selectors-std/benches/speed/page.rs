@@ -35,7 +35,9 @@ level, and *edge* next to edge.
 /// What stands above the tables of a section.
 fn introduction(section: &str) -> &'static str {
     match section {
-        "waits" => "## Waits\n\nWaits with a timeout of zero. The handler adds one to the data of the key.\n",
+        "waits" => {
+            "## Waits\n\nWaits with a timeout of zero. The handler adds one to the data of the key.\n"
+        }
         "keys" => {
             "## Register, unregister, modify\n\nKeys are named by what `register` returned: a `KeyId`, or the token of the \
              other libraries. *By number* is a look-up by file descriptor, for which a fixed table is searched.\n"
@@ -61,7 +63,11 @@ fn introduction(section: &str) -> &'static str {
 }
 
 fn figure(value: f64) -> String {
-    if value >= 100.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+    if value >= 100.0 || value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    }
 }
 
 fn cell(row: &Row, subject: &str) -> Option<String> {

@@ -39,7 +39,9 @@ pub(crate) struct Run {
 pub(crate) fn target() -> io::Result<PathBuf> {
     let program = env::current_exe()?;
     let target = program.ancestors().nth(3);
-    Ok(target.ok_or_else(|| Error::other("this program is not in Cargo's target folder"))?.to_owned())
+    Ok(target
+        .ok_or_else(|| Error::other("this program is not in Cargo's target folder"))?
+        .to_owned())
 }
 
 /// The program in this profile, with Cargo's messages on the standard error.

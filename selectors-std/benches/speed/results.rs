@@ -41,7 +41,8 @@ pub(crate) const CHART: [&str; 18] = [
     "echo, 5000 connections, edge, processor time",
 ];
 
-/// The row of this work that the README shows: in the release profile, with the handler inlined.
+/// The row of this work that the README shows: in the release profile, with the
+/// handler inlined.
 pub(crate) fn shown<'a>(rows: &'a [Row], work: &str) -> Option<&'a Row> {
     let shown = |row: &&Row| row.profile == PROFILES[0].name && row.called == Called::Inlined;
     rows.iter().filter(shown).find(|row| row.work == work)
@@ -54,7 +55,12 @@ pub(crate) fn print(run: &Run) {
 }
 
 /// Writes the page, the table and the chart, and puts the rows into the README.
-pub(crate) fn write(run: &Run, rounds: &str, folder: &Path, readme: Option<&Path>) -> io::Result<()> {
+pub(crate) fn write(
+    run: &Run,
+    rounds: &str,
+    folder: &Path,
+    readme: Option<&Path>,
+) -> io::Result<()> {
     let results = folder.join("results");
     write_file(folder, "README.md", &page(run, rounds))?;
     write_file(&results, "table.csv", &csv(&run.rows))?;
@@ -75,10 +81,15 @@ fn csv(rows: &[Row]) -> String {
         for subject in ALL {
             let Some(own) = row.median(subject) else { continue };
             let Row { section, profile, called, work, unit, .. } = row;
-            let _ =
-                write!(csv, "{section},{profile},{},\"{work}\",{unit},{subject},{own:.1},", called.name());
+            let _ = write!(
+                csv,
+                "{section},{profile},{},\"{work}\",{unit},{subject},{own:.1},",
+                called.name()
+            );
             let _ = match row.ratio(subject, row.base()) {
-                Some(ratio) => writeln!(csv, "{:.4},{:.4},{:.4}", ratio.median, ratio.low, ratio.high),
+                Some(ratio) => {
+                    writeln!(csv, "{:.4},{:.4},{:.4}", ratio.median, ratio.low, ratio.high)
+                }
                 None => writeln!(csv, ",,"),
             };
         }
@@ -87,7 +98,8 @@ fn csv(rows: &[Row]) -> String {
 }
 
 fn headlines(rows: &[Row]) -> String {
-    let mut text = String::from("| work | bare | selectors | mio | polling |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| work | bare | selectors | mio | polling |\n|---|---|---|---|---|\n");
     for row in HEADLINES.iter().filter_map(|work| shown(rows, work)) {
         let bare = row.median(BARE).unwrap_or(f64::NAN);
         let _ = write!(text, "| {} | {bare:.0} ns |", row.work);

@@ -1,4 +1,5 @@
-//! A row of the table: interleaved rounds of several subjects, and what is calculated from them.
+//! A row of the table: interleaved rounds of several subjects, and what is
+//! calculated from them.
 
 use std::fmt::Write;
 
@@ -34,7 +35,8 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// One work, and the figures of each subject. The first subject is the base of the ratios.
+/// One work, and the figures of each subject. The first subject is the base of
+/// the ratios.
 pub(crate) struct Row {
     pub(crate) section: String,
     pub(crate) profile: String,
@@ -76,11 +78,17 @@ impl Row {
 
     /// A row of figures that do not vary.
     pub(crate) fn exact(work: &str, unit: &str, figures: &[(&str, f64)]) -> Self {
-        let samples = figures.iter().map(|&(name, figure)| (name.to_owned(), vec![figure])).collect();
+        let samples =
+            figures.iter().map(|&(name, figure)| (name.to_owned(), vec![figure])).collect();
         Self::new(work, unit, Called::Inlined, samples)
     }
 
-    pub(crate) fn new(work: &str, unit: &str, called: Called, samples: Vec<(String, Vec<f64>)>) -> Self {
+    pub(crate) fn new(
+        work: &str,
+        unit: &str,
+        called: Called,
+        samples: Vec<(String, Vec<f64>)>,
+    ) -> Self {
         let (section, profile) = (String::new(), String::new());
         Self { section, profile, called, work: work.to_owned(), unit: unit.to_owned(), samples }
     }

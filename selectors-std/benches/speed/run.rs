@@ -17,7 +17,8 @@ cargo bench -p selectors-std -- [OPTION]...
   --only SECTION   only these rows, and no page: waits, keys, wakes, programs, arrays, echo, memory
   --profile NAME   only this profile, and no page: release, fat, size";
 
-/// The argument with which the program measures one profile, which is named next. It prints lines for `profiles`.
+/// The argument with which the program measures one profile, which is named
+/// next. It prints lines for `profiles`.
 pub(crate) const MEASURE: &str = "--measure";
 
 /// The options that limit what is measured.
@@ -35,13 +36,15 @@ pub(crate) fn main() -> ExitCode {
         echo::client::main(&args[1..]);
         return ExitCode::SUCCESS;
     }
-    // `cargo test --benches` runs this, too: there is nothing to test, and a measurement takes minutes.
+    // `cargo test --benches` runs this, too: there is nothing to test, and a
+    // measurement takes minutes.
     if !has("--bench") || has("--help") {
         println!("{HELP}");
         return ExitCode::SUCCESS;
     }
     limits::raise();
-    let options = Options { quick: has("--quick"), only: after("--only"), profile: after("--profile") };
+    let options =
+        Options { quick: has("--quick"), only: after("--only"), profile: after("--profile") };
     let benches = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
     let done = match after(MEASURE) {
         Some(profile) => {
@@ -60,7 +63,8 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// The sections of the page, in its order.
-pub(crate) const SECTIONS: [&str; 7] = ["waits", "keys", "wakes", "programs", "arrays", "echo", "memory"];
+pub(crate) const SECTIONS: [&str; 7] =
+    ["waits", "keys", "wakes", "programs", "arrays", "echo", "memory"];
 
 fn plan(quick: bool) -> Plan {
     if quick {

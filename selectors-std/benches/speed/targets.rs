@@ -7,7 +7,8 @@ use crate::profiles::PROFILES;
 use crate::row::{Called, Row};
 use crate::subjects::{BARE, CALLS, FIXED, GROWABLE, MIO};
 
-/// A work, what its time is compared with, and the ratio that it may have at most.
+/// A work, what its time is compared with, and the ratio that it may have at
+/// most.
 struct Target {
     work: &'static str,
     base: &'static str,
@@ -76,7 +77,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let ratio = |&(profile, called): &(&str, Called)| {
             let mut found = rows.iter().filter(|row| row.work == work && row.profile == profile);
             let row = found.find(|row| row.called == called)?;
-            // Nothing can be a quarter ahead of mio where the bare calls are not.
+            // Nothing can be a quarter ahead of mio where the bare calls are
+            // not.
             let reachable = base != MIO || limit >= 1.0 || row.ratio(CALLS, MIO)?.median <= limit;
             let is_target = reachable && (called == Called::Inlined || !only_inlined);
             Some(cell(row.ratio(GROWABLE, base)?.median, limit, is_target))

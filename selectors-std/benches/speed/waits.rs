@@ -74,8 +74,11 @@ pub(crate) fn rows(plan: Plan, rows: &mut impl FnMut(Row)) {
                 for called in Called::BOTH {
                     let setting = Setting { plan, pool, called, edge };
                     let work = format!("wait, {ready} ready of {many}, {}", setting.mode());
-                    let contenders =
-                        if edge { setting.contenders(Edge { ready }) } else { setting.contenders(Level) };
+                    let contenders = if edge {
+                        setting.contenders(Edge { ready })
+                    } else {
+                        setting.contenders(Level)
+                    };
                     rows(Row::measure(&work, "ns/event", called, plan, contenders));
                 }
             }

@@ -1,4 +1,5 @@
-//! Wakes, each of which ends a wait of the same thread: the cost of the calls, without the scheduler's.
+//! Wakes, each of which ends a wait of the same thread: the cost of the calls,
+//! without the scheduler's.
 
 use crate::measure::Plan;
 use crate::pool::{Pool, clear};

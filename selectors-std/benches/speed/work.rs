@@ -4,11 +4,13 @@ use crate::measure::Plan;
 use crate::pool::Pool;
 use crate::row::{Called, Contender};
 use crate::subjects::{
-    BARE, Bare, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Pointer, Polling, Subject, Watch,
+    BARE, Bare, FIXED, Fixed, GROWABLE, Growable, LEVEL, MIO, Mio, POLLING, Pointer, Polling,
+    Subject, Watch,
 };
 
 pub(crate) trait Work: Copy {
-    /// Sets up, measures, and closes all again, so that no subject has to do with the registrations of another.
+    /// Sets up, measures, and closes all again, so that no subject has to do
+    /// with the registrations of another.
     fn round<'a, S: Subject<'a>>(self, plan: Plan, pool: &'a Pool) -> f64;
 }
 
@@ -23,7 +25,11 @@ pub(crate) struct Setting<'a> {
 }
 
 impl<'a> Setting<'a> {
-    pub(crate) fn contender<S: Subject<'a>>(self, name: &'static str, work: impl Work + 'a) -> Contender<'a> {
+    pub(crate) fn contender<S: Subject<'a>>(
+        self,
+        name: &'static str,
+        work: impl Work + 'a,
+    ) -> Contender<'a> {
         let Self { plan, pool, called, .. } = self;
         Contender::new(name, move || match called {
             Called::Inlined => work.round::<S>(plan, pool),

@@ -26,7 +26,10 @@ impl<S, D> SharedSelector<S, D> {
     /// Calls a function with the selector, as soon as no thread waits with it.
     ///
     /// A function that is called by `wait` must use its key instead.
-    pub fn change<R>(&self, work: impl FnOnce(&mut DefaultSelector<S, D>) -> R) -> Result<R, Error> {
+    pub fn change<R>(
+        &self,
+        work: impl FnOnce(&mut DefaultSelector<S, D>) -> R,
+    ) -> Result<R, Error> {
         let _change = Change::begin(self);
         self.waker.wake()?;
         let mut selector = self.selector.lock().unwrap_or_else(PoisonError::into_inner);

@@ -28,7 +28,11 @@ fn a_broken_pipe_is_reported_in_every_mode() {
             for round in 0..3 {
                 let reported = ready(&mut selector, NOW);
                 let expected = if round < times { vec![WRITE | Events::HANGUP] } else { vec![] };
-                assert_eq!(reported.into_values().collect::<Vec<_>>(), expected, "{mode:?}, {round}");
+                assert_eq!(
+                    reported.into_values().collect::<Vec<_>>(),
+                    expected,
+                    "{mode:?}, {round}"
+                );
             }
             selector.modify(fd, READ.with_mode(mode)).unwrap();
             assert_eq!(ready(&mut selector, SOON)[&fd], READ | Events::READ_HANGUP);

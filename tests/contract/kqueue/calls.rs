@@ -36,7 +36,9 @@ fn on_each_system(test: impl Fn()) {
 #[test]
 fn each_change_is_one_call() {
     on_each_system(|| {
-        for (before, after) in interests().flat_map(|before| interests().map(move |after| (before, after))) {
+        for (before, after) in
+            interests().flat_map(|before| interests().map(move |after| (before, after)))
+        {
             let streams = pair();
             let one = &streams.0;
             let mut selector = selector(one);
@@ -54,7 +56,11 @@ fn each_change_is_one_call() {
                 let (_, calls) = counted(|| assert!(selector.next_ready().is_some()));
                 of(calls, u32::from(disarms), "next_ready");
                 let arms = after.mode != Mode::Level;
-                of(counted(|| selector.modify(one, after).unwrap()).1, u32::from(arms), "arming it again");
+                of(
+                    counted(|| selector.modify(one, after).unwrap()).1,
+                    u32::from(arms),
+                    "arming it again",
+                );
             }
             agree(&selector);
             of(counted(|| _ = selector.unregister(one).unwrap()).1, 1, "unregister");
@@ -64,7 +70,9 @@ fn each_change_is_one_call() {
 
 #[test]
 fn a_refusal_is_undone_by_one_more() {
-    for (before, after) in interests().flat_map(|before| interests().map(move |after| (before, after))) {
+    for (before, after) in
+        interests().flat_map(|before| interests().map(move |after| (before, after)))
+    {
         for refused in 0..4 {
             let failure = Failure::One(refused, Errno::NOMEM);
             let streams = pair();
@@ -78,7 +86,10 @@ fn a_refusal_is_undone_by_one_more() {
             }
             let ((modified, calls), _) =
                 failing(0, failure, || counting(|| selector.modify(one, after).is_ok()));
-            assert!(calls <= if modified { 1 } else { 2 }, "{before:?} {after:?}, {refused}: {calls}");
+            assert!(
+                calls <= if modified { 1 } else { 2 },
+                "{before:?} {after:?}, {refused}: {calls}"
+            );
             let now = if modified { after } else { before };
             assert_eq!(selector.get_key(one).unwrap().interest(), now);
             agree(&selector);
@@ -136,9 +147,13 @@ fn without_receipts_a_refusal_is_an_error() {
     System::NoReceipts.run(|| {
         let file = std::fs::File::open("/dev/null").unwrap();
         let streams = pair();
-        let mut selector = Selector::<Kqueue<4>, &dyn std::os::fd::AsFd, (), Fixed<8>>::new().unwrap();
+        let mut selector =
+            Selector::<Kqueue<4>, &dyn std::os::fd::AsFd, (), Fixed<8>>::new().unwrap();
         for _ in 0..3 {
-            let refused = selector.register(&file as &dyn std::os::fd::AsFd, READ, ()).map(|_| ()).unwrap_err();
+            let refused = selector
+                .register(&file as &dyn std::os::fd::AsFd, READ, ())
+                .map(|_| ())
+                .unwrap_err();
             assert_eq!(refused.errno(), Some(Errno::INVAL));
             agree(&selector);
         }

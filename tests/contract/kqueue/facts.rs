@@ -1,4 +1,5 @@
-//! What the backend relies on, tested on the kernel, or on the emulation, without the backend.
+//! What the backend relies on, tested on the kernel, or on the emulation,
+//! without the backend.
 
 use std::ffi::c_void;
 use std::io::{PipeReader, PipeWriter, Write};
@@ -22,7 +23,12 @@ fn number(udata: usize) -> *mut c_void {
 }
 
 /// The errno in the receipt of one change.
-fn change(queue: &OwnedFd, filter: EventFilter, flags: EventFlags, udata: usize) -> Result<(), Errno> {
+fn change(
+    queue: &OwnedFd,
+    filter: EventFilter,
+    flags: EventFlags,
+    udata: usize,
+) -> Result<(), Errno> {
     let change = Event::new(filter, flags | EventFlags::RECEIPT, number(udata));
     let mut receipt = [MaybeUninit::uninit(); 1];
     // SAFETY: a descriptor that is closed leaves the queue.
@@ -36,7 +42,8 @@ fn change(queue: &OwnedFd, filter: EventFilter, flags: EventFlags, udata: usize)
     }
 }
 
-/// Returns the pending events. Each is: whether it is to write, the flags, the data, and the user data.
+/// Returns the pending events. Each is: whether it is to write, the flags, the
+/// data, and the user data.
 fn reported(queue: &OwnedFd) -> Vec<(bool, EventFlags, i64, usize)> {
     let mut events = [MaybeUninit::uninit(); 8];
     // SAFETY: no changes.
@@ -63,7 +70,11 @@ fn each_filter_reports_its_own_event() {
         let mut reported = reported(&queue);
         reported.sort_by_key(|event| event.0);
         assert_eq!((reported.len(), reported[0].2, reported[0].3, reported[1].3), (2, 4, 1, 2));
-        assert!(reported.iter().all(|(_, flags, ..)| !flags.intersects(EventFlags::EOF | EventFlags::ERROR)));
+        assert!(
+            reported
+                .iter()
+                .all(|(_, flags, ..)| !flags.intersects(EventFlags::EOF | EventFlags::ERROR))
+        );
     }
 }
 
@@ -85,7 +96,13 @@ fn clear_reports_what_is_new() {
     assert_eq!(reported(&queue)[0].2, 5, "data is how much there is");
     assert_eq!(reported(&queue).len(), 0);
     // Adding it again evaluates it again.
-    change(&queue, EventFilter::Read(fd), EventFlags::ADD | EventFlags::ENABLE | EventFlags::CLEAR, 1).unwrap();
+    change(
+        &queue,
+        EventFilter::Read(fd),
+        EventFlags::ADD | EventFlags::ENABLE | EventFlags::CLEAR,
+        1,
+    )
+    .unwrap();
     assert_eq!(reported(&queue).len(), 1);
 }
 
@@ -99,7 +116,8 @@ fn one_shot_deletes_and_dispatch_disables() {
     assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0));
     change(&queue, EventFilter::Read(fd), EventFlags::ADD | DISPATCH, 1).unwrap();
     assert_eq!(reported(&queue).len(), 0, "adding alone does not enable");
-    change(&queue, EventFilter::Read(fd), EventFlags::ADD | EventFlags::ENABLE | DISPATCH, 1).unwrap();
+    change(&queue, EventFilter::Read(fd), EventFlags::ADD | EventFlags::ENABLE | DISPATCH, 1)
+        .unwrap();
     assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0));
     assert_eq!(change(&queue, EventFilter::Read(fd), EventFlags::DELETE, 0), Ok(()));
 }
@@ -122,7 +140,10 @@ fn refusals_are_receipts() {
     assert_eq!(change(&queue, EventFilter::Read(number), EventFlags::ADD, 0), Err(Errno::BADF));
     for flags in [EventFlags::DELETE, EventFlags::DISABLE] {
         let refused = change(&queue, EventFilter::Read(number), flags, 0);
-        assert!(matches!(refused, Err(Errno::BADF | Errno::NOENT)), "{refused:?}, which is macOS's second");
+        assert!(
+            matches!(refused, Err(Errno::BADF | Errno::NOENT)),
+            "{refused:?}, which is macOS's second"
+        );
     }
 }
 
@@ -195,7 +216,8 @@ fn more_events_than_room_take_turns() {
     for _ in 0..8 {
         let mut room = [MaybeUninit::uninit(); 1];
         // SAFETY: no changes.
-        let (events, _) = unsafe { kevent_timespec(&queue, &[], &mut room[..], Some(&NOW)) }.unwrap();
+        let (events, _) =
+            unsafe { kevent_timespec(&queue, &[], &mut room[..], Some(&NOW)) }.unwrap();
         assert_eq!(events.len(), 1);
         seen[events[0].udata().addr() - 1] = true;
     }
@@ -211,7 +233,8 @@ fn a_queue_in_a_queue_is_readable() {
     assert_eq!(reported(&outer).iter().map(|event| event.3).collect::<Vec<_>>(), [9]);
 }
 
-/// All changes of a list are made, also those after a refused one, and the receipts have their order.
+/// All changes of a list are made, also those after a refused one, and the
+/// receipts have their order.
 fn several_changes_fit_one_call() {
     let (queue, _one, _two, fd) = readable();
     change(&queue, EventFilter::Read(fd), EventFlags::ADD, 1).unwrap();
@@ -225,7 +248,8 @@ fn several_changes_fit_one_call() {
     ];
     let mut room = [MaybeUninit::uninit(); 4];
     // SAFETY: the descriptor is open as long as the queue.
-    let (receipts, _) = unsafe { kevent_timespec(&queue, &changes, &mut room[..], Some(&NOW)) }.unwrap();
+    let (receipts, _) =
+        unsafe { kevent_timespec(&queue, &changes, &mut room[..], Some(&NOW)) }.unwrap();
     let errors: Vec<i64> = receipts.iter().map(Event::data).collect();
     assert_eq!(errors, [i64::from(Errno::NOENT.raw_os_error()), 0, 0, 0]);
     assert!(receipts.iter().all(|receipt| receipt.flags().contains(EventFlags::ERROR)));
@@ -244,7 +268,11 @@ fn without_room_a_refusal_is_the_error_of_the_call() {
     };
     assert_eq!(call(EventFilter::Read(fd), EventFlags::DELETE), Err(Errno::NOENT));
     assert_eq!(call(EventFilter::Read(fd), EventFlags::ADD | DISPATCH), Ok(()));
-    assert_eq!((reported(&queue).len(), reported(&queue).len()), (1, 0), "the call has consumed no event");
+    assert_eq!(
+        (reported(&queue).len(), reported(&queue).len()),
+        (1, 0),
+        "the call has consumed no event"
+    );
 }
 
 /// FreeBSD reports it once, and deletes the filter.

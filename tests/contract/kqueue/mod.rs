@@ -1,4 +1,5 @@
-//! The contract over the emulated kqueue. The rows run unchanged where `if_kqueue!` says that there is a real one.
+//! The contract over the emulated kqueue. The rows run unchanged where
+//! `if_kqueue!` says that there is a real one.
 
 mod broken;
 mod calls;
@@ -10,8 +11,8 @@ mod tests;
 mod emulated;
 
 pub use emulated::Kqueue;
-pub use emulated::systems::{FreeBsd, MacOs, NetBsd, NoReceipts, On};
 use emulated::systems::{Emulated, System};
+pub use emulated::systems::{FreeBsd, MacOs, NetBsd, NoReceipts, On};
 use emulated::{inject, queue, sys as kqueue_sys};
 use polls::As;
 

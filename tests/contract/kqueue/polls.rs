@@ -1,7 +1,9 @@
-//! poll and select as the kernels with a kqueue have them, over those of this kernel.
+//! poll and select as the kernels with a kqueue have them, over those of this
+//! kernel.
 //!
-//! The kernels differ in what they report of a descriptor whose other end is closed, or that has a pending error.
-//! What this kernel reports is translated into what they report, so that the rows run where less is reported.
+//! The kernels differ in what they report of a descriptor whose other end is
+//! closed, or that has a pending error. What this kernel reports is translated
+//! into what they report, so that the rows run where less is reported.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Debug};
@@ -24,7 +26,8 @@ const WRITE: Events = Events::WRITE;
 const HANGUP: Events = Events::HANGUP;
 const ENDS: Events = HANGUP.union(Events::ERROR);
 
-/// How long a wait lasts before it looks again, if this kernel reports something else than the other one.
+/// How long a wait lasts before it looks again, if this kernel reports
+/// something else than the other one.
 const SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
@@ -91,12 +94,17 @@ impl Key {
         }
     }
 
-    /// Whether select of this system reports it as exceptional because it has hung up. Linux's does not.
+    /// Whether select of this system reports it as exceptional because it has
+    /// hung up. Linux's does not.
     fn is_exceptional(&self, system: System) -> bool {
-        if system != System::NetBsd || self.kind != FileType::Fifo || !self.interest.contains(Events::PRIORITY) {
+        if system != System::NetBsd
+            || self.kind != FileType::Fifo
+            || !self.interest.contains(Events::PRIORITY)
+        {
             return false;
         }
-        // SAFETY: not -1, since it was registered. If it is closed, poll says so.
+        // SAFETY: not -1, since it was registered. If it is closed, poll says
+        // so.
         let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
         let mut one = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
         rustix::event::poll(&mut one, Some(&NOW)).unwrap();
@@ -108,23 +116,28 @@ impl<E: Emulated, B: Backend> As<E, B> {
     fn watch(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) {
         let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let kind = kind.unwrap_or(FileType::Unknown);
-        self.keys.insert(token.to_u64(), Key { fd: fd.as_raw_fd(), kind, interest: interest.events });
+        self.keys
+            .insert(token.to_u64(), Key { fd: fd.as_raw_fd(), kind, interest: interest.events });
     }
 
-    /// Translates what the backend inside has found. Returns whether it has found anything.
+    /// Translates what the backend inside has found. Returns whether it has
+    /// found anything.
     fn collect(&mut self) -> bool {
         let mut any = false;
         while let Some((token, found)) = self.inside.peek() {
             self.inside.advance();
             any = true;
             let Some(key) = self.keys.get(&token.to_u64()) else { continue };
-            let events = if self.inside.kind() == Kind::Poll { key.polled(E::SYSTEM, found) } else { found };
+            let events =
+                if self.inside.kind() == Kind::Poll { key.polled(E::SYSTEM, found) } else { found };
             if !events.is_empty() {
                 self.ready.push_back((token, events));
             }
         }
         let select = self.inside.kind() == Kind::Select;
-        for (token, _) in self.keys.iter().filter(|(_, key)| select && key.is_exceptional(E::SYSTEM)) {
+        for (token, _) in
+            self.keys.iter().filter(|(_, key)| select && key.is_exceptional(E::SYSTEM))
+        {
             let token = Token::from_u64(*token);
             match self.ready.iter_mut().find(|(one, _)| *one == token) {
                 Some((_, events)) => *events |= Events::PRIORITY,
@@ -135,7 +148,8 @@ impl<E: Emulated, B: Backend> As<E, B> {
     }
 }
 
-// SAFETY: the backend inside gets each call, and nothing else is kept but numbers.
+// SAFETY: the backend inside gets each call, and nothing else is kept but
+// numbers.
 unsafe impl<E: Emulated, B: Backend> Backend for As<E, B> {
     const KIND: Option<Kind> = B::KIND;
 
@@ -149,7 +163,12 @@ unsafe impl<E: Emulated, B: Backend> Backend for As<E, B> {
         self.inside.kind()
     }
 
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
         check_support(E::SYSTEM, self.kind(), interest)?;
         // SAFETY: the caller keeps the promise.
         unsafe { self.inside.add(fd, token, interest) }?;
@@ -186,7 +205,8 @@ unsafe impl<E: Emulated, B: Backend> Backend for As<E, B> {
         self.ready.clear();
         let finite = timeout.and_then(|time| Duration::try_from(*time).ok());
         let deadline = finite.and_then(|time| Instant::now().checked_add(time));
-        let pipe = |key: &Key| key.kind == FileType::Fifo && key.interest.contains(Events::PRIORITY);
+        let pipe =
+            |key: &Key| key.kind == FileType::Fifo && key.interest.contains(Events::PRIORITY);
         let looks_again = self.inside.kind() == Kind::Select && self.keys.values().any(pipe);
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -200,7 +220,8 @@ unsafe impl<E: Emulated, B: Backend> Backend for As<E, B> {
                 return Ok(self.ready.len());
             }
             if any {
-                // What the other kernel does not report would end each wait immediately.
+                // What the other kernel does not report would end each wait
+                // immediately.
                 rustix::event::poll(&mut [], Some(&SLICE))?;
             }
         }

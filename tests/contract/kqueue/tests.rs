@@ -19,7 +19,8 @@ const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 const BOTH: Events = READ.union(WRITE);
 
-/// Not ENOENT, which says that there is no such filter, and not EPIPE: those are not refusals.
+/// Not ENOENT, which says that there is no such filter, and not EPIPE: those
+/// are not refusals.
 const FAILURES: [Failure; 13] = [
     Failure::Interrupted,
     Failure::Call(Errno::INTR),
@@ -46,10 +47,13 @@ pub fn errno(failure: Failure) -> Option<Errno> {
 
 pub fn interests() -> impl Iterator<Item = Interest> {
     let events = [READ, WRITE, BOTH].into_iter();
-    events.flat_map(|events| [Mode::Level, Mode::Edge, Mode::OneShot].map(|mode| events.with_mode(mode)))
+    events.flat_map(|events| {
+        [Mode::Level, Mode::Edge, Mode::OneShot].map(|mode| events.with_mode(mode))
+    })
 }
 
-/// Runs `test` with each failure at the first call, at the second, and so on until there is none.
+/// Runs `test` with each failure at the first call, at the second, and so on
+/// until there is none.
 fn at_each_call(mut test: impl FnMut(u32, Failure) -> bool) {
     for system in System::ALL {
         for failure in FAILURES {
@@ -75,7 +79,8 @@ fn works(selector: &mut KqueueSelector<&UnixStream>, reported: &[(&UnixStream, E
 
 #[test]
 fn opening_fails() {
-    let refused = failing(0, Failure::Call(Errno::MFILE), KqueueSelector::<OwnedFd>::new).0.unwrap_err();
+    let refused =
+        failing(0, Failure::Call(Errno::MFILE), KqueueSelector::<OwnedFd>::new).0.unwrap_err();
     assert_eq!(refused, Error::Os { call: "kqueue", fd: None, errno: Errno::MFILE, file: None });
 }
 
@@ -87,8 +92,9 @@ fn register_fails_at_each_call() {
             two.write_all(b"!").unwrap();
             let mut selector = KqueueSelector::new().unwrap();
             selector.register(&other, WRITE, "other").unwrap();
-            let (result, failed) =
-                failing(number, failure, || selector.try_register(&one, interest, "data").map(|key| key.fd));
+            let (result, failed) = failing(number, failure, || {
+                selector.try_register(&one, interest, "data").map(|key| key.fd)
+            });
             match (result, errno(failure)) {
                 (Ok(fd), _) => assert_eq!(fd, one.as_raw_fd()),
                 (Err(refused), Some(errno)) => {
@@ -97,7 +103,10 @@ fn register_fails_at_each_call() {
                     // What is open there explains such an error.
                     let file = (errno == Errno::BADF).then_some(FileKind::Other);
                     assert_eq!(refused.error, Error::Os { call: "kevent", fd, errno, file });
-                    assert_eq!((refused.fileobj.as_raw_fd(), refused.data), (one.as_raw_fd(), "data"));
+                    assert_eq!(
+                        (refused.fileobj.as_raw_fd(), refused.data),
+                        (one.as_raw_fd(), "data")
+                    );
                     agree(&selector);
                     selector.register(&one, interest, "again").unwrap();
                 }
@@ -111,7 +120,9 @@ fn register_fails_at_each_call() {
 
 #[test]
 fn modify_fails_at_each_call() {
-    for (before, after) in interests().flat_map(|before| interests().map(move |after| (before, after))) {
+    for (before, after) in
+        interests().flat_map(|before| interests().map(move |after| (before, after)))
+    {
         if before == after {
             continue;
         }
@@ -138,7 +149,9 @@ fn modify_fails_at_each_call() {
 /// The key is disarmed then, and a modify that fails does not change that.
 #[test]
 fn modify_of_what_fired_fails_at_each_call() {
-    for (before, after) in [READ, BOTH].into_iter().flat_map(|one| interests().map(move |two| (one, two))) {
+    for (before, after) in
+        [READ, BOTH].into_iter().flat_map(|one| interests().map(move |two| (one, two)))
+    {
         at_each_call(|number, failure| {
             let (one, mut two) = pair();
             two.write_all(b"!").unwrap();
@@ -185,7 +198,8 @@ fn resume_fails_at_each_call() {
     }
 }
 
-/// The key is paused all the same. A filter that stays is deleted once it fires.
+/// The key is paused all the same. A filter that stays is deleted once it
+/// fires.
 #[test]
 fn pause_fails_at_each_call() {
     for interest in interests() {
@@ -208,7 +222,8 @@ fn pause_fails_at_each_call() {
     }
 }
 
-/// The key is returned nevertheless. If a filter stays and fires, its event is dropped, and the next wait deletes it.
+/// The key is returned nevertheless. If a filter stays and fires, its event is
+/// dropped, and the next wait deletes it.
 #[test]
 fn unregister_fails_at_each_call() {
     for interest in interests() {
@@ -246,7 +261,8 @@ fn a_filter_that_stayed_is_not_the_next_owners() {
         if system == System::NoReceipts {
             return; // the deletion is tried again alone, and made
         }
-        // The filter for writing is there; the new registration is for reading only.
+        // The filter for writing is there; the new registration is for reading
+        // only.
         selector.register(&one, READ, "again").unwrap();
         for _ in 0..2 {
             assert_eq!(ready(&mut selector, SOON), [(one.as_raw_fd(), READ)].into());
@@ -257,7 +273,8 @@ fn a_filter_that_stayed_is_not_the_next_owners() {
     });
 }
 
-/// A pending event is withdrawn, and does not count as one that the kernel would go on to report.
+/// A pending event is withdrawn, and does not count as one that the kernel
+/// would go on to report.
 #[test]
 fn unregister_with_pending_events_is_no_reason_to_rebuild() {
     let (one, two) = pair();
@@ -303,7 +320,9 @@ fn select_fails() {
             (Failure::Call(_), Some(errno)) => {
                 assert_eq!(result, Err(Error::Os { call: "kevent", fd: None, errno, file: None }));
             }
-            (Failure::Interrupted | Failure::Call(_), None) => assert!(result.unwrap().interrupted()),
+            (Failure::Interrupted | Failure::Call(_), None) => {
+                assert!(result.unwrap().interrupted());
+            }
             // A wait makes no changes that could be refused.
             _ => assert_eq!(result.events(), Ok(1)),
         }

@@ -33,15 +33,18 @@ pub fn a_waker_is_not_inherited<B: Kernel, M: Table>() {
         }
         let mut flags = 0;
         // SAFETY: the flags are written to where the pointer points.
-        assert_ne!(unsafe { GetHandleInformation(number as RawSocket as *mut c_void, &raw mut flags) }, 0);
+        assert_ne!(
+            unsafe { GetHandleInformation(number as RawSocket as *mut c_void, &raw mut flags) },
+            0
+        );
         assert_eq!(flags & INHERIT, 0, "{number} is inherited");
         seen += 1;
     }
     assert_ne!(seen, 0);
 }
 
-/// `WSAPoll` reports a peer that sends no more of every socket, also of one that
-/// waits to be written to.
+/// `WSAPoll` reports a peer that sends no more of every socket, also of one
+/// that waits to be written to.
 pub fn a_hang_up_that_is_not_requested_does_not_end_the_wait<B: Kernel, M: Table>() {
     const TIMEOUT: Duration = Duration::from_millis(50);
     let (one, mut two) = pair();
@@ -65,7 +68,8 @@ pub fn a_hang_up_that_is_not_requested_does_not_end_the_wait<B: Kernel, M: Table
 pub fn lists_of_sockets<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let ready = |timeout| {
-        let (read, write, urgent) = selectors_std::select(&[&one], &[&one], &[&one], timeout).unwrap();
+        let (read, write, urgent) =
+            selectors_std::select(&[&one], &[&one], &[&one], timeout).unwrap();
         (read.len(), write.len(), urgent.len())
     };
     assert_eq!(ready(SOON), (0, 1, 0));

@@ -1,5 +1,6 @@
-//! The wait is refused while keys are disarmed because their descriptors were closed. The `select` call returns `EBADF` for
-//! a closed descriptor, so that the error number alone does not show that there is one.
+//! The wait is refused while keys are disarmed because their descriptors were
+//! closed. The `select` call returns `EBADF` for a closed descriptor, so that
+//! the error number alone does not show that there is one.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -31,13 +32,19 @@ where
 {
     let mut selector = Watching::<B, M>::new().unwrap();
     let (fired, armed, open) = (pair(), pair(), pair());
-    // At these numbers nothing else is opened, and they are below the lowest usual limit.
+    // At these numbers nothing else is opened, and they are below the lowest
+    // usual limit.
     let apart = |stream| -> OwnedFd { fcntl_dupfd_cloexec(&stream, 200).unwrap() };
     let (fired, armed) = (apart(fired.0), apart(armed.0));
-    let watched =
-        [(fired.as_raw_fd(), OUT.one_shot(), "fired"), (armed.as_raw_fd(), IN.with_mode(LEVEL), "armed")];
-    for (fd, interest, data) in watched.into_iter().chain([(open.0.as_raw_fd(), OUT.one_shot(), "open")]) {
-        // SAFETY: the last one stays open. The others are closed below, and nothing else gets their numbers.
+    let watched = [
+        (fired.as_raw_fd(), OUT.one_shot(), "fired"),
+        (armed.as_raw_fd(), IN.with_mode(LEVEL), "armed"),
+    ];
+    for (fd, interest, data) in
+        watched.into_iter().chain([(open.0.as_raw_fd(), OUT.one_shot(), "open")])
+    {
+        // SAFETY: the last one stays open. The others are closed below, and
+        // nothing else gets their numbers.
         unsafe { selector.register_raw(fd, interest, data) }.unwrap();
     }
     assert_eq!(reported(&mut selector), ["fired", "open"]);
@@ -50,7 +57,10 @@ where
     let (call, name) = names(kind).wait;
     let result = under(call, errno, || selector.select(NOW));
     let interrupted = result.map(|result| result.interrupted() && result.events() == 0);
-    assert_eq!(interrupted, if errno == Errno::INTR { Ok(true) } else { Err(os(name, None, errno)) });
+    assert_eq!(
+        interrupted,
+        if errno == Errno::INTR { Ok(true) } else { Err(os(name, None, errno)) }
+    );
     assert!(selector.next_ready().is_none());
     assert_eq!(reported(&mut selector), ["open"]);
     for (fd, _, data) in watched {

@@ -52,7 +52,8 @@ pub(super) struct Names {
     pub(super) wait: Refused,
 }
 
-/// The calls that have to be refused, and the name of the last one, which is in the error.
+/// The calls that have to be refused, and the name of the last one, which is in
+/// the error.
 type Refused = (&'static [Call], &'static str);
 
 pub(super) fn names(kind: Kind) -> Names {
@@ -69,8 +70,8 @@ pub(super) fn names(kind: Kind) -> Names {
     }
 }
 
-/// The error of `epoll_ctl` when the kernel says that the descriptor is there already: the backend then modifies it, and it
-/// is not there.
+/// The error of `epoll_ctl` when the kernel says that the descriptor is there
+/// already: the backend then modifies it, and it is not there.
 fn added(call: &str, errno: Errno) -> Errno {
     if call == "epoll_ctl" && errno == Errno::EXIST { Errno::NOENT } else { errno }
 }
@@ -119,8 +120,8 @@ where
     }
 }
 
-/// The call fails, but the removal does not. The event of the key that the kernel still watches is stale, and the selector
-/// then recreates its set.
+/// The call fails, but the removal does not. The event of the key that the
+/// kernel still watches is stale, and the selector then recreates its set.
 fn unregister<B: Backend + Send, M: Table>(errno: Errno)
 where
     Watching<B, M>: Send,
@@ -154,7 +155,10 @@ where
     selector.register(one, OUT.one_shot(), 7).unwrap();
     let result = under(call, errno, || selector.select(Some(timeout)));
     let interrupted = result.map(|result| result.interrupted() && result.events() == 0);
-    assert_eq!(interrupted, if errno == Errno::INTR { Ok(true) } else { Err(os(name, None, errno)) });
+    assert_eq!(
+        interrupted,
+        if errno == Errno::INTR { Ok(true) } else { Err(os(name, None, errno)) }
+    );
     assert!(selector.next_ready().is_none());
     agree(&selector, own, &[(fd, OUT, Mode::OneShot)], 0);
     assert_eq!(ready(&mut selector), [(fd, OUT)].into(), "the event is lost");
@@ -203,7 +207,8 @@ where
     assert_eq!(found(selector.select(NOW)), Ok((0, true)));
 }
 
-/// The instance can't be recreated now. The selector goes on with the old one, and tries again later.
+/// The instance can't be recreated now. The selector goes on with the old one,
+/// and tries again later.
 fn rebuild<B: Backend + Send, M: Table>(call: Call, errno: Errno)
 where
     Watching<B, M>: Send,
@@ -235,7 +240,8 @@ where
     drop(key);
 }
 
-/// If only the wait for the fraction of a millisecond is refused, the wait lasts longer. An interruption ends it.
+/// If only the wait for the fraction of a millisecond is refused, the wait
+/// lasts longer. An interruption ends it.
 fn refinement<B: Backend + Send, M: Table>(errno: Errno)
 where
     Watching<B, M>: Send,
@@ -263,7 +269,8 @@ where
     agree(&selector, own, &[(fd, IN, LEVEL)], 0);
 }
 
-/// If the kernel refuses the check whether a descriptor can be polled, the registration succeeds.
+/// If the kernel refuses the check whether a descriptor can be polled, the
+/// registration succeeds.
 fn check<B: Backend + Send, M: Table>(errno: Errno)
 where
     Watching<B, M>: Send,
@@ -317,7 +324,8 @@ where
             check::<B, M>(errno);
             cell("register, modify: ppoll");
         }
-        // An interrupted call is tried again. No signal interrupts all of them, as the filter would.
+        // An interrupted call is tried again. No signal interrupts all of them,
+        // as the filter would.
         if errno != Errno::INTR {
             wake::<B, M>(errno);
             cell("wake: write");
@@ -333,12 +341,15 @@ where
 fn probe<M: Table>(cells: &mut Cells, label: &str) {
     type Probed<M> = Selector<Any<M>, std::fs::File, (), M>;
     for errno in ERRNOS {
-        for (call, name) in
-            [(CREATE, "probing: epoll_create1"), (ADD, "probing: epoll_ctl"), (EPOLL, "probing: epoll_wait")]
-        {
+        for (call, name) in [
+            (CREATE, "probing: epoll_create1"),
+            (ADD, "probing: epoll_ctl"),
+            (EPOLL, "probing: epoll_wait"),
+        ] {
             let kind = under(&[call], errno, || Probed::<M>::new().map(|selector| selector.kind()));
             match errno {
-                // A shortage does not refuse the probe of `epoll_ctl`, which adds nothing.
+                // A shortage does not refuse the probe of `epoll_ctl`, which
+                // adds nothing.
                 Errno::MFILE | Errno::NOMEM if call.0 != ADD.0 => {
                     assert_eq!(kind.map_err(|error| error.errno()), Err(Some(errno)));
                 }

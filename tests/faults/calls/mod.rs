@@ -1,7 +1,10 @@
-//! Every system call that a selector makes fails in turn, with every error number.
+//! Every system call that a selector makes fails in turn, with every error
+//! number.
 //!
-//! `kernel` lets the kernel refuse: the call is made in a thread that has a seccomp filter for it, and the selector, which
-//! is `Send`, comes back from there to a thread without. `seam` puts a backend that refuses between selector and kernel.
+//! `kernel` lets the kernel refuse: the call is made in a thread that has a
+//! seccomp filter for it, and the selector, which is `Send`, comes back from
+//! there to a thread without. `seam` puts a backend that refuses between
+//! selector and kernel.
 
 mod closed;
 mod kernel;
@@ -47,7 +50,8 @@ fn ready<B: Backend, M: Table>(selector: &mut Watching<B, M>) -> BTreeMap<RawFd,
     support::ready(selector, NOW)
 }
 
-/// Asserts that the table holds these keys, and the kernel the same and so many wakers.
+/// Asserts that the table holds these keys, and the kernel the same and so many
+/// wakers.
 fn agree<B: Backend, M: Table>(
     selector: &Watching<B, M>,
     own: Option<RawFd>,
@@ -71,8 +75,8 @@ fn agree<B: Backend, M: Table>(
     assert_eq!(kernel.len(), wakers, "{kernel:?}");
 }
 
-/// A selector, and the descriptor of its epoll instance: the number that is free before it is opened. This is why no other
-/// test runs in the process.
+/// A selector, and the descriptor of its epoll instance: the number that is
+/// free before it is opened. This is why no other test runs in the process.
 fn opened<B: Backend, M: Table>() -> (Watching<B, M>, Option<RawFd>) {
     let next = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).unwrap().as_raw_fd();
     let selector = Selector::new().unwrap();

@@ -12,7 +12,8 @@ pub(crate) fn all(cells: &mut Cells) {
     let fd = std::os::fd::AsRawFd::as_raw_fd(&one);
     for errno in ERRNOS {
         let one_answer = under(&[POLL], errno, || wait(&one, Events::WRITE, NOW));
-        let lists = under(&[POLL], errno, || select(&[&one], &[&one], &[], NOW).map(|ready| ready.1.len()));
+        let lists =
+            under(&[POLL], errno, || select(&[&one], &[&one], &[], NOW).map(|ready| ready.1.len()));
         if errno == Errno::INTR {
             assert_eq!((one_answer, lists.unwrap()), (Ok(Events::empty()), 0));
         } else {

@@ -19,7 +19,9 @@ pub fn lookup(keys: &Keys, named: Named, number: Number) -> Option<Lookup> {
     match named {
         Named::At(place) => Some(number(place).into()),
         Named::Id(which) => Some(keys.all.values().nth(one(which, keys.all.len()))?.id?.into()),
-        Named::Former(which) => Some((*keys.former.iter().rev().nth(one(which, keys.former.len()))?).into()),
+        Named::Former(which) => {
+            Some((*keys.former.iter().rev().nth(one(which, keys.former.len()))?).into())
+        }
     }
 }
 
@@ -112,7 +114,9 @@ pub fn call<B: Backend, M: Storage>(
             assert_eq!(catch(|| selector.resume(lookup)), expected);
         }
         Act::Unregister => match (selector.unregister(lookup), found) {
-            (Ok(former), Ok(name)) => assert_unregistered(&former, name, &keys.unregister(calls, name)),
+            (Ok(former), Ok(name)) => {
+                assert_unregistered(&former, name, &keys.unregister(calls, name));
+            }
             (Err(error), found) => assert_eq!(Err(error), found),
             (Ok(former), _) => panic!("unregistered {lookup:?}: {former:?}"),
         },

@@ -7,13 +7,15 @@ const WRITE: u16 = Events::WRITE.bits();
 const ENDS: u16 = Events::HANGUP.bits() | Events::ERROR.bits();
 const HALF: u16 = Events::READ_HANGUP.bits();
 
-/// Names a registration in the model, as the kernel's user data does in the selector.
+/// Names a registration in the model, as the kernel's user data does in the
+/// selector.
 pub type Token = u64;
 
 /// The waker's, and no key's.
 pub const WAKE: Token = 0;
 
-/// What the kernel reports of a descriptor for this interest, when poll(2) says `raw`.
+/// What the kernel reports of a descriptor for this interest, when poll(2) says
+/// `raw`.
 pub fn reported(kind: Kind, raw: u16, requested: Interest) -> u16 {
     let requested = requested.events.bits();
     if kind == Kind::Select {
@@ -27,7 +29,8 @@ pub fn reported(kind: Kind, raw: u16, requested: Interest) -> u16 {
     raw & (requested | ENDS | half)
 }
 
-/// What of that is delivered to a key that has this interest when the event is returned.
+/// What of that is delivered to a key that has this interest when the event is
+/// returned.
 pub fn delivered(reported: u16, requested: Interest) -> u16 {
     let requested = requested.events.bits();
     let mut bits = reported;
@@ -50,7 +53,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether it is delivered, if it is in the batch. Nothing is known of one that may have been dropped.
+    /// Whether it is delivered, if it is in the batch. Nothing is known of one
+    /// that may have been dropped.
     fn is_for(&self, requested: Option<Interest>) -> bool {
         requested.is_some_and(|requested| delivered(self.least, requested) != 0)
     }
@@ -66,8 +70,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Keeps what a wait returned. Returns which registrations may be in it, and for each whether it surely is.
-    pub fn fill(&mut self, mut reports: Vec<Report>, count: usize, room: usize) -> Vec<(Token, bool)> {
+    /// Keeps what a wait returned. Returns which registrations may be in it,
+    /// and for each whether it surely is.
+    pub fn fill(
+        &mut self,
+        mut reports: Vec<Report>,
+        count: usize,
+        room: usize,
+    ) -> Vec<(Token, bool)> {
         let sure = reports.iter().filter(|report| report.sure).count();
         assert!(
             sure.min(room) <= count && count <= reports.len().min(room),
@@ -101,7 +111,8 @@ impl Batch {
         self.left > 0 && self.reports.iter().any(may)
     }
 
-    /// The selector has looked at all: an event that is not delivered now may be dropped.
+    /// The selector has looked at all: an event that is not delivered now may
+    /// be dropped.
     pub fn looked_at(&mut self, requested: impl Fn(Token) -> Option<Interest>) {
         for report in &mut self.reports {
             if !report.is_for(requested(report.token)) {
@@ -114,7 +125,8 @@ impl Batch {
     pub fn take(&mut self, token: Token, events: Events, requested: Interest) -> Report {
         let events = events.bits();
         let fits = |report: &Report| {
-            let (least, most) = (delivered(report.least, requested), delivered(report.most, requested));
+            let (least, most) =
+                (delivered(report.least, requested), delivered(report.most, requested));
             report.token == token && least & !events == 0 && events & !most == 0
         };
         let found = self.reports.iter().position(fits);

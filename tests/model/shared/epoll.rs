@@ -1,4 +1,5 @@
-//! What an epoll instance watches, as epoll(7) has it: files by (file, number), not by number alone.
+//! What an epoll instance watches, as epoll(7) has it: files by (file, number),
+//! not by number alone.
 
 use std::os::fd::RawFd;
 
@@ -46,7 +47,13 @@ impl Kernel for Epoll {
     }
 
     /// Adds, and replaces what is left of a removed registration.
-    fn add(&mut self, world: &World, number: RawFd, requested: Interest, token: Token) -> Result<(), Errno> {
+    fn add(
+        &mut self,
+        world: &World,
+        number: RawFd,
+        requested: Interest,
+        token: Token,
+    ) -> Result<(), Errno> {
         let (file, old) = self.of(world, number)?;
         let entry = Entry { number, watch: Watch::new(world, file, requested, token), data: None };
         match old {
@@ -66,7 +73,8 @@ impl Kernel for Epoll {
         let entry = self.of(world, number)?.1.ok_or(Errno::NOENT)?;
         // The user data comes with every call.
         let data = entry.data.filter(|_| entry.watch.token == token);
-        *entry = Entry { number, watch: Watch::new(world, entry.watch.file, requested, token), data };
+        *entry =
+            Entry { number, watch: Watch::new(world, entry.watch.file, requested, token), data };
         Ok(())
     }
 
@@ -106,7 +114,9 @@ impl Kernel for Epoll {
         lives: &dyn Fn(Token) -> bool,
     ) -> Vec<Report> {
         let mut reports = Vec::new();
-        for watch in self.entries.iter().map(|entry| &entry.watch).filter(|watch| watch.armed != Armed::No) {
+        for watch in
+            self.entries.iter().map(|entry| &entry.watch).filter(|watch| watch.armed != Armed::No)
+        {
             let &Watch { token, requested, .. } = watch;
             let Readiness { least, most } = look(watch.file);
             let (least, most) =
@@ -114,10 +124,18 @@ impl Kernel for Epoll {
             let (may, must) = watch.due(world, least);
             if may && most != 0 {
                 let zombie = !lives(token);
-                // What is reported only once may have been reported for a removed registration.
-                let again =
-                    !zombie || requested.mode == Mode::Level || watch.perhaps_reported_at < watch.touched;
-                reports.push(Report { token, least, most, sure: must && again && least != 0, zombie });
+                // What is reported only once may have been reported for a
+                // removed registration.
+                let again = !zombie
+                    || requested.mode == Mode::Level
+                    || watch.perhaps_reported_at < watch.touched;
+                reports.push(Report {
+                    token,
+                    least,
+                    most,
+                    sure: must && again && least != 0,
+                    zombie,
+                });
             }
         }
         reports
@@ -129,11 +147,14 @@ impl Kernel for Epoll {
         self.forget_closed(world);
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{own}")).unwrap();
         let mut lines: Vec<(RawFd, u32, u64)> = text.lines().filter_map(parse).collect();
-        // Those that are known by their data come first: a number may be there twice.
+        // Those that are known by their data come first: a number may be there
+        // twice.
         self.entries.sort_by_key(|entry| entry.data.is_none());
         for entry in &mut self.entries {
             let same = |line: &(RawFd, u32, u64)| {
-                line.0 == entry.number && entry.data.is_none_or(|data| data == line.2) && fits(entry, line.1)
+                line.0 == entry.number
+                    && entry.data.is_none_or(|data| data == line.2)
+                    && fits(entry, line.1)
             };
             let Some(place) = lines.iter().position(same) else {
                 panic!("{entry:?} is not in the kernel:\n{text}");
@@ -162,7 +183,8 @@ fn fits(entry: &Entry, bits: u32) -> bool {
         (false, true) => Mode::OneShot,
         _ => return false,
     };
-    // A one-shot that fired keeps its mode and no events; whether a wait has returned it is known
-    // for sure only when the batch had room for all.
-    mode == entry.watch.requested.mode && (reported_at == all || mode == Mode::OneShot && reported_at == 0)
+    // A one-shot that fired keeps its mode and no events; whether a wait has
+    // returned it is known for sure only when the batch had room for all.
+    mode == entry.watch.requested.mode
+        && (reported_at == all || mode == Mode::OneShot && reported_at == 0)
 }

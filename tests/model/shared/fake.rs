@@ -1,4 +1,5 @@
-//! A backend without a kernel. It records its calls, refuses on demand, and reports what a step has prepared.
+//! A backend without a kernel. It records its calls, refuses on demand, and
+//! reports what a step has prepared.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -34,7 +35,8 @@ thread_local! {
     static KERNEL: RefCell<Kernel> = RefCell::default();
 }
 
-/// Looks at, or changes, the kernel of this thread's fakes. One selector at a time has one.
+/// Looks at, or changes, the kernel of this thread's fakes. One selector at a
+/// time has one.
 pub fn kernel<T>(see: impl FnOnce(&mut Kernel) -> T) -> T {
     KERNEL.with_borrow_mut(see)
 }
@@ -77,11 +79,24 @@ unsafe impl Backend for Fake {
         Kind::Epoll
     }
 
-    unsafe fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> Result<(), Error> {
+    unsafe fn add(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Error> {
         let fd = fd.as_raw_fd();
         kernel(|kernel| {
-            kernel.call().map_err(|errno| Error::Os { call: "add", fd: Some(fd), errno, file: None })?;
-            assert!(kernel.set.iter().all(|entry| entry.fd != fd && entry.token != token), "{fd} is there");
+            kernel.call().map_err(|errno| Error::Os {
+                call: "add",
+                fd: Some(fd),
+                errno,
+                file: None,
+            })?;
+            assert!(
+                kernel.set.iter().all(|entry| entry.fd != fd && entry.token != token),
+                "{fd} is there"
+            );
             kernel.set.push(Entry { fd, token, interest, armed: true });
             Ok(())
         })

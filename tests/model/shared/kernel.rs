@@ -1,4 +1,5 @@
-//! What a kernel has of a selector: the models of it, one for each sort of interface.
+//! What a kernel has of a selector: the models of it, one for each sort of
+//! interface.
 
 use std::os::fd::RawFd;
 
@@ -26,7 +27,8 @@ pub struct Known {
     pub armed: bool,
 }
 
-/// A model of what is watched. It gets each call that is made, and says what the calls may return.
+/// A model of what is watched. It gets each call that is made, and says what
+/// the calls may return.
 pub trait Kernel {
     /// The call that refuses a change.
     fn call(&self) -> &'static str {
@@ -38,7 +40,13 @@ pub trait Kernel {
         None
     }
 
-    fn add(&mut self, world: &World, number: RawFd, requested: Interest, token: Token) -> Result<(), Errno>;
+    fn add(
+        &mut self,
+        world: &World,
+        number: RawFd,
+        requested: Interest,
+        token: Token,
+    ) -> Result<(), Errno>;
     fn modify(
         &mut self,
         world: &World,
@@ -73,7 +81,8 @@ pub trait Kernel {
     /// Something may have been closed since the last step.
     fn forget_closed(&mut self, _world: &World) {}
 
-    /// A wait finds out which numbers are closed. Returns how many it may have counted.
+    /// A wait finds out which numbers are closed. Returns how many it may have
+    /// counted.
     fn drop_closed(&mut self, _world: &World) -> usize {
         0
     }
@@ -107,7 +116,8 @@ pub struct Watch {
     pub requested: Interest,
     pub token: Token,
     pub armed: Armed,
-    /// When it was added or modified, and when a wait last returned it, surely or perhaps.
+    /// When it was added or modified, and when a wait last returned it, surely
+    /// or perhaps.
     pub touched: u64,
     pub reported_at: u64,
     pub perhaps_reported_at: u64,
@@ -126,7 +136,8 @@ impl Watch {
         }
     }
 
-    /// See `Kernel::fired`. What a wait returned has been disarmed then, but it may have been armed again since.
+    /// See `Kernel::fired`. What a wait returned has been disarmed then, but it
+    /// may have been armed again since.
     pub fn fired(&mut self, fetched: u64) {
         self.armed = if self.touched > fetched { Armed::Perhaps } else { Armed::No };
     }
@@ -142,13 +153,16 @@ impl Watch {
         }
     }
 
-    /// Whether a wait may return it, and whether it must, when this is there at least.
+    /// Whether a wait may return it, and whether it must, when this is there at
+    /// least.
     pub fn due(&self, world: &World, least: u16) -> (bool, bool) {
         if self.requested.mode != Mode::Edge {
             return (true, self.armed == Armed::Yes);
         }
-        // TCP's own acknowledgements may be an edge, any time after what caused them.
-        let may = self.touched.max(world.stirred[self.file]) > self.reported_at || world.is_tcp(self.file);
+        // TCP's own acknowledgements may be an edge, any time after what caused
+        // them.
+        let may = self.touched.max(world.stirred[self.file]) > self.reported_at
+            || world.is_tcp(self.file);
         let raised = world.raised[self.file] > self.reported_at && least & Events::READ.bits() != 0;
         (may, self.touched > self.reported_at || raised)
     }

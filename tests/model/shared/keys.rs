@@ -1,4 +1,5 @@
-//! The model of the registrations: what is watched, paused or disarmed, and under which number.
+//! The model of the registrations: what is watched, paused or disarmed, and
+//! under which number.
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
@@ -15,7 +16,8 @@ pub type Name = u64;
 /// What a call returns, if it does.
 pub type Outcome = Result<Result<(), Error>, Panicked>;
 
-/// The model of the backend: each call that the selector makes is made to it, too.
+/// The model of the backend: each call that the selector makes is made to it,
+/// too.
 pub trait Calls {
     fn add(&mut self, fd: RawFd, requested: Interest, token: Token) -> Result<(), Error>;
     fn modify(&mut self, fd: RawFd, requested: Interest, token: Token) -> Result<(), Error>;
@@ -71,7 +73,9 @@ impl Keys {
     pub fn look_up(&self, lookup: Lookup) -> Result<Name, Error> {
         let found = match lookup {
             Lookup::Fd(fd) => self.by_fd(fd),
-            Lookup::Id(id) => self.all.iter().find(|(_, key)| key.id == Some(id)).map(|(name, _)| *name),
+            Lookup::Id(id) => {
+                self.all.iter().find(|(_, key)| key.id == Some(id)).map(|(name, _)| *name)
+            }
             _ => None,
         };
         found.ok_or(Error::NotRegistered { key: lookup })
@@ -122,7 +126,10 @@ impl Keys {
         self.names += 1;
         let (said, id, times) = (source.said.clone(), None, 1);
         let (armed, watched, paused) = (true, true, false);
-        self.all.insert(self.names, Key { requested, armed, watched, paused, token, fd, id, said, times });
+        self.all.insert(
+            self.names,
+            Key { requested, armed, watched, paused, token, fd, id, said, times },
+        );
         Ok(self.names)
     }
 
@@ -142,7 +149,8 @@ impl Keys {
         if !key.watched {
             return self.watch(calls, name, requested);
         }
-        // An edge is armed again, and a key that the backend has found closed is watched again.
+        // An edge is armed again, and a key that the backend has found closed
+        // is watched again.
         let unchanged = key.armed && key.requested == requested && requested.mode != Mode::Edge;
         if unchanged && !calls.is_dropped(key.token) {
             return Ok(Ok(()));
@@ -258,7 +266,8 @@ impl Keys {
     }
 
     pub fn lives(&self) -> impl Fn(Token) -> bool + use<> {
-        let all: Vec<_> = self.all.values().filter(|key| key.watched).map(|key| key.token).collect();
+        let all: Vec<_> =
+            self.all.values().filter(|key| key.watched).map(|key| key.token).collect();
         move |token| all.contains(&token)
     }
 

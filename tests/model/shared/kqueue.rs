@@ -1,7 +1,10 @@
-//! What a kqueue watches: a filter for each direction, by number, until that is closed.
+//! What a kqueue watches: a filter for each direction, by number, until that is
+//! closed.
 //!
-//! The kernels differ in what becomes of a pipe that has lost its other end. macOS has a filter for it. The others refuse to
-//! add one, and FreeBSD also deletes the filter for writing when it reports the end. The selector then reports the pipe.
+//! The kernels differ in what becomes of a pipe that has lost its other end.
+//! macOS has a filter for it. The others refuse to add one, and FreeBSD also
+//! deletes the filter for writing when it reports the end. The selector then
+//! reports the pipe.
 
 use std::os::fd::RawFd;
 
@@ -36,7 +39,8 @@ enum Writing {
     Filter,
     /// A broken pipe has no filter, and the selector reports it.
     Broken,
-    /// The kernel has deleted the filter of a broken pipe, and there is nothing more to report.
+    /// The kernel has deleted the filter of a broken pipe, and there is nothing
+    /// more to report.
     Deleted,
 }
 
@@ -75,7 +79,10 @@ impl Entry {
         if self.requests(READ) && raw & (READ | HALF | HANGUP | ERROR) != 0 {
             bits |= READ | if raw & (eof | HALF) != 0 { HALF } else { 0 };
         }
-        if self.requests(WRITE) && self.write == Writing::Filter && raw & (WRITE | HANGUP | ERROR) != 0 {
+        if self.requests(WRITE)
+            && self.write == Writing::Filter
+            && raw & (WRITE | HANGUP | ERROR) != 0
+        {
             bits |= WRITE | if raw & eof != 0 { HANGUP } else { 0 };
         }
         bits
@@ -100,7 +107,13 @@ impl Kernel for Kqueue {
         "kevent"
     }
 
-    fn add(&mut self, world: &World, number: RawFd, requested: Interest, token: Token) -> Result<(), Errno> {
+    fn add(
+        &mut self,
+        world: &World,
+        number: RawFd,
+        requested: Interest,
+        token: Token,
+    ) -> Result<(), Errno> {
         let file = world.file_of(number).ok_or(Errno::BADF)?;
         self.entries.push(Entry::new(world, self.system, number, file, requested, token));
         Ok(())
@@ -113,7 +126,8 @@ impl Kernel for Kqueue {
         requested: Interest,
         token: Token,
     ) -> Result<(), Errno> {
-        let entry = self.entries.iter_mut().find(|entry| entry.number == number).ok_or(Errno::NOENT)?;
+        let entry =
+            self.entries.iter_mut().find(|entry| entry.number == number).ok_or(Errno::NOENT)?;
         let Some(file) = world.file_of(number) else {
             entry.write = Writing::Filter;
             return Err(Errno::BADF);
@@ -150,14 +164,16 @@ impl Kernel for Kqueue {
             let is_there = entry.is_there(world);
             let looked = if is_there { look(watch.file) } else { Readiness::default() };
             let broken = if entry.write == Writing::Broken { WRITE | HANGUP } else { 0 };
-            // The backend looks whether a broken pipe is still one, and can't distinguish it from another one.
+            // The backend looks whether a broken pipe is still one, and can't
+            // distinguish it from another one.
             let mut least = if is_there { broken } else { 0 } | entry.reported(world, looked.least);
             let most = broken | entry.reported(world, looked.most);
             let (mut may, must) = watch.due(world, least);
             if watch.requested.mode == Mode::Edge {
                 may |= world.is_regular(watch.file);
                 if watch.touched <= watch.reported_at {
-                    // An edge of one direction is reported without the other: that of reading, when data has arrived.
+                    // An edge of one direction is reported without the other:
+                    // that of reading, when data has arrived.
                     least &= if must { READ | HALF } else { 0 };
                 }
             }
@@ -178,7 +194,8 @@ impl Kernel for Kqueue {
                 && entry.write == Writing::Filter
                 && world.has_no_reader(watch.file)
             {
-                // The check follows each step, and no step waits before the reader leaves.
+                // The check follows each step, and no step waits before the
+                // reader leaves.
                 let deleted = !queue::can_report_writing(self.own, number);
                 let reported = [watch.reported_at, watch.perhaps_reported_at].contains(&world.now);
                 assert!(reported || !deleted, "{entry:?}: it was deleted without a report");
@@ -193,8 +210,11 @@ impl Kernel for Kqueue {
             }
             let writing = if entry.write == Writing::Filter { WRITE } else { 0 };
             let filters = [(READ, 0x2001), (writing, 0x4)];
-            let all: u32 =
-                filters.iter().filter(|(event, _)| entry.requests(*event)).map(|(_, bits)| bits).sum();
+            let all: u32 = filters
+                .iter()
+                .filter(|(event, _)| entry.requests(*event))
+                .map(|(_, bits)| bits)
+                .sum();
             let found = watched.remove(&number).map(|entries| entries[0].0);
             let agrees = match (found, watch.requested.mode) {
                 (found, _) if all == 0 => found.is_none(),

@@ -31,7 +31,8 @@ impl Requested {
     /// Most often an interest that can be requested.
     pub fn interest(self) -> Interest {
         let half = if self.bits & 0x18 == 0x18 { Events::READ_HANGUP.bits() } else { 0 };
-        let bits = if self.bits < 0xe0 { u16::from(self.bits & 0b111) | half } else { self.bits.into() };
+        let bits =
+            if self.bits < 0xe0 { u16::from(self.bits & 0b111) | half } else { self.bits.into() };
         let mode = [Mode::Level, Mode::Edge, Mode::OneShot][usize::from(self.mode) % 3];
         Events::from_bits_retain(bits).with_mode(mode)
     }
@@ -40,15 +41,18 @@ impl Requested {
 /// A number that a descriptor can have here. See `world::number`.
 pub type Place = u8;
 
-/// What becomes of a source that a function has exclusive access to. Afterwards it has another number.
+/// What becomes of a source that a function has exclusive access to. Afterwards
+/// it has another number.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     Plain,
     /// The function panics at its end.
     Panic,
-    /// From the second time on, the source names the old number every other time.
+    /// From the second time on, the source names the old number every other
+    /// time.
     Lie,
-    /// The source panics instead of naming a number: at once, or at the second or third time.
+    /// The source panics instead of naming a number: at once, or at the second
+    /// or third time.
     Fail(u8),
 }
 
@@ -88,7 +92,8 @@ impl Most {
 /// One operation. Those that name a place where nothing is do nothing.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
-    /// Opens something at this place; what is open there is closed by it, as `dup2` does.
+    /// Opens something at this place; what is open there is closed by it, as
+    /// `dup2` does.
     Open(Place, Sort),
     /// Closes the number, whether it is watched or not.
     Close(Place),
@@ -130,7 +135,8 @@ pub enum Step {
     SelectBriefly(Most),
     /// Consumes pending events without a wait.
     Take(Most),
-    /// Waits and consumes until every ready key had its turn; then selectors are compared.
+    /// Waits and consumes until every ready key had its turn; then selectors
+    /// are compared.
     Settle,
     /// Makes a waker.
     Waker,
@@ -156,7 +162,8 @@ impl Act {
 }
 
 impl Step {
-    /// The same with one of so many places. Where there are few, more happens to each.
+    /// The same with one of so many places. Where there are few, more happens
+    /// to each.
     pub fn within(mut self, places: Place) -> Self {
         match &mut self {
             Self::Dup(from, to) => (*from, *to) = (*from % places, *to % places),
@@ -192,7 +199,8 @@ impl Step {
     }
 }
 
-/// As many steps as a program may have: what is longer finds nothing more, and needs time.
+/// As many steps as a program may have: what is longer finds nothing more, and
+/// needs time.
 pub const LONGEST: usize = 200;
 
 /// Steps until the input ends.
@@ -206,7 +214,10 @@ impl<'a> Arbitrary<'a> for Program {
 }
 
 /// Steps until the input ends, at most so many.
-pub fn steps<'a, S: Arbitrary<'a>>(input: &mut Unstructured<'a>, most: usize) -> arbitrary::Result<Vec<S>> {
+pub fn steps<'a, S: Arbitrary<'a>>(
+    input: &mut Unstructured<'a>,
+    most: usize,
+) -> arbitrary::Result<Vec<S>> {
     let mut steps = Vec::new();
     while !input.is_empty() && steps.len() < most {
         steps.push(input.arbitrary()?);

@@ -1,4 +1,5 @@
-//! Runs a program on each selector, and compares it with its model and with the other selectors.
+//! Runs a program on each selector, and compares it with its model and with the
+//! other selectors.
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
@@ -31,10 +32,12 @@ fn make(kind: usize) -> Box<dyn Subject> {
         5 => Box::new(Modeled::<Select<Growable>, Growable>::new(5, usize::MAX)),
         6 => Box::new(Modeled::<Epoll<1>, Growable>::new(6, 1).with_own_descriptor()),
         7 => Box::new(Modeled::<Any<Few, 2>, Few>::new(7, 2)),
-        // Room for both filters of all: a wait that returns a part of a key's events is tested by the contract.
+        // Room for both filters of all: a wait that returns a part of a key's
+        // events is tested by the contract.
         8 => Box::new(Modeled::<Kqueue<32>, Few>::new(8, 32)),
         9 => Box::new(Modeled::<Kqueue<32>, Growable>::new(9, 32)),
-        // The other kernels differ in what they refuse and acknowledge, and in what becomes of a broken pipe.
+        // The other kernels differ in what they refuse and acknowledge, and in
+        // what becomes of a broken pipe.
         10 => Box::new(Modeled::<On<NetBsd, 32>, Growable>::new(10, 32)),
         11 => Box::new(Modeled::<On<NoReceipts, 32>, Few>::new(11, 32)),
         12 => Box::new(Modeled::<On<FreeBsd, 32>, Growable>::new(12, 32)),
@@ -42,10 +45,14 @@ fn make(kind: usize) -> Box<dyn Subject> {
     }
 }
 
-/// The cells of those that don't allocate open their descriptors once and keep them.
+/// The cells of those that don't allocate open their descriptors once and keep
+/// them.
 fn open_cells() {
     fn open<M: Table>(number: usize) {
-        Selector::<Poll<Few>, std::fs::File, (), Few>::new().unwrap().waker_in(Few::cell(number)).unwrap();
+        Selector::<Poll<Few>, std::fs::File, (), Few>::new()
+            .unwrap()
+            .waker_in(Few::cell(number))
+            .unwrap();
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| (0..KINDS).for_each(open::<Few>));
@@ -53,14 +60,15 @@ fn open_cells() {
 
 type Delivered = BTreeMap<(RawFd, u16), Events>;
 
-/// Two selectors with the same registrations must have delivered the same. What each has delivered was compared with its
-/// model; this finds what the models have in common.
+/// Two selectors with the same registrations must have delivered the same. What
+/// each has delivered was compared with its model; this finds what the models
+/// have in common.
 fn compare(one: (Kind, &Delivered), two: (Kind, &Delivered)) {
     let ends = Events::HANGUP | Events::ERROR;
     for (key, delivered) in one.1 {
         let Some(other) = two.1.get(key) else { continue };
-        let differs =
-            !(one.0.reports_error() && two.0.reports_error()) && (*delivered | *other).intersects(ends);
+        let differs = !(one.0.reports_error() && two.0.reports_error())
+            && (*delivered | *other).intersects(ends);
         if differs {
             continue;
         }
@@ -76,7 +84,8 @@ fn compare(one: (Kind, &Delivered), two: (Kind, &Delivered)) {
 
 fn settle(world: &World, subjects: &mut [Box<dyn Subject>]) {
     let before = world.look();
-    let all: Vec<_> = subjects.iter_mut().map(|subject| (subject.kind(), subject.settle(world))).collect();
+    let all: Vec<_> =
+        subjects.iter_mut().map(|subject| (subject.kind(), subject.settle(world))).collect();
     // TCP may take its time.
     if before == world.look() {
         for pair in all.windows(2) {
@@ -85,7 +94,8 @@ fn settle(world: &World, subjects: &mut [Box<dyn Subject>]) {
     }
 }
 
-/// Runs the steps on selectors of these kinds, and checks after each that all is as the models say.
+/// Runs the steps on selectors of these kinds, and checks after each that all
+/// is as the models say.
 pub fn run(steps: &[Step], kinds: impl Iterator<Item = usize>) {
     let mut world = World::new();
     queue::end_all();

@@ -35,13 +35,25 @@ impl Kernel for Scan {
         "poll"
     }
 
-    fn add(&mut self, world: &World, number: RawFd, requested: Interest, token: Token) -> Result<(), Errno> {
+    fn add(
+        &mut self,
+        world: &World,
+        number: RawFd,
+        requested: Interest,
+        token: Token,
+    ) -> Result<(), Errno> {
         world.file_of(number).ok_or(Errno::BADF)?;
         self.entries.push(Entry { number, requested, token, dropped: false });
         Ok(())
     }
 
-    fn modify(&mut self, world: &World, number: RawFd, requested: Interest, _: Token) -> Result<(), Errno> {
+    fn modify(
+        &mut self,
+        world: &World,
+        number: RawFd,
+        requested: Interest,
+        _: Token,
+    ) -> Result<(), Errno> {
         world.file_of(number).ok_or(Errno::BADF)?;
         for entry in self.entries.iter_mut().filter(|entry| entry.number == number) {
             (entry.requested, entry.dropped) = (requested, false);
@@ -79,10 +91,18 @@ impl Kernel for Scan {
         for entry in self.entries.iter().filter(|entry| !entry.dropped) {
             let Some(file) = world.file_of(entry.number) else { continue };
             let Readiness { least, most } = look(file);
-            let (least, most) =
-                (reported(self.kind, least, entry.requested), reported(self.kind, most, entry.requested));
+            let (least, most) = (
+                reported(self.kind, least, entry.requested),
+                reported(self.kind, most, entry.requested),
+            );
             if most != 0 {
-                reports.push(Report { token: entry.token, least, most, sure: least != 0, zombie: false });
+                reports.push(Report {
+                    token: entry.token,
+                    least,
+                    most,
+                    sure: least != 0,
+                    zombie: false,
+                });
             }
         }
         reports

@@ -1,4 +1,5 @@
-//! What is registered: a number, which may be exchanged, and with which the source may lie or panic.
+//! What is registered: a number, which may be exchanged, and with which the
+//! source may lie or panic.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -63,11 +64,13 @@ pub struct Source {
 
 impl Source {
     pub fn new(fd: RawFd, counted: &Rc<()>) -> Self {
-        let said = Said { numbers: Cell::new([fd; 2]), times: Cell::new(0), until_panic: Cell::new(0) };
+        let said =
+            Said { numbers: Cell::new([fd; 2]), times: Cell::new(0), until_panic: Cell::new(0) };
         Self { said: Rc::new(said), _counted: counted.clone() }
     }
 
-    /// Gets another number. This is the function that has exclusive access to the source.
+    /// Gets another number. This is the function that has exclusive access to
+    /// the source.
     pub fn exchange(&mut self, fd: RawFd, manner: Manner) {
         let old = self.said.numbers.get()[0];
         self.said.numbers.set([fd, if manner == Manner::Lie { old } else { fd }]);
@@ -96,8 +99,8 @@ impl AsRawFd for Source {
 
 impl AsFd for Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: not -1. Whether it is open is another matter: the promise is broken on purpose, as the numbers are the
-        // model's own.
+        // SAFETY: not -1. Whether it is open is another matter: the promise is
+        // broken on purpose, as the numbers are the model's own.
         unsafe { BorrowedFd::borrow_raw(self.said.say()) }
     }
 }

@@ -1,4 +1,5 @@
-//! A selector next to its model: each step is done to both, and what they return is compared.
+//! A selector next to its model: each step is done to both, and what they
+//! return is compared.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, RawFd};
@@ -29,7 +30,8 @@ pub trait Table: Storage {
     fn cell(number: usize) -> Self::Wake;
 }
 
-/// Of selectors without an allocator: each is used by one selector after the other.
+/// Of selectors without an allocator: each is used by one selector after the
+/// other.
 static CELLS: [WakeCell; KINDS] = [const { WakeCell::new() }; KINDS];
 
 impl<const N: usize> Table for Fixed<N> {
@@ -50,7 +52,8 @@ impl Table for Growable {
 pub trait Subject {
     fn kind(&self) -> Kind;
     fn step(&mut self, world: &World, step: &Step);
-    /// What was delivered to all keys that nothing strange happened to, by number and interest.
+    /// What was delivered to all keys that nothing strange happened to, by
+    /// number and interest.
     fn settle(&mut self, world: &World) -> BTreeMap<(RawFd, u16), Events>;
     fn check(&mut self, world: &World);
 }
@@ -118,7 +121,8 @@ impl Calls for Made<'_> {
     }
 }
 
-/// What is needed to do an operation: the selector, the model, and the calls between them.
+/// What is needed to do an operation: the selector, the model, and the calls
+/// between them.
 macro_rules! parts {
     ($subject:ident, $world:ident, $selector:ident, $keys:ident, $calls:ident) => {
         let kind = $subject.selector.kind();
@@ -135,8 +139,9 @@ impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
         let kernel: Box<dyn Kernel> = match selector.kind() {
             Kind::Epoll => {
                 let link = std::fs::read_link(format!("/proc/self/fd/{next}")).unwrap();
-                // Without a call of `as_fd`, which would count as handing it out. In a program with threads
-                // another one may have been quicker.
+                // Without a call of `as_fd`, which would count as handing it
+                // out. In a program with threads another one may have been
+                // quicker.
                 let own = link.to_string_lossy().contains("eventpoll").then_some(next);
                 Box::new(Epoll::new(own))
             }
@@ -167,7 +172,8 @@ impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
         parts!(self, world, selector, keys, calls);
         let name = keys.next_name();
         let expected = keys.register(calls, &source, requested, taken);
-        // SAFETY: the promise is broken on purpose, by the world, which owns these numbers alone.
+        // SAFETY: the promise is broken on purpose, by the world, which owns
+        // these numbers alone.
         let done = unsafe { selector.register_raw(source, requested, name) };
         assert_eq!(done.as_ref().map(|key| key.data).map_err(|error| *error), expected);
         if let Ok(key) = done {
@@ -219,11 +225,15 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Modeled<B, M> {
             }
         }
         match *step {
-            Step::Register(place, requested) => self.register(world, number(place), requested.interest()),
+            Step::Register(place, requested) => {
+                self.register(world, number(place), requested.interest());
+            }
             Step::RegisterNowhere(negative, requested) => {
                 self.register(world, if negative { -1 } else { 1_000_000 }, requested.interest());
             }
-            Step::Modify(place, requested) => self.call(world, Named::At(place), Act::Modify(requested)),
+            Step::Modify(place, requested) => {
+                self.call(world, Named::At(place), Act::Modify(requested));
+            }
             Step::Unregister(place) => self.call(world, Named::At(place), Act::Unregister),
             Step::Call(named, act) => self.call(world, named, act),
             Step::Through(named, act) => {
@@ -285,7 +295,8 @@ impl<B: Backend + 'static, M: Table + 'static> Subject for Modeled<B, M> {
         let plain = |name: &Name| {
             let key = self.keys.all.get(name)?;
             let same = self.files.contains_key(&key.token) && !self.kernel.is_dropped(key.token);
-            (same && key.requested.mode == Mode::Level).then_some((key.fd, key.requested.events.bits()))
+            (same && key.requested.mode == Mode::Level)
+                .then_some((key.fd, key.requested.events.bits()))
         };
         all.into_iter().filter_map(|(name, events)| Some((plain(&name)?, events))).collect()
     }

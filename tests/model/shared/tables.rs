@@ -1,4 +1,5 @@
-//! The key tables, fixed and growing, against the model of the registrations. No system calls: the backend is a fake.
+//! The key tables, fixed and growing, against the model of the registrations.
+//! No system calls: the backend is a fake.
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
@@ -30,7 +31,8 @@ pub enum Step {
     Through(Named, Act),
     Walk([Act; 3]),
     Retain(u8),
-    /// The kernel has an event for one of the registrations, or for a removed one.
+    /// The kernel has an event for one of the registrations, or for a removed
+    /// one.
     Raise(u8, u8),
     RaiseOld(u8, u8),
     Select,
@@ -41,7 +43,8 @@ pub enum Step {
 
 pub const LONGEST: usize = 4000;
 
-/// The waits between two attempts to recreate the kernel's set, as in the engine.
+/// The waits between two attempts to recreate the kernel's set, as in the
+/// engine.
 const PATIENCE: u32 = 100;
 
 #[derive(Debug)]
@@ -151,7 +154,8 @@ struct Run<M: Table> {
     raised: Vec<(Token, Events)>,
     batch: Vec<(Token, Events)>,
     counted: Rc<()>,
-    /// Not zero once a registration that does not exist was reported: then the waits until the rebuild.
+    /// Not zero once a registration that does not exist was reported: then the
+    /// waits until the rebuild.
     zombie: u32,
 }
 
@@ -183,13 +187,17 @@ impl<M: Table> Run<M> {
     }
 
     /// Does something by these calls, which the model expects.
-    fn act(&mut self, work: impl FnOnce(&mut Selector<Fake, Source, Name, M>, &mut Keys, &mut Expected)) {
+    fn act(
+        &mut self,
+        work: impl FnOnce(&mut Selector<Fake, Source, Name, M>, &mut Keys, &mut Expected),
+    ) {
         let mut calls = Expected::next();
         work(&mut self.selector, &mut self.keys, &mut calls);
         calls.assert_met();
     }
 
-    /// Notes what the backend got for new registrations, and which ones were removed.
+    /// Notes what the backend got for new registrations, and which ones were
+    /// removed.
     fn note_tokens(&mut self) {
         let (lives, old) = (self.keys.lives(), &mut self.old);
         self.tokens.retain(|registration, token| {
@@ -201,7 +209,8 @@ impl<M: Table> Run<M> {
             if self.tokens.contains_key(&key.token) {
                 continue;
             }
-            let entry = kernel(|kernel| kernel.set.iter().find(|entry| entry.fd == key.fd).copied());
+            let entry =
+                kernel(|kernel| kernel.set.iter().find(|entry| entry.fd == key.fd).copied());
             let token = entry.expect("it is not in the backend's set").token;
             assert!(!self.old.contains(&token), "one token for two registrations");
             self.tokens.insert(key.token, token);
@@ -213,7 +222,8 @@ impl<M: Table> Run<M> {
         self.raised.push((token, Events::from_bits_truncate(bits)));
     }
 
-    /// The first event of the batch that is delivered, and how many come before it.
+    /// The first event of the batch that is delivered, and how many come before
+    /// it.
     fn next(&self) -> Option<(usize, Name, Events)> {
         let find = |token: &Token| {
             let is = |key: &Key| key.watched && self.tokens.get(&key.token) == Some(token);
@@ -241,7 +251,8 @@ impl<M: Table> Run<M> {
         let refused = kernel(|kernel| kernel.refusal.map_or(Ok(()), Err));
         kernel(|kernel| kernel.raised = self.raised.iter().copied().collect());
         let result = self.selector.select(Some(Duration::ZERO));
-        let (calls, rebuilds) = kernel(|kernel| (kernel.calls - before.0, kernel.rebuilds - before.1));
+        let (calls, rebuilds) =
+            kernel(|kernel| (kernel.calls - before.0, kernel.rebuilds - before.1));
         let events = result.map(|result| result.events());
         if left > 0 {
             assert_eq!((events, calls), (Ok(left), 0), "what was left comes first");
@@ -285,14 +296,18 @@ impl<M: Table> Run<M> {
         assert_eq!(reported, expected);
         let Some((name, _)) = reported else { return };
         self.batch.remove(0);
-        if let Some(key) = self.keys.all.get_mut(&name).filter(|key| key.requested.mode == Mode::OneShot) {
+        if let Some(key) =
+            self.keys.all.get_mut(&name).filter(|key| key.requested.mode == Mode::OneShot)
+        {
             key.armed = false;
         }
     }
 
     fn step(&mut self, step: Step) {
         let lookup = match step {
-            Step::Call(named, _) | Step::Through(named, _) => acts::lookup(&self.keys, named, number),
+            Step::Call(named, _) | Step::Through(named, _) => {
+                acts::lookup(&self.keys, named, number)
+            }
             _ => None,
         };
         match (step, lookup) {

@@ -13,9 +13,15 @@ use super::world::{FileId, Readiness, World};
 
 impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
     /// What a wait may return now, apart from a wake.
-    fn reports(&self, world: &World, before: &[(FileId, u16)], after: &[(FileId, u16)]) -> Vec<Report> {
-        let bits =
-            |look: &[(FileId, u16)], file| look.iter().find(|(one, _)| *one == file).map_or(0, |one| one.1);
+    fn reports(
+        &self,
+        world: &World,
+        before: &[(FileId, u16)],
+        after: &[(FileId, u16)],
+    ) -> Vec<Report> {
+        let bits = |look: &[(FileId, u16)], file| {
+            look.iter().find(|(one, _)| *one == file).map_or(0, |one| one.1)
+        };
         let look = |file| {
             let (before, after) = (bits(before, file), bits(after, file));
             Readiness { least: before & after, most: before | after }
@@ -37,13 +43,22 @@ impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
             assert!(zombies.1, "recreated for no reason");
             self.rebuild(world);
         } else {
-            assert!(rebuilds == 0 && !(zombies.0 && done.waits > stats.waits), "{zombies:?}: it will spin");
+            assert!(
+                rebuilds == 0 && !(zombies.0 && done.waits > stats.waits),
+                "{zombies:?}: it will spin"
+            );
         }
         let ways = [result.events() > 0 || result.woken(), result.interrupted(), result.replaced()];
         assert_eq!(result.timed_out(), !ways.contains(&true), "{result:?}");
-        assert!(ways.iter().filter(|way| **way).count() <= 1 && !result.interrupted(), "{result:?}");
+        assert!(
+            ways.iter().filter(|way| **way).count() <= 1 && !result.interrupted(),
+            "{result:?}"
+        );
         if result.replaced() {
-            assert!(self.kernel.own().is_some() && self.is_handed_out && rebuilds == 1, "{result:?}");
+            assert!(
+                self.kernel.own().is_some() && self.is_handed_out && rebuilds == 1,
+                "{result:?}"
+            );
             self.is_handed_out = false;
             self.batch = Batch::default();
             return 0;
@@ -57,7 +72,10 @@ impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
         }
         assert!(!must_report, "it waited, but there was this: {:?}", self.batch);
         assert_eq!(done.waits, stats.waits + 1);
-        assert_eq!((done.events, done.wakes), (stats.events + events as u64, stats.wakes + woken as u64));
+        assert_eq!(
+            (done.events, done.wakes),
+            (stats.events + events as u64, stats.wakes + woken as u64)
+        );
         self.waited(world, result, &before, &after);
         events + woken
     }
@@ -75,7 +93,8 @@ impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
         let mut reports = self.reports(world, before, after);
         if self.selector.kind() == Kind::Poll {
             // It may count them, and leaves them out when it comes to them.
-            let unused = Report { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
+            let unused =
+                Report { token: Token::MAX, least: 0, most: 1, sure: false, zombie: false };
             reports.extend(std::iter::repeat_n(unused, closed));
         }
         let events = result.events();
@@ -123,7 +142,9 @@ impl<B: Backend + 'static, M: Table + 'static> Modeled<B, M> {
             };
             self.keys.assert_same(&key);
             let name = key.data;
-            let Some(known) = self.keys.all.get_mut(&name) else { unreachable!("it was just there") };
+            let Some(known) = self.keys.all.get_mut(&name) else {
+                unreachable!("it was just there")
+            };
             assert!(known.armed && known.watched, "{known:?} has reported {events:?}");
             let report = self.batch.take(known.token, events, known.requested);
             self.kernel.fetched(report.token, self.fetched);

@@ -14,7 +14,8 @@ use super::language::steps;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
-    /// A new selector at this place, of this backend; the old one is dropped first.
+    /// A new selector at this place, of this backend; the old one is dropped
+    /// first.
     Open(u8, u8),
     Drop(u8),
     /// The selector attaches the cell.
@@ -23,7 +24,8 @@ pub enum Step {
     WakeTwice(u8),
     /// From so many threads, while the selector waits.
     WakeFromThreads(u8, u8),
-    /// Makes, or ends, the readiness of something else that the selector watches.
+    /// Makes, or ends, the readiness of something else that the selector
+    /// watches.
     Ready(u8, bool),
     Select(u8),
     /// Consumes no event, so that the next wait makes no system call.
@@ -72,7 +74,8 @@ struct Place {
     ready: bool,
     /// An event was left by the last wait.
     left: bool,
-    /// No wait has been ended by the wakes yet: surely; perhaps, as a wait may have ended before the last of them.
+    /// No wait has been ended by the wakes yet: surely; perhaps, as a wait may
+    /// have ended before the last of them.
     woken: bool,
     perhaps: bool,
 }
@@ -91,7 +94,16 @@ impl Place {
             2 => (made::<Poll<Growable>>(&source), usize::MAX),
             _ => (made::<Select<Growable>>(&source), usize::MAX),
         };
-        Self { selector, room, source, cell: None, ready: false, left: false, woken: false, perhaps: false }
+        Self {
+            selector,
+            room,
+            source,
+            cell: None,
+            ready: false,
+            left: false,
+            woken: false,
+            perhaps: false,
+        }
     }
 
     /// Waits without waiting.
@@ -186,7 +198,8 @@ fn one(step: Step, cells: &[Arc<WakeCell>], places: &mut [Option<Place>]) {
                 let result = place.selector.select(Duration::from_secs(20)).unwrap();
                 assert!(result.woken() && result.events() == 0, "not woken: {result:?}");
                 place.take_all();
-                // A scope waits for what they run, not for their end, which a leak checker would see.
+                // A scope waits for what they run, not for their end, which a
+                // leak checker would see.
                 threads.into_iter().for_each(|thread| thread.join().unwrap());
             });
             // The later ones may have come after the wait.

@@ -1,4 +1,5 @@
-//! Descriptors at known numbers, what is done to them, and the kernel's word on each.
+//! Descriptors at known numbers, what is done to them, and the kernel's word on
+//! each.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -8,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair,
-    sockopt,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown,
+    socketpair, sockopt,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -19,15 +20,17 @@ use super::needs;
 
 pub const PLACES: usize = 8;
 
-/// Whether nothing is open at a number. The process may have inherited more than its first three.
+/// Whether nothing is open at a number. The process may have inherited more
+/// than its first three.
 fn is_free(number: RawFd) -> bool {
     // SAFETY: the call finds out whether anything is open there.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     rustix::io::fcntl_getfd(fd).is_err()
 }
 
-/// The descriptor number of a place: where nothing else is opened. The last one is too large for the `select` call, if
-/// the limits of the process allow such a number.
+/// The descriptor number of a place: where nothing else is opened. The last one
+/// is too large for the `select` call, if the limits of the process allow such
+/// a number.
 pub fn number(place: Place) -> RawFd {
     static NUMBERS: OnceLock<[RawFd; PLACES]> = OnceLock::new();
     NUMBERS.get_or_init(|| {
@@ -51,7 +54,8 @@ fn place(fd: RawFd) -> Option<Place> {
 /// Names an open file, which several numbers may share. Never used again.
 pub type FileId = usize;
 
-/// What the kernel says of a file: before and after a wait, for TCP takes its time.
+/// What the kernel says of a file: before and after a wait, for TCP takes its
+/// time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
     pub least: u16,
@@ -68,7 +72,8 @@ pub struct World {
     /// How often something was opened at each place.
     openings: [u64; PLACES],
     files: Vec<Open>,
-    /// When something last happened to a file that could be an edge, and that must be one.
+    /// When something last happened to a file that could be an edge, and that
+    /// must be one.
     pub stirred: Vec<u64>,
     pub raised: Vec<u64>,
     pub now: u64,
@@ -100,7 +105,8 @@ fn open(sort: Sort) -> (OwnedFd, Option<OwnedFd>) {
         }
         Sort::Unix => {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let (one, two) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+            let (one, two) =
+                socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
             (one, Some(two))
         }
         Sort::Tcp => {
@@ -112,7 +118,8 @@ fn open(sort: Sort) -> (OwnedFd, Option<OwnedFd>) {
         Sort::Nested => {
             let inner = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
             let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap();
-            epoll::add(&inner, &event, epoll::EventData::new_u64(0), epoll::EventFlags::IN).unwrap();
+            epoll::add(&inner, &event, epoll::EventData::new_u64(0), epoll::EventFlags::IN)
+                .unwrap();
             (inner, Some(event))
         }
     }
@@ -120,7 +127,8 @@ fn open(sort: Sort) -> (OwnedFd, Option<OwnedFd>) {
 
 /// A number of this world, which is open.
 fn borrow(place: Place) -> BorrowedFd<'static> {
-    // SAFETY: used at once, for system calls on a number that only the world opens and closes.
+    // SAFETY: used at once, for system calls on a number that only the world
+    // opens and closes.
     unsafe { BorrowedFd::borrow_raw(number(place)) }
 }
 
@@ -163,7 +171,8 @@ impl World {
         self.file_at(place(fd)?)
     }
 
-    /// Distinguishes what is open at a number from what was open there before, if anything is.
+    /// Distinguishes what is open at a number from what was open there before,
+    /// if anything is.
     pub fn opening(&self, fd: RawFd) -> Option<u64> {
         let place = place(fd)?;
         self.file_at(place).map(|_| self.openings[usize::from(place)])
@@ -196,7 +205,11 @@ impl World {
     }
 
     /// The kernel's word on each living file, by poll(2), one entry for each.
-    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "a signed type on some CPUs")]
+    #[allow(
+        clippy::cast_sign_loss,
+        clippy::unnecessary_cast,
+        reason = "a signed type on some CPUs"
+    )]
     pub fn look(&self) -> Vec<(FileId, u16)> {
         let mut named: Vec<(FileId, Place)> = Vec::new();
         for (file, place) in
@@ -210,7 +223,11 @@ impl World {
         let mut fds: Vec<_> =
             named.iter().map(|(_, place)| PollFd::from_borrowed_fd(borrow(*place), all)).collect();
         poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
-        named.iter().zip(fds).map(|((file, _), report)| (*file, report.revents().bits() as u16)).collect()
+        named
+            .iter()
+            .zip(fds)
+            .map(|((file, _), report)| (*file, report.revents().bits() as u16))
+            .collect()
     }
 
     /// Puts a descriptor at a place, over whatever is there.
@@ -219,8 +236,9 @@ impl World {
             queue::closes(borrow(place));
         }
         let number = number(place);
-        // SAFETY: the number belongs to this world, as do the descriptors that were open at it. It is never closed as an
-        // `OwnedFd`: if the kernel refuses, nothing may be open there, and that would abort the process.
+        // SAFETY: the number belongs to this world, as do the descriptors that
+        // were open at it. It is never closed as an `OwnedFd`: if the kernel
+        // refuses, nothing may be open there, and that would abort the process.
         let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
         if let Err(refused) = rustix::io::dup3(&fd, &mut target, rustix::io::DupFlags::CLOEXEC) {
             panic!("the kernel does not duplicate a descriptor to number {number}: {refused}");
@@ -240,7 +258,8 @@ impl World {
         }
     }
 
-    /// Does what a step does to the descriptors. The other steps change nothing here.
+    /// Does what a step does to the descriptors. The other steps change nothing
+    /// here.
     #[allow(clippy::collapsible_match, reason = "a guard that does something would surprise")]
     pub fn step(&mut self, step: &Step) {
         self.now += 1;
@@ -255,14 +274,17 @@ impl World {
             Step::Close(place) => {
                 if let Some(file) = self.file_at(place) {
                     queue::closes(borrow(place));
-                    // SAFETY: it is open and the world's, and only raw registrations use it.
+                    // SAFETY: it is open and the world's, and only raw
+                    // registrations use it.
                     unsafe { rustix::io::close(number(place)) };
                     self.at[usize::from(place) % PLACES] = None;
                     self.left(file);
                 }
             }
             Step::Dup(from, to) => {
-                let (Some(file), false) = (self.file_at(from), number(from) == number(to)) else { return };
+                let (Some(file), false) = (self.file_at(from), number(from) == number(to)) else {
+                    return;
+                };
                 self.put(rustix::io::fcntl_dupfd_cloexec(borrow(from), 0).unwrap(), to, file);
             }
             Step::Write(place)
@@ -284,7 +306,8 @@ impl World {
         }
     }
 
-    /// Returns whether data arrived, which is an edge for a key that waits to read.
+    /// Returns whether data arrived, which is an edge for a key that waits to
+    /// read.
     fn stir(&mut self, step: &Step, file: FileId, place: Place) -> bool {
         let Open { sort, peer } = &mut self.files[file];
         let (sort, ours) = (*sort, borrow(place));
@@ -299,14 +322,18 @@ impl World {
             (Step::Write(_), Some(peer)) if sort == Sort::PipeRead => {
                 return rustix::io::write(peer, b"!").is_ok();
             }
-            (Step::Write(_), Some(peer)) if stream => return send(peer, b"!", SendFlags::NOSIGNAL).is_ok(),
+            (Step::Write(_), Some(peer)) if stream => {
+                return send(peer, b"!", SendFlags::NOSIGNAL).is_ok();
+            }
             (Step::Urgent(_), Some(peer)) if sort == Sort::Tcp => {
                 let _ = send(peer, b"!", SendFlags::NOSIGNAL | SendFlags::OOB);
             }
             (Step::Fill(_), _) if stream => fill(ours),
             (Step::Fill(_), Some(_)) if sort == Sort::PipeWrite => fill_pipe(ours),
             (Step::Drain(_), Some(event)) if sort == Sort::Nested => read_all(event),
-            (Step::Drain(_), _) if !matches!(sort, Sort::PipeWrite | Sort::Regular | Sort::Nested) => {
+            (Step::Drain(_), _)
+                if !matches!(sort, Sort::PipeWrite | Sort::Regular | Sort::Nested) =>
+            {
                 read_all(ours);
                 if sort == Sort::Tcp {
                     let _ = rustix::net::recv(ours, &mut [0; 1][..], RecvFlags::OOB);

@@ -102,7 +102,9 @@ pub fn a_daemon_that_drops_its_selectors_first<B: Backend, M: Table>() {
 
 /// It can't drop its selectors, as their descriptors are closed already.
 pub fn a_daemon_that_resets_its_cell<B: Backend, M: Table>() {
-    for (attaches_before, attaches_after) in [(false, true), (true, true), (false, false), (true, false)] {
+    for (attaches_before, attaches_after) in
+        [(false, true), (true, true), (false, false), (true, false)]
+    {
         daemon::<B, M>(|(selector, waker, cell)| {
             std::mem::forget(selector);
             if attaches_before {

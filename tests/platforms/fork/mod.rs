@@ -2,9 +2,9 @@
 //! of the child, and the child has its own.
 //!
 //! A row is run on every pair of a backend and a table, in a process of its
-//! own. Without a kqueue, it also runs on the emulated one, which shows the part
-//! of the waker. A real kqueue is not inherited, so a child forgets its selector
-//! on both. The state of the emulation after a fork is not tested.
+//! own. Without a kqueue, it also runs on the emulated one, which shows the
+//! part of the waker. A real kqueue is not inherited, so a child forgets its
+//! selector on both. The state of the emulation after a fork is not tested.
 
 mod daemons;
 mod process;

@@ -14,7 +14,8 @@ use crate::common::support::{NOW, SOON, Table, pair};
 
 pub(crate) type Waiting<B, M> = Selector<B, OwnedFd, (), M>;
 /// What a child drops or forgets.
-pub(crate) type Inherited<B, M> = (Waiting<B, M>, Waker<<M as Storage>::Wake>, <M as Storage>::Wake);
+pub(crate) type Inherited<B, M> =
+    (Waiting<B, M>, Waker<<M as Storage>::Wake>, <M as Storage>::Wake);
 
 pub(crate) fn new<B: Backend, M: Table>(cell: &M::Wake) -> (Waiting<B, M>, Waker<M::Wake>) {
     let mut selector = Selector::new().unwrap();
@@ -98,7 +99,8 @@ pub fn a_child_with_its_own_selector<B: Backend, M: Table>() {
     }
 }
 
-/// A child that drops what it inherits, also the cell, ends nothing in the parent.
+/// A child that drops what it inherits, also the cell, ends nothing in the
+/// parent.
 pub fn a_child_that_only_drops_what_it_inherits<B: Backend, M: Table>() {
     let (ours, _theirs) = pair();
     for pending in [false, true] {
@@ -135,7 +137,8 @@ pub fn a_child_that_ends_at_once<B: Backend, M: Table>() {
     }
 }
 
-/// Hundreds of wakes of each process, while the other one waits. None ends a wait of the other one.
+/// Hundreds of wakes of each process, while the other one waits. None ends a
+/// wait of the other one.
 pub fn parent_and_child_wait_at_the_same_time<B: Backend, M: Table>() {
     const WAKES: usize = 300;
     let cell = M::cell();
@@ -145,7 +148,10 @@ pub fn parent_and_child_wait_at_the_same_time<B: Backend, M: Table>() {
         let (mut own, wakes_it) = new::<B, M>(&cell);
         ready.give();
         while !parents_are_over.is_given() {
-            assert!(own.select(Some(Duration::from_millis(1))).unwrap().timed_out(), "a wake of the parent");
+            assert!(
+                own.select(Some(Duration::from_millis(1))).unwrap().timed_out(),
+                "a wake of the parent"
+            );
         }
         for _ in 0..WAKES {
             wakes_it.wake().unwrap();
@@ -160,7 +166,10 @@ pub fn parent_and_child_wait_at_the_same_time<B: Backend, M: Table>() {
     }
     parents_are_over.give();
     while !childs_are_over.is_given() {
-        assert!(selector.select(Some(Duration::from_millis(1))).unwrap().timed_out(), "a wake of the child");
+        assert!(
+            selector.select(Some(Duration::from_millis(1))).unwrap().timed_out(),
+            "a wake of the child"
+        );
     }
     child.succeeded();
     works(&mut selector, &waker, &cell);
@@ -215,7 +224,8 @@ pub fn a_cell_that_is_free_at_the_fork<B: Backend, M: Table>() {
     assert_eq!(stale.wake(), Err(Error::WakerClosed));
 }
 
-/// The waker is that of the first selector in both processes. It does not wake the second.
+/// The waker is that of the first selector in both processes. It does not wake
+/// the second.
 pub fn an_inherited_waker_and_the_next_selector_of_the_parent<B: Backend, M: Table>() {
     let cell = M::cell();
     let (selector, waker) = new::<B, M>(&cell);

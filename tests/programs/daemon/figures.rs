@@ -1,4 +1,5 @@
-//! What a daemon costs: processor time, memory, system calls. Printed; and where a promise was made, kept.
+//! What a daemon costs: processor time, memory, system calls. Printed; and
+//! where a promise was made, kept.
 
 use std::env;
 use std::fs;
@@ -17,7 +18,10 @@ pub fn processor_time(subject: &Subject) {
     let before = ticks(daemon.id());
     sleep(Duration::from_secs(SECONDS));
     let ticks = ticks(daemon.id()) - before;
-    println!("{}: {ticks} hundredths of a second in {SECONDS} s with {PLACES} idle peers", subject.name);
+    println!(
+        "{}: {ticks} hundredths of a second in {SECONDS} s with {PLACES} idle peers",
+        subject.name
+    );
     assert!(ticks <= SECONDS, "more than 1 %");
 }
 
@@ -47,15 +51,19 @@ pub fn system_calls(subject: &Subject) {
     if !needs::strace() {
         return;
     }
-    let trace =
-        env::temp_dir().join(format!("selectors-daemon-trace-{}-{}", std::process::id(), subject.bare));
+    let trace = env::temp_dir().join(format!(
+        "selectors-daemon-trace-{}-{}",
+        std::process::id(),
+        subject.bare
+    ));
     let daemon = subject.start_by(&["strace", "-o", trace.to_str().unwrap()], 60);
     assert_eq!(daemon.ask("quit"), "bye\n");
     daemon.ended();
     let calls = fs::read_to_string(&trace).unwrap();
     fs::remove_file(&trace).unwrap();
     // The first is the execve by which the process becomes the daemon.
-    let before: Vec<_> = calls.lines().skip(1).take_while(|call| !call.starts_with("epoll_pwait")).collect();
+    let before: Vec<_> =
+        calls.lines().skip(1).take_while(|call| !call.starts_with("epoll_pwait")).collect();
     assert!(calls.lines().count() > before.len() + 1, "no wait:\n{calls}");
     println!("{}: {} system calls before the first wait", subject.name, before.len());
     if subject.bare {

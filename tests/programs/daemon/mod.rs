@@ -1,7 +1,10 @@
-//! The daemon without std, and the one with std, as processes that real clients talk to.
+//! The daemon without std, and the one with std, as processes that real clients
+//! talk to.
 //!
-//! `DAEMON=PATH` names a daemon that has been built already, perhaps for another processor, and `DAEMON_RUNNER` what
-//! runs it, as in `DAEMON_RUNNER=qemu-aarch64`; `.ci/daemon` does so. Then `no_std` is the part to run:
+//! `DAEMON=PATH` names a daemon that has been built already, perhaps for
+//! another processor, and `DAEMON_RUNNER` what runs it, as in
+//! `DAEMON_RUNNER=qemu-aarch64`; `.ci/daemon` does so. Then `no_std` is the
+//! part to run:
 //!
 //! ```sh
 //! DAEMON=… DAEMON_RUNNER=qemu-aarch64 cargo test --test programs daemon::no_std

@@ -58,7 +58,8 @@ pub fn slow_readers(subject: &Subject) {
     });
     let sent: Vec<_> = sent.collect();
     // No client reads, so all buffers fill up, and the daemon waits.
-    let all_full = || daemon.stats("peer").iter().filter(|unsent| **unsent > 0).count() == clients.len();
+    let all_full =
+        || daemon.stats("peer").iter().filter(|unsent| **unsent > 0).count() == clients.len();
     daemon.wait_until("full buffers", all_full);
     sleep(Duration::from_millis(300));
     daemon.assert_does_not_spin();
@@ -105,10 +106,12 @@ pub fn idle_peers(subject: &Subject) {
     assert_eq!(end, 0);
     assert!(lifetime >= Duration::from_millis(990), "closed after {lifetime:?}");
     assert_eq!((daemon.stat("expired"), daemon.peers()), (1, 1));
-    // The last peer takes the timer with it: from then on nothing wakes the daemon up.
+    // The last peer takes the timer with it: from then on nothing wakes the
+    // daemon up.
     drop(busy);
     daemon.wait_until("end of the timer", || daemon.stats("timer").is_empty());
-    // A peer that takes nothing is closed, too, though there is something to send to it.
+    // A peer that takes nothing is closed, too, though there is something to
+    // send to it.
     let mut stuck = daemon.connect();
     stuck.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     while stuck.write(&[0; 65_536]).is_ok() {}

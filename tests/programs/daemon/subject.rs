@@ -70,7 +70,8 @@ impl Subject {
 
     /// The words of a command line that starts it.
     pub fn words(&self) -> Vec<String> {
-        let runner = self.runner.iter().flat_map(|runner| runner.split_whitespace().map(str::to_owned));
+        let runner =
+            self.runner.iter().flat_map(|runner| runner.split_whitespace().map(str::to_owned));
         runner.chain([self.path.to_str().unwrap().to_owned()]).collect()
     }
 
@@ -85,7 +86,8 @@ impl Subject {
         let name = format!("selectors-daemon-{}-{number}", std::process::id());
         let folder = needs::socket_folder();
         let (path, ours) = (folder.join(&name), folder.join(name + "-client"));
-        let words: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).chain(self.words()).collect();
+        let words: Vec<String> =
+            prefix.iter().map(|word| (*word).to_owned()).chain(self.words()).collect();
         let child = Command::new(&words[0])
             .args(&words[1..])
             // The strings of an environment would count as its memory.
@@ -135,7 +137,10 @@ impl Daemon {
     }
 
     pub fn stat(&self, name: &str) -> u64 {
-        self.stats(name).first().copied().unwrap_or_else(|| panic!("no {name} in {}", self.ask("stat")))
+        self.stats(name)
+            .first()
+            .copied()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.ask("stat")))
     }
 
     pub fn peers(&self) -> usize {
@@ -154,7 +159,8 @@ impl Daemon {
         }
     }
 
-    /// Fails if the daemon waits more often than the timer, this question and a straggler can explain.
+    /// Fails if the daemon waits more often than the timer, this question and a
+    /// straggler can explain.
     pub fn assert_does_not_spin(&self) {
         let before = self.stat("waits");
         sleep(Duration::from_millis(500));

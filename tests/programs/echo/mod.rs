@@ -1,6 +1,7 @@
 //! The echo programs, against each other and against other peers.
 //!
-//! What they print is compared with the transcripts of the Python programs that they are ports of.
+//! What they print is compared with the transcripts of the Python programs that
+//! they are ports of.
 
 mod peers;
 mod python;

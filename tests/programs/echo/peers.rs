@@ -10,8 +10,8 @@ use rustix::net::{SendFlags, sockopt};
 
 use super::python::numbered;
 use crate::common::program::{
-    LASTING, Program, SERVERS, assert_at_rest, assert_served, assert_served_next, assert_serves_on, connect,
-    echo, limited, pattern, program, reset,
+    LASTING, Program, SERVERS, assert_at_rest, assert_served, assert_served_next, assert_serves_on,
+    connect, echo, limited, pattern, program, reset,
 };
 use crate::common::{at_once, closed_port, needs};
 
@@ -95,11 +95,13 @@ fn peer_closes_half_way() {
     }
 }
 
-/// The peer sends more than the buffers on the way hold before it reads. The server waits for it, is not busy, does not
-/// fill its memory, and loses no byte.
+/// The peer sends more than the buffers on the way hold before it reads. The
+/// server waits for it, is not busy, does not fill its memory, and loses no
+/// byte.
 #[test]
 fn peer_reads_slowly() {
-    // With the usual buffers of Linux, the peer can send the smaller amount to its end.
+    // With the usual buffers of Linux, the peer can send the smaller amount to
+    // its end.
     const MUCH: usize = 8 << 20;
     const LESS: usize = 5 << 20;
     at_once(SERVERS.into_iter().flat_map(|name| [(name, MUCH), (name, LESS)]), |(name, len)| {

@@ -180,7 +180,8 @@ waiting for the next event
 
 /// A transcript's lines with addresses and bytes written as Rust does.
 ///
-/// The tests give the number of an address, because the first address of localhost is an IPv6 one on some systems.
+/// The tests give the number of an address, because the first address of
+/// localhost is an IPv6 one on some systems.
 pub fn transcript(python: &str) -> Vec<String> {
     let python = python.replace("localhost", "127.0.0.1");
     let lines = python.trim_matches('\n').lines().map(|line| {
@@ -195,14 +196,17 @@ pub fn transcript(python: &str) -> Vec<String> {
     numbered(lines)
 }
 
-/// The lines with port numbers replaced by their order of appearance: `#0`, `#1`.
+/// The lines with port numbers replaced by their order of appearance: `#0`,
+/// `#1`.
 pub fn numbered<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> Vec<String> {
     let mut ports: Vec<String> = Vec::new();
     let number = |line: S| {
         let mut result = String::new();
         let mut rest = line.as_ref();
-        while let Some(at) =
-            ["127.0.0.1:", " port "].iter().filter_map(|mark| Some(rest.find(mark)? + mark.len())).min()
+        while let Some(at) = ["127.0.0.1:", " port "]
+            .iter()
+            .filter_map(|mark| Some(rest.find(mark)? + mark.len()))
+            .min()
         {
             let digits = rest[at..].bytes().take_while(u8::is_ascii_digit).count();
             let port = &rest[at..at + digits];
@@ -226,10 +230,11 @@ pub fn without_idling(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// The lines about each connection, in order, where a server and a client run freely.
+/// The lines about each connection, in order, where a server and a client run
+/// freely.
 ///
-/// The scheduler decides how the lines of the connections mingle, and whether the next message comes before the server
-/// sees that a queue is empty.
+/// The scheduler decides how the lines of the connections mingle, and whether
+/// the next message comes before the server sees that a queue is empty.
 pub fn by_connection(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
     let mut connections = BTreeMap::<_, Vec<_>>::new();
     for line in lines.iter().filter(|line| !line.ends_with("queue empty")) {

@@ -17,7 +17,9 @@ fn server_and_client_in_one_loop() {
     let bytes = |start: &str| -> String {
         lines.iter().filter_map(|line| line.strip_prefix(start)?.strip_suffix('"')).collect()
     };
-    for start in ["Client: sent b\"", "Server: received b\"", "Server: sent b\"", "Client: received b\""] {
+    for start in
+        ["Client: sent b\"", "Server: received b\"", "Server: sent b\"", "Client: received b\""]
+    {
         assert_eq!(bytes(start), "This is the message. It will be repeated.", "{start}");
     }
     assert_eq!(lines.iter().filter(|line| line.ends_with(": closing")).count(), 2);
@@ -39,7 +41,8 @@ fn selectors_server_and_client() {
     assert_eq!(without_idling(numbered(server)), without_idling(transcript(SELECTORS_SERVER)));
 }
 
-/// The client's messages come back, whether it sends its last message or receives its first echo first.
+/// The client's messages come back, whether it sends its last message or
+/// receives its first echo first.
 #[test]
 fn selectors_server_and_client_run_freely() {
     for _ in 0..20 {
@@ -49,8 +52,10 @@ fn selectors_server_and_client_run_freely() {
         for (program, verb) in [(client, "  received b\""), (server, "  received b\"")] {
             let (status, lines) = program.finish();
             assert!(status.success(), "{status}");
-            let received: String =
-                lines.iter().filter_map(|line| line.strip_prefix(verb)?.strip_suffix('"')).collect();
+            let received: String = lines
+                .iter()
+                .filter_map(|line| line.strip_prefix(verb)?.strip_suffix('"'))
+                .collect();
             assert_eq!(received, "This is the message.  It will be repeated.");
         }
     }
@@ -85,7 +90,8 @@ fn poll_server_and_multiclient() {
     multiclient_with("select_poll_echo_server", POLL_SERVER);
 }
 
-/// The test is the client, and stops the server for a moment wherever both connections act at the same time.
+/// The test is the client, and stops the server for a moment wherever both
+/// connections act at the same time.
 fn multiclient_in_step_with(server: &str, expected: &[String]) {
     let (mut server, port) = Program::serve(server);
     let mut connections = [(); 2].map(|()| {
@@ -123,7 +129,8 @@ fn multiclient_in_step_with(server: &str, expected: &[String]) {
 
 #[test]
 fn select_server_line_for_line() {
-    // Python's second connection was late with its last part, which can't be repeated. Here it comes in time.
+    // Python's second connection was late with its last part, which can't be
+    // repeated. Here it comes in time.
     let (start, rest) =
         SELECT_SERVER.split_once("  received b'in parts.' from ('127.0.0.1', 61003)\n").unwrap();
     let (_, end) = rest.split_once("\n  closing").unwrap();
@@ -164,7 +171,8 @@ fn timeout_server_and_slow_client() {
         without_idling(transcript(TIMEOUT_SERVER)),
     );
 
-    // The response is cut in the same way, unless the server was late for seconds.
+    // The response is cut in the same way, unless the server was late for
+    // seconds.
     let joined = |lines: Vec<String>| lines.concat().replace("\"received b\"", "");
     assert_eq!(joined(numbered(client)), joined(transcript(SLOW_CLIENT)));
 }
@@ -176,7 +184,8 @@ fn slow_client_line_for_line() {
     let port = listener.local_addr().unwrap().port();
     let client = Program::start("select_echo_slow_client", &["127.0.0.1", &port.to_string()]);
     let (mut connection, _) = listener.accept().unwrap();
-    // Everything together and early, so that the pieces do not depend on when it comes.
+    // Everything together and early, so that the pieces do not depend on when
+    // it comes.
     connection.write_all(b"Part one of the message.Part two of the message.").unwrap();
     let mut request = Vec::new();
     connection.read_to_end(&mut request).unwrap();

@@ -163,7 +163,8 @@ impl Gateway<'_> {
                     }
                     Role::Peer => {
                         let read = self.to_line.fill(&key.fileobj);
-                        if read.and_then(|()| self.to_peer.send(&key.fileobj, Role::Peer)).is_err() {
+                        if read.and_then(|()| self.to_peer.send(&key.fileobj, Role::Peer)).is_err()
+                        {
                             drop(key.unregister());
                             self.peer = None;
                             self.starved = self.selector.resume(self.listener).is_err();
@@ -177,8 +178,10 @@ impl Gateway<'_> {
 
     fn accept(&mut self) {
         let Some(listener) = self.selector.get_key(self.listener) else { return };
-        let peer = net::accept_with(&listener.fileobj, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC);
-        let key = peer.ok().and_then(|peer| self.selector.register(peer, Events::READ, Role::Peer).ok());
+        let peer =
+            net::accept_with(&listener.fileobj, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC);
+        let key =
+            peer.ok().and_then(|peer| self.selector.register(peer, Events::READ, Role::Peer).ok());
         self.peer = key.map(|key| key.id());
         self.starved = self.peer.is_none();
     }
@@ -190,8 +193,10 @@ impl Gateway<'_> {
         if self.peer.is_none() {
             self.to_peer = Buffer::new();
         }
-        let ends =
-            [(Some(self.line), &self.to_peer, &self.to_line), (self.peer, &self.to_line, &self.to_peer)];
+        let ends = [
+            (Some(self.line), &self.to_peer, &self.to_line),
+            (self.peer, &self.to_line, &self.to_peer),
+        ];
         for (id, received, unsent) in ends {
             let Some(id) = id else { continue };
             let mut events = Events::empty();

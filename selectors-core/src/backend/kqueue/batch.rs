@@ -14,10 +14,12 @@ pub(super) struct Ready {
 /// No position.
 const NONE: u32 = u32::MAX;
 
-/// Finds the item of a registration while a batch is filled, in a time that does not grow with the batch.
+/// Finds the item of a registration while a batch is filled, in a time that
+/// does not grow with the batch.
 ///
-/// It is a hash table with a chain for each bucket. Slots are small numbers that the table gives out one after the
-/// other, so that a multiplication spreads them well.
+/// It is a hash table with a chain for each bucket. Slots are small numbers
+/// that the table gives out one after the other, so that a multiplication
+/// spreads them well.
 pub(super) struct Positions<const BATCH: usize> {
     /// The last item of each bucket.
     last: [u32; BATCH],
@@ -30,7 +32,8 @@ impl<const BATCH: usize> Positions<BATCH> {
         Self { last: [NONE; BATCH], before: [NONE; BATCH] }
     }
 
-    /// Adds an event. Both filters of one registration make one item. Returns false if there is no room.
+    /// Adds an event. Both filters of one registration make one item. Returns
+    /// false if there is no room.
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a bucket's number is below BATCH, and so is a position"
@@ -49,7 +52,8 @@ impl<const BATCH: usize> Positions<BATCH> {
             position = self.before.get(position).map_or(NONE, |before| *before) as usize;
         }
         let position = batch.len();
-        let Some(before) = self.before.get_mut(position).filter(|_| batch.push(item).is_ok()) else {
+        let Some(before) = self.before.get_mut(position).filter(|_| batch.push(item).is_ok())
+        else {
             return false;
         };
         *before = core::mem::replace(last, position as u32);

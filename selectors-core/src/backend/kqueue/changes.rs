@@ -1,4 +1,5 @@
-//! The changes of one system call, and how the kernel acknowledges each of them.
+//! The changes of one system call, and how the kernel acknowledges each of
+//! them.
 
 use core::mem::MaybeUninit;
 
@@ -9,7 +10,8 @@ use rustix::io::Errno;
 use super::sys::{self, Event, EventFilter, EventFlags};
 use super::{BOTH, Events, Interest, Mode, NOW, Token, to_udata};
 
-/// `EV_DISPATCH`, for which rustix has no name: the filter disables itself when it fires.
+/// `EV_DISPATCH`, for which rustix has no name: the filter disables itself when
+/// it fires.
 pub(super) const DISPATCH: EventFlags = EventFlags::from_bits_retain(0x80);
 
 /// A deletion and an addition for each of the two filters.
@@ -29,8 +31,9 @@ pub(super) struct Change {
 impl Change {
     /// Returns why the kernel has refused the change.
     ///
-    /// To delete or disable a filter that is not there is no failure: it fired and was deleted by the kernel, or it left
-    /// with the file that was at this number before.
+    /// To delete or disable a filter that is not there is no failure: it fired
+    /// and was deleted by the kernel, or it left with the file that was at this
+    /// number before.
     pub(super) fn refusal(&self) -> Option<Errno> {
         let refusal = self.outcome.and_then(Result::err)?;
         (self.is_addition() || refusal != Errno::NOENT).then_some(refusal)
@@ -47,7 +50,8 @@ impl Change {
 
 /// Returns how a filter is armed.
 fn arming(mode: Mode) -> EventFlags {
-    // ADD alone does not enable a filter that fired once, and ENABLE alone does not evaluate it again.
+    // ADD alone does not enable a filter that fired once, and ENABLE alone does
+    // not evaluate it again.
     let add = EventFlags::ADD.union(EventFlags::ENABLE);
     match mode {
         Mode::Edge => add.union(EventFlags::CLEAR),
@@ -58,7 +62,8 @@ fn arming(mode: Mode) -> EventFlags {
 
 /// Returns the changes that lead from one interest to another.
 ///
-/// A filter that stays keeps its mode when it is added again, so that it has to be deleted first if the mode is another.
+/// A filter that stays keeps its mode when it is added again, so that it has to
+/// be deleted first if the mode is another.
 pub(super) fn between(before: Interest, after: Interest) -> Changes {
     let mut changes = Changes::new();
     for event in BOTH.iter() {
@@ -87,11 +92,13 @@ pub(super) fn subject(event: &Event) -> Option<(RawFd, Events)> {
     }
 }
 
-/// Makes all changes by one call. Returns false if the kernel did not acknowledge each of them.
+/// Makes all changes by one call. Returns false if the kernel did not
+/// acknowledge each of them.
 ///
-/// With `EV_RECEIPT` the kernel puts an entry with the error bit into `room` for each change, in their order, and returns
-/// no events. A kernel that does not know the flag has entries for refusals only. If there are none, it returns pending
-/// events, which `event` gets.
+/// With `EV_RECEIPT` the kernel puts an entry with the error bit into `room`
+/// for each change, in their order, and returns no events. A kernel that does
+/// not know the flag has entries for refusals only. If there are none, it
+/// returns pending events, which `event` gets.
 #[allow(unsafe_code)]
 pub(super) fn with_receipts(
     queue: &OwnedFd,
@@ -104,11 +111,13 @@ pub(super) fn with_receipts(
     let mut buffer = [MaybeUninit::uninit(); MOST];
     let room = buffer.get_mut(..list.len()).unwrap_or_default();
     let received = loop {
-        // SAFETY: the descriptor in `list` is open, as the caller of `add` promises, until its filters are deleted. If it is
-        // closed nevertheless, the kernel deletes them.
+        // SAFETY: the descriptor in `list` is open, as the caller of `add`
+        // promises, until its filters are deleted. If it is closed
+        // nevertheless, the kernel deletes them.
         match unsafe { sys::kevent_timespec(queue, &list, &mut *room, Some(&NOW)) } {
             Ok((received, _)) => break received,
-            // Whether the changes were made or not, the result of making them again is the same.
+            // Whether the changes were made or not, the result of making them
+            // again is the same.
             Err(Errno::INTR) => {}
             Err(errno) => {
                 changes.iter_mut().for_each(|change| change.outcome = Some(Err(errno)));
@@ -120,7 +129,9 @@ pub(super) fn with_receipts(
     for entry in received.iter() {
         if !entry.flags().contains(EventFlags::ERROR) {
             event(entry);
-        } else if let Some(change) = expected.find(|change| subject(entry) == Some((fd, change.event))) {
+        } else if let Some(change) =
+            expected.find(|change| subject(entry) == Some((fd, change.event)))
+        {
             change.outcome = Some(match i32::try_from(entry.data()) {
                 Ok(0) => Ok(()),
                 Ok(errno) => Err(Errno::from_raw_os_error(errno)),
@@ -131,10 +142,12 @@ pub(super) fn with_receipts(
     changes.iter().all(|change| change.outcome.is_some())
 }
 
-/// Makes all changes by one call if none of them is refused, and else each by a call of its own.
+/// Makes all changes by one call if none of them is refused, and else each by a
+/// call of its own.
 ///
-/// Without room for receipts or events, a refusal is the call's own error on every kernel, and the changes after it are not
-/// made. To make a change that has been made before has no effect.
+/// Without room for receipts or events, a refusal is the call's own error on
+/// every kernel, and the changes after it are not made. To make a change that
+/// has been made before has no effect.
 pub(super) fn without_receipts(queue: &OwnedFd, fd: RawFd, token: Token, changes: &mut Changes) {
     let list = list(fd, token, changes, EventFlags::empty());
     if call(queue, &list).is_ok() {
@@ -157,15 +170,21 @@ fn call(queue: &OwnedFd, changes: &[Event]) -> Result<(), Errno> {
     }
 }
 
-fn list(fd: RawFd, token: Token, changes: &Changes, flags: EventFlags) -> heapless::Vec<Event, MOST> {
-    let event = |change: &Change| Event::new(change.filter(fd), change.flags | flags, to_udata(token));
+fn list(
+    fd: RawFd,
+    token: Token,
+    changes: &Changes,
+    flags: EventFlags,
+) -> heapless::Vec<Event, MOST> {
+    let event =
+        |change: &Change| Event::new(change.filter(fd), change.flags | flags, to_udata(token));
     changes.iter().map(event).collect()
 }
 
 /// Returns whether a refusal says that the other end of a pipe is closed.
 ///
-/// Some kernels refuse it with `EPIPE`. NetBSD refuses it with `EBADF`, as it does a descriptor that is closed, which poll
-/// distinguishes.
+/// Some kernels refuse it with `EPIPE`. NetBSD refuses it with `EBADF`, as it
+/// does a descriptor that is closed, which poll distinguishes.
 pub(super) fn is_broken_pipe(refusal: Errno, fd: BorrowedFd<'_>) -> bool {
     refusal == Errno::PIPE
         || refusal == Errno::BADF && {
@@ -174,7 +193,8 @@ pub(super) fn is_broken_pipe(refusal: Errno, fd: BorrowedFd<'_>) -> bool {
         }
 }
 
-/// Returns whether poll has found a descriptor open, and an end or an error of it.
+/// Returns whether poll has found a descriptor open, and an end or an error of
+/// it.
 pub(super) fn is_hung_up(found: &PollFd<'_>) -> bool {
     !found.revents().is_empty() && !found.revents().contains(PollFlags::NVAL)
 }

@@ -6,7 +6,8 @@ use slab::Slab;
 use super::{Server, accept};
 use crate::subjects::{Buffer, Watch, buffer, flags};
 
-/// The system calls and a slab. No key is removed while an event of it may be pending, so that it needs no generations.
+/// The system calls and a slab. No key is removed while an event of it may be
+/// pending, so that it needs no generations.
 pub(super) struct Bare {
     epoll: OwnedFd,
     buffer: Buffer,

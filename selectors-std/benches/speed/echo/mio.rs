@@ -18,7 +18,9 @@ pub(super) struct Mio {
 const LISTENER: Token = Token(usize::MAX);
 
 fn register(poll: &Poll, source: &OwnedFd, token: Token) {
-    poll.registry().register(&mut SourceFd(&source.as_raw_fd()), token, Interest::READABLE).unwrap();
+    poll.registry()
+        .register(&mut SourceFd(&source.as_raw_fd()), token, Interest::READABLE)
+        .unwrap();
 }
 
 impl Server for Mio {

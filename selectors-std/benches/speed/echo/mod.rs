@@ -1,4 +1,5 @@
-//! An echo server under load, on each library. Its client is a process of its own, the same for all servers.
+//! An echo server under load, on each library. Its client is a process of its
+//! own, the same for all servers.
 
 mod bare;
 pub(crate) mod client;
@@ -28,8 +29,8 @@ use crate::work::mode;
 pub(crate) trait Server {
     /// Watches the listening socket.
     fn open(listener: OwnedFd, watch: Watch) -> Self;
-    /// Waits, accepts what has connected, and calls `serve` for each connection that is ready. Closes it if that
-    /// returns false.
+    /// Waits, accepts what has connected, and calls `serve` for each connection
+    /// that is ready. Closes it if that returns false.
     fn turn(&mut self, serve: impl FnMut(BorrowedFd<'_>) -> bool);
 }
 
@@ -50,9 +51,11 @@ struct Served {
 }
 
 impl Served {
-    /// Sends back what a connection has received: once, or for edges until nothing is left. Returns false at its end.
+    /// Sends back what a connection has received: once, or for edges until
+    /// nothing is left. Returns false at its end.
     ///
-    /// The client waits for each message before it sends the next one, so that a write always has space.
+    /// The client waits for each message before it sends the next one, so that
+    /// a write always has space.
     #[inline(always)]
     fn echo(&mut self, connection: BorrowedFd<'_>, watch: Watch) -> bool {
         let mut buffer = [0; 4 * MESSAGE];
@@ -107,7 +110,8 @@ struct Load {
 }
 
 impl Load {
-    /// Nanoseconds per message: of time, and of the server's thread on a processor.
+    /// Nanoseconds per message: of time, and of the server's thread on a
+    /// processor.
     fn round<S: Server>(self) -> [f64; 2] {
         let (listener, port) = client::listen();
         // A window far longer than the scheduler's turns.
@@ -119,12 +123,14 @@ impl Load {
             match self.called {
                 Called::Inlined => server.turn(|connection| served.echo(connection, self.watch)),
                 Called::Pointer => {
-                    let mut serve = |connection: BorrowedFd<'_>| served.echo(connection, self.watch);
+                    let mut serve =
+                        |connection: BorrowedFd<'_>| served.echo(connection, self.watch);
                     let serve: &mut dyn FnMut(BorrowedFd<'_>) -> bool = black_box(&mut serve);
                     server.turn(serve);
                 }
             }
-            // Once each connection has had a message, all are accepted, and the load is constant.
+            // Once each connection has had a message, all are accepted, and the
+            // load is constant.
             if begin.is_none() && served.messages >= self.connections {
                 begin = Some(Mark::new(&served));
             }
@@ -152,7 +158,8 @@ impl Load {
             servers.push((MIO, Self::round::<mio::Mio>));
         }
         let many = servers.len();
-        let empty = || servers.iter().map(|&(name, _)| (name.to_owned(), Vec::new())).collect::<Vec<_>>();
+        let empty =
+            || servers.iter().map(|&(name, _)| (name.to_owned(), Vec::new())).collect::<Vec<_>>();
         let mut both = [empty(), empty()];
         for round in 0..plan.rounds.div_ceil(2) {
             for turn in 0..many {
@@ -171,7 +178,8 @@ impl Load {
     }
 }
 
-/// Starts the client. The thread ends with it, and ends this program if the client fails: the server would wait for it.
+/// Starts the client. The thread ends with it, and ends this program if the
+/// client fails: the server would wait for it.
 fn start_client(port: u16, connections: usize, window: Duration) -> JoinHandle<()> {
     let arguments = [port.to_string(), connections.to_string(), window.as_millis().to_string()];
     let program = env::current_exe().unwrap();

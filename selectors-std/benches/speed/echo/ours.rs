@@ -40,9 +40,13 @@ impl<B: Backend, M: Storage> Server for Ours<B, M> {
                 continue;
             }
             let listener = key.id();
-            while let Some(connection) = self.selector.get_key(listener).and_then(|key| accept(&key.fileobj))
+            while let Some(connection) =
+                self.selector.get_key(listener).and_then(|key| accept(&key.fileobj))
             {
-                let _ = self.selector.register(connection, interest(self.watch), Role::Connection).unwrap();
+                let _ = self
+                    .selector
+                    .register(connection, interest(self.watch), Role::Connection)
+                    .unwrap();
             }
         }
     }

@@ -19,8 +19,9 @@ pub(super) struct Polling {
 /// `usize::MAX` is taken by polling itself.
 const LISTENER: usize = usize::MAX - 1;
 
-/// Keeps to the contract of `add_with_mode`: `turn` deletes each source before it closes it, and the poller is the
-/// first field, so that it is closed before the others.
+/// Keeps to the contract of `add_with_mode`: `turn` deletes each source before
+/// it closes it, and the poller is the first field, so that it is closed before
+/// the others.
 #[allow(unsafe_code)]
 fn register(poller: &Poller, source: &OwnedFd, key: usize, mode: PollMode) {
     // SAFETY: see above.

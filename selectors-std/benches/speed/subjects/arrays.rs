@@ -10,7 +10,8 @@ use super::Ours;
 use super::bare::NOW;
 use crate::pool::Pool;
 
-/// What a program without a selector writes on poll or select. It keeps its arrays.
+/// What a program without a selector writes on poll or select. It keeps its
+/// arrays.
 pub(crate) trait BareArrays<'a> {
     fn new(pool: &'a Pool) -> Self;
     /// Polls, and calls `each` for each ready descriptor. Returns their number.
@@ -25,7 +26,8 @@ pub(crate) struct BarePoll<'a> {
 
 impl<'a> BareArrays<'a> for BarePoll<'a> {
     fn new(pool: &'a Pool) -> Self {
-        let fds: Vec<_> = pool.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let fds: Vec<_> =
+            pool.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         Self { data: vec![0; fds.len()], fds }
     }
 
@@ -69,8 +71,10 @@ impl BareArrays<'_> for BareSelect {
     fn wait(&mut self, mut each: impl FnMut(&mut u64)) -> usize {
         self.ready.copy_from_slice(&self.watched);
         let bound = fd_set_bound(&self.watched);
-        // SAFETY: the descriptors are those of a pool, which outlives the round.
-        unsafe { rustix::event::select(bound, Some(&mut self.ready), None, None, Some(&NOW)) }.unwrap();
+        // SAFETY: the descriptors are those of a pool, which outlives the
+        // round.
+        unsafe { rustix::event::select(bound, Some(&mut self.ready), None, None, Some(&NOW)) }
+            .unwrap();
         let mut handled = 0;
         for fd in FdSetIter::new(&self.ready) {
             each(&mut self.data[usize::try_from(fd).unwrap()]);
@@ -81,6 +85,7 @@ impl BareArrays<'_> for BareSelect {
 }
 
 pub(crate) type GrowingPoll<'a> = Ours<'a, Poll<selectors_std::Growable>, selectors_std::Growable>;
-pub(crate) type GrowingSelect<'a> = Ours<'a, Select<selectors_std::Growable>, selectors_std::Growable>;
+pub(crate) type GrowingSelect<'a> =
+    Ours<'a, Select<selectors_std::Growable>, selectors_std::Growable>;
 pub(crate) type FixedPoll<'a> = Ours<'a, Poll<storage::Fixed<1024>>, storage::Fixed<1024>>;
 pub(crate) type FixedSelect<'a> = Ours<'a, Select<storage::Fixed<1024>>, storage::Fixed<1024>>;

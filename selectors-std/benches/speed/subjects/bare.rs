@@ -6,7 +6,8 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use super::{EVENTS, Subject, Watch};
 
-/// The bare loop: the system calls, and a slab whose generations detect stale events.
+/// The bare loop: the system calls, and a slab whose generations detect stale
+/// events.
 pub(crate) struct Bare<'a> {
     epoll: OwnedFd,
     buffer: Buffer,
@@ -86,7 +87,8 @@ impl<'a> Subject<'a> for Bare<'a> {
 
     #[inline(always)]
     fn wait(&mut self, block: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
-        let (ready, _) = epoll::wait(&self.epoll, &mut self.buffer[..], (!block).then_some(&NOW)).unwrap();
+        let (ready, _) =
+            epoll::wait(&self.epoll, &mut self.buffer[..], (!block).then_some(&NOW)).unwrap();
         let mut handled = 0;
         for event in ready.iter() {
             let (number, generation) = halves(event.data.u64());

@@ -5,7 +5,8 @@ use rustix::event::epoll::{self, CreateFlags, EventData};
 use super::bare::{Buffer, NOW, buffer, flags, wake};
 use super::{Subject, Watch};
 
-/// The bare system calls of a program that needs no table: an event carries its descriptor.
+/// The bare system calls of a program that needs no table: an event carries its
+/// descriptor.
 pub(crate) struct Calls {
     epoll: OwnedFd,
     buffer: Buffer,
@@ -49,7 +50,8 @@ impl<'a> Subject<'a> for Calls {
 
     #[inline(always)]
     fn wait(&mut self, block: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
-        let (ready, _) = epoll::wait(&self.epoll, &mut self.buffer[..], (!block).then_some(&NOW)).unwrap();
+        let (ready, _) =
+            epoll::wait(&self.epoll, &mut self.buffer[..], (!block).then_some(&NOW)).unwrap();
         for event in ready.iter() {
             each(descriptor(*event), &mut 0);
         }

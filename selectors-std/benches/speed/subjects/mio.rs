@@ -7,7 +7,8 @@ use slab::Slab;
 
 use super::{EVENTS, Subject, Watch};
 
-/// mio with a slab. It has only edge-triggered waits, and is measured where the others are edge-triggered, too.
+/// mio with a slab. It has only edge-triggered waits, and is measured where the
+/// others are edge-triggered, too.
 pub(crate) struct Mio<'a> {
     poll: Poll,
     events: Events,
@@ -23,7 +24,11 @@ impl<'a> Subject<'a> for Mio<'a> {
     type Waker = Waker;
 
     fn open() -> Self {
-        Self { poll: Poll::new().unwrap(), events: Events::with_capacity(EVENTS), keys: Slab::new() }
+        Self {
+            poll: Poll::new().unwrap(),
+            events: Events::with_capacity(EVENTS),
+            keys: Slab::new(),
+        }
     }
 
     #[inline(always)]
@@ -68,7 +73,10 @@ impl<'a> Subject<'a> for Mio<'a> {
             if let Some((fd, _)) = self.keys.get(event.token().0) {
                 let raw = fd.as_raw_fd();
                 let mut source = SourceFd(&raw);
-                self.poll.registry().reregister(&mut source, event.token(), interest(watch)).unwrap();
+                self.poll
+                    .registry()
+                    .reregister(&mut source, event.token(), interest(watch))
+                    .unwrap();
                 changed += 1;
             }
         }

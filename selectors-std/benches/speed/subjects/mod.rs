@@ -39,11 +39,12 @@ pub(crate) struct Watch {
 pub(crate) const LEVEL: Watch = Watch { write: false, edge: false };
 pub(crate) const EDGE: Watch = Watch { write: false, edge: true };
 
-/// How many events the buffers of the others hold. Ours are as they are shipped.
+/// How many events the buffers of the others hold. Ours are as they are
+/// shipped.
 pub(crate) const EVENTS: usize = 1024;
 
-/// A selector, or the code of a program without one. It has a table that leads from an event to the
-/// source and a number, as most programs need one.
+/// A selector, or the code of a program without one. It has a table that leads
+/// from an event to the source and a number, as most programs need one.
 pub(crate) trait Subject<'a>: Sized {
     /// What the program keeps to name a registration.
     type Handle: Copy;
@@ -54,17 +55,23 @@ pub(crate) trait Subject<'a>: Sized {
     fn add(&mut self, fd: BorrowedFd<'a>, watch: Watch, data: u64) -> Self::Handle;
     fn change(&mut self, handle: Self::Handle, watch: Watch);
     fn remove(&mut self, handle: Self::Handle);
-    /// Waits indefinitely or not at all, and calls `each` for each event. Returns their number.
+    /// Waits indefinitely or not at all, and calls `each` for each event.
+    /// Returns their number.
     fn wait(&mut self, block: bool, each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize;
-    /// Finds what is ready, and changes what each of these descriptors is watched for. Returns their number.
+    /// Finds what is ready, and changes what each of these descriptors is
+    /// watched for. Returns their number.
     fn wait_and_change(&mut self, watch: Watch) -> usize;
-    /// Creates a waker. `eventfd` is for the subjects that have no waker of their own.
+    /// Creates a waker. `eventfd` is for the subjects that have no waker of
+    /// their own.
     fn waker(&mut self, eventfd: BorrowedFd<'a>) -> Self::Waker;
     fn wake(waker: &Self::Waker);
 }
 
 /// With all of `fds` registered.
-pub(crate) fn registered<'a, S: Subject<'a>>(fds: impl Iterator<Item = BorrowedFd<'a>>, watch: Watch) -> S {
+pub(crate) fn registered<'a, S: Subject<'a>>(
+    fds: impl Iterator<Item = BorrowedFd<'a>>,
+    watch: Watch,
+) -> S {
     let mut subject = S::open();
     for fd in fds {
         subject.add(fd, watch, 0);

@@ -9,7 +9,8 @@ use selectors_std::{Events, Interest, KeyId, Selector};
 
 use super::{Subject, Watch};
 
-/// One of this workspace's selectors. In a box, as the fixed ones are large. `N` is what names a key in calls.
+/// One of this workspace's selectors. In a box, as the fixed ones are large.
+/// `N` is what names a key in calls.
 pub(crate) struct Ours<'a, B: Backend, M: Storage, N = KeyId> {
     selector: Box<Selector<B, BorrowedFd<'a>, u64, M>>,
     names: PhantomData<N>,
@@ -28,7 +29,8 @@ pub(crate) type FixedByNumber<'a, const N: usize> =
 type Inner<'a> = Selector<Epoll<256>, BorrowedFd<'a>, u64, selectors_std::Growable>;
 const _: fn(Inner<'_>) -> selectors_std::DefaultSelector<BorrowedFd<'_>, u64> = |same| same;
 type InnerFixed<'a> = Selector<Epoll<64>, BorrowedFd<'a>, u64, selectors_core::storage::Fixed<8>>;
-const _: fn(InnerFixed<'_>) -> selectors_core::DefaultSelector<BorrowedFd<'_>, u64, 8> = |same| same;
+const _: fn(InnerFixed<'_>) -> selectors_core::DefaultSelector<BorrowedFd<'_>, u64, 8> =
+    |same| same;
 
 pub(crate) fn interest(watch: Watch) -> Interest {
     let events = if watch.write { Events::READ | Events::WRITE } else { Events::READ };
@@ -108,7 +110,8 @@ impl<'a, B: Backend, M: Storage<Wake: Send + NewCell>, N: Name> Subject<'a> for 
     }
 }
 
-/// A cell for a waker. It serves one selector at a time, and there is never more than one here.
+/// A cell for a waker. It serves one selector at a time, and there is never
+/// more than one here.
 pub(crate) trait NewCell {
     fn new_cell() -> Self;
 }

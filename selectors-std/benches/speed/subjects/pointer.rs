@@ -3,8 +3,8 @@ use std::os::fd::BorrowedFd;
 
 use super::{Subject, Watch};
 
-/// A subject whose handler, and whose functions, are behind pointers that the compiler can't see through.
-/// So nothing of them is inlined into the loop.
+/// A subject whose handler, and whose functions, are behind pointers that the
+/// compiler can't see through. So nothing of them is inlined into the loop.
 pub(crate) struct Pointer<S>(S);
 
 impl<'a, S: Subject<'a>> Subject<'a> for Pointer<S> {

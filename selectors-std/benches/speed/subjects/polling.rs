@@ -8,7 +8,8 @@ use slab::Slab;
 
 use super::{EVENTS, Subject, Watch};
 
-/// polling with a slab, in its level or edge mode. Its default is one-shot, which needs one more call for each event.
+/// polling with a slab, in its level or edge mode. Its default is one-shot,
+/// which needs one more call for each event.
 pub(crate) struct Polling<'a> {
     poller: Arc<Poller>,
     events: Events,
@@ -36,9 +37,11 @@ impl<'a> Subject<'a> for Polling<'a> {
     #[allow(unsafe_code)]
     fn add(&mut self, fd: BorrowedFd<'a>, watch: Watch, data: u64) -> usize {
         let key = self.keys.insert((fd, data));
-        // SAFETY: the source must be deleted before it is closed. It is borrowed for longer than
-        // `self` lives, and the epoll instance ends with `self`.
-        unsafe { self.poller.add_with_mode(fd.as_raw_fd(), event(key, watch), mode(watch)) }.unwrap();
+        // SAFETY: the source must be deleted before it is closed. It is
+        // borrowed for longer than `self` lives, and the epoll instance ends
+        // with `self`.
+        unsafe { self.poller.add_with_mode(fd.as_raw_fd(), event(key, watch), mode(watch)) }
+            .unwrap();
         key
     }
 
@@ -56,7 +59,9 @@ impl<'a> Subject<'a> for Polling<'a> {
     #[inline(always)]
     fn wait(&mut self, block: bool, mut each: impl FnMut(BorrowedFd<'a>, &mut u64)) -> usize {
         self.events.clear();
-        self.poller.wait(&mut self.events, if block { None } else { Some(Duration::ZERO) }).unwrap();
+        self.poller
+            .wait(&mut self.events, if block { None } else { Some(Duration::ZERO) })
+            .unwrap();
         let mut handled = 0;
         for event in self.events.iter() {
             if let Some((fd, data)) = self.keys.get_mut(event.key) {

@@ -20,7 +20,8 @@ fn exercise<const N: usize>(
     selector.register(fd, Events::READ, 7).ok()?;
     selector.modify(&fd, Events::READ | Events::WRITE).ok()?;
     selector.select(None).ok()?;
-    let reported = selector.next_ready().map(|(key, events)| key.data + u32::from(events.bits()))?;
+    let reported =
+        selector.next_ready().map(|(key, events)| key.data + u32::from(events.bits()))?;
     *selector.get_key_mut(&fd)?.data_mut() += 1;
     let sum = selector.get_map().iter().map(|key| key.data).sum::<u32>();
     Some(reported + sum + selector.unregister(&fd).ok()?.data)

@@ -1,5 +1,6 @@
-//! What a program calls while it runs, for each backend of Linux: functions that are not inlined, so
-//! that the test finds them, with arguments that the compiler can't know.
+//! What a program calls while it runs, for each backend of Linux: functions
+//! that are not inlined, so that the test finds them, with arguments that the
+//! compiler can't know.
 
 #![no_std]
 #![no_main]
@@ -18,7 +19,11 @@ type Memory = Fixed<8>;
 type Selector<B> = selectors_core::Selector<B, BorrowedFd<'static>, u32, Memory>;
 
 #[inline(never)]
-fn register<B: Backend>(selector: &mut Selector<B>, source: BorrowedFd<'static>, interest: Interest) -> bool {
+fn register<B: Backend>(
+    selector: &mut Selector<B>,
+    source: BorrowedFd<'static>,
+    interest: Interest,
+) -> bool {
     selector.register(source, interest, 7).is_ok()
 }
 
