@@ -10,11 +10,6 @@ use crate::error::Error;
 use crate::storage::Storage;
 use crate::table::Table;
 
-mod keys;
-mod registration;
-mod waits;
-mod wakers;
-
 /// A set of sources to wait for.
 ///
 /// A selector owns what it watches. [`register`](Self::register) moves a source
@@ -208,6 +203,16 @@ impl<B: Backend, S, D, M: Storage> Selector<B, S, D, M> {
     #[doc(alias = "__exit__")]
     pub fn close(self) {}
 }
+
+// The documentation lists the methods in the order of these declarations. With
+// empty lines between them, rustfmt does not sort them.
+mod registration;
+
+mod waits;
+
+mod keys;
+
+mod wakers;
 
 /// Methods of a selector whose backend is chosen at run time.
 impl<S, D, M: Storage, const BATCH: usize> Selector<Any<M, BATCH>, S, D, M> {
