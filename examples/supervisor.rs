@@ -119,7 +119,7 @@ impl Supervisor {
 
     fn read(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
-        let (mut has_ended, mut is_asked) = (false, false);
+        let (mut has_ended, mut is_stopped) = (false, false);
         while let Some((mut key, _events)) = self.selector.next_ready() {
             let bytes = match key.read(&mut buffer) {
                 Ok(count) => &buffer[..count],
@@ -128,7 +128,7 @@ impl Supervisor {
             };
             match key.data_mut() {
                 Role::ChildEnded => has_ended = true,
-                Role::Terminate => is_asked = true,
+                Role::Terminate => is_stopped = true,
                 Role::Output(job, name, line) => {
                     print(*job, name, line, bytes);
                     if bytes.is_empty() {
@@ -137,7 +137,7 @@ impl Supervisor {
                 }
             }
         }
-        if is_asked {
+        if is_stopped {
             self.terminate();
         }
         if has_ended { self.reap() } else { Ok(()) }

@@ -28,7 +28,7 @@ pub(crate) const STEP: Duration = Duration::from_millis(1);
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
 impl<B: Backend> Engine<B> {
-    /// Returns whether there is something to do before the kernel is asked,
+    /// Returns whether there is something to do before the system call,
     /// which is rare.
     #[inline]
     pub(crate) fn has_backlog(&self) -> bool {
@@ -91,7 +91,7 @@ impl<B: Backend> Engine<B> {
         true
     }
 
-    /// Does what has to be done before the kernel is asked. Returns a result if
+    /// Does what has to be done before the system call. Returns a result if
     /// there is one already.
     ///
     /// Pending events come first, as the kernel would not report edges and

@@ -115,7 +115,7 @@ mod with_std {
     }
 
     #[test]
-    fn its_figures_beside_those_without_std() {
+    fn its_figures_next_to_those_without_std() {
         figures::memory(subject());
         figures::system_calls(subject());
     }
