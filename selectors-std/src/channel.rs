@@ -63,7 +63,8 @@ use crate::Waker;
 /// while !inbox.is_closed() {
 ///     selector.select(None)?;
 ///     for stream in inbox.try_iter() {
-///         selector.register(stream, Events::READ, ())?;
+///         // If this fails, the stream is dropped, which closes it.
+///         let _ = selector.register(stream, Events::READ, ());
 ///     }
 ///     while let Some((_key, _events)) = selector.next_ready() {
 ///         // Read and write.
