@@ -90,9 +90,13 @@ pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 ///
 /// # Safety
 ///
-/// The implementer must ensure that, for a file descriptor with a key, `find`
-/// returns the slot that `insert` was last called with, or else what `scan`
-/// returns. No method panics.
+/// The implementer must ensure that, for a file descriptor with a key:
+///
+/// - `find` returns the slot that `insert` was last called with, or it returns
+///   what `scan` returns;
+/// - `insert` returns what `find` would have returned before.
+///
+/// No method panics.
 ///
 /// # Examples
 ///
@@ -105,14 +109,15 @@ pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 pub unsafe trait Index: Default {
     /// Returns the slot of a file descriptor.
     ///
-    /// `scan` searches the slots one by one. The selector checks whether the
-    /// key in the slot has this descriptor, so an index may also return an old
-    /// slot.
+    /// `scan` searches the slots one by one. For a file descriptor without a key
+    /// an index may return an old slot, or `None`. The selector checks whether
+    /// the key in the slot has this file descriptor.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
-    /// Reserves capacity for a number of keys.
+    /// Reserves capacity for a number of keys in all.
     ///
     /// Returns whether that succeeded. The selector calls this before it adds a
-    /// slot, and never inserts more keys than it has reserved capacity for.
+    /// slot, and never has more keys than it has reserved capacity for. Over
+    /// time it inserts more file descriptors than that.
     fn reserve(&mut self, keys: usize) -> bool;
     /// Stores that a file descriptor is in a slot.
     ///
