@@ -171,7 +171,8 @@ impl<'a, Sel: SelectorType> KeyMut<'a, Sel> {
 
     /// Returns the source and a mutable reference to your data.
     ///
-    /// The two can be used at the same time, as the key itself can't.
+    /// Both can be used at the same time. `key.fileobj` can't be used together
+    /// with [`data_mut`](Self::data_mut).
     ///
     /// # Examples
     ///

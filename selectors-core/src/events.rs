@@ -34,8 +34,9 @@ bitflags! {
     ///
     /// `POLLRDHUP` exists on Linux, Android, FreeBSD and illumos. On other
     /// platforms poll does not support `READ_HANGUP` alone. `POLLRDNORM`,
-    /// `POLLRDBAND`, `POLLWRNORM` and `POLLWRBAND` are not used, because they
-    /// repeat the flags above.
+    /// `POLLRDBAND`, `POLLWRNORM` and `POLLWRBAND` are not used on Unix,
+    /// because they repeat the flags above. The page on
+    /// [portability](crate::portability#windows) has the flags of Windows.
     ///
     /// # Reported events
     ///

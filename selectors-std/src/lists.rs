@@ -7,8 +7,9 @@ use rustix::io::Errno;
 use selectors_core::platform::{flag, is_valid, poll};
 use selectors_core::{Error, Events, in_steps, wait};
 
-/// Waits until a source in one of three lists is ready, like Python's
-/// `select.select`.
+/// Waits until a source in one of three lists is ready.
+///
+/// This is Python's `select.select`.
 ///
 /// Sources in the first list wait to read, those in the second to write, those
 /// in the third for urgent data. Hang-ups and errors count as readable and as
@@ -19,9 +20,8 @@ use selectors_core::{Error, Events, in_steps, wait};
 /// waits indefinitely. Sources of different types go together as `&dyn AsFd`.
 ///
 /// This makes one system call, `poll` (on Linux `ppoll`), which has no limit of
-/// 1024. The kernel sees each descriptor once, in however many lists it is. The
-///       arrays are allocated by each call. Use a selector in a loop that waits
-///       often.
+/// 1024. The kernel sees each descriptor once, in however many lists it is. Each
+/// call allocates its arrays. Use a selector in a loop that waits often.
 ///
 /// # Errors
 ///

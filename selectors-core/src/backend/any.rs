@@ -78,7 +78,9 @@ impl Kind {
         }
     }
 
-    /// Returns whether this platform has it. The kernel may still forbid it.
+    /// Returns whether this platform has the backend.
+    ///
+    /// The kernel may still forbid it.
     ///
     /// # Examples
     ///
@@ -117,8 +119,9 @@ impl Kind {
         !matches!(self, Self::Kqueue)
     }
 
-    /// Returns whether
-    /// [`Events::READ_HANGUP`] can be requested without [`Events::READ`].
+    /// Returns whether [`Events::READ_HANGUP`] can be requested alone.
+    ///
+    /// Together with [`Events::READ`] it can be requested everywhere.
     ///
     /// # Examples
     ///
@@ -135,11 +138,11 @@ impl Kind {
         }
     }
 
-    /// Returns whether [`Events::HANGUP`] is reported, and not only as
-    /// readiness.
+    /// Returns whether [`Events::HANGUP`] is reported.
     ///
-    /// NetBSD's poll reports it of pipes, and not of sockets. This returns
-    /// false there.
+    /// Otherwise a hang-up is reported as readiness only. For poll this returns
+    /// false on NetBSD and Windows. NetBSD's poll reports hang-ups of pipes,
+    /// but not of sockets.
     ///
     /// # Examples
     ///
@@ -156,11 +159,10 @@ impl Kind {
         }
     }
 
-    /// Returns whether [`Events::ERROR`] is reported, and not only as
-    /// readiness.
+    /// Returns whether [`Events::ERROR`] is reported.
     ///
-    /// The poll of the BSDs and of Apple's systems reports readiness and
-    /// hang-ups only.
+    /// Otherwise an error is reported as readiness or a hang-up only. The poll
+    /// of the BSDs and of Apple's systems does so.
     ///
     /// # Examples
     ///

@@ -20,15 +20,15 @@ use crate::table::{Token, Watched};
 /// Regular files are refused (`EPERM`).
 ///
 /// One wait is one system call, `epoll_wait`, if something is ready.
-/// `epoll_wait` counts in milliseconds. So a wait whose timeout has a fraction
-/// of a millisecond makes a second call, `ppoll`, for that fraction, if nothing
-/// is ready before, and a third one to fetch what becomes ready in it. Such a
-/// wait is as exact as the kernel's timers. If the kernel refuses `ppoll`, the
-/// timeout is rounded up to a whole millisecond.
+/// `epoll_wait` counts in milliseconds. If the timeout has a fraction of a
+/// millisecond and nothing is ready before, a second call, `ppoll`, waits for
+/// the fraction. A third call fetches what becomes ready in it. Such a wait is
+/// as exact as the kernel's timers. If the kernel refuses `ppoll`, the timeout
+/// is rounded up to a whole millisecond.
 ///
 /// **Note:** rustix has a feature `linux_5_11`. If any crate of the program
-/// turns it on, each wait is an `epoll_pwait2`, which kernels before 5.11 do
-/// not have: then every wait fails with `ENOSYS`.
+/// turns it on, each wait is an `epoll_pwait2`. Kernels before 5.11 do not have
+/// that call, so every wait fails there with `ENOSYS`.
 /// [`AnySelector`](crate::AnySelector) notices that when it is opened and uses
 /// poll.
 ///

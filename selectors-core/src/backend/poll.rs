@@ -20,6 +20,8 @@ use crate::table::{Token, Watched};
 /// returns every descriptor that is ready. On Linux and FreeBSD that is
 /// `ppoll`, whose timeout has nanoseconds.
 ///
+/// On Windows it is `WSAPoll`, for sockets only.
+///
 /// # Examples
 ///
 /// ```

@@ -18,9 +18,10 @@ use crate::table::{Token, Watched};
 /// is [`Error::Unsupported`]. [`Events::HANGUP`], [`Events::READ_HANGUP`] and
 /// [`Events::ERROR`] are never reported: they are plain readiness. One wait is
 /// one system call, `select`, and returns every descriptor that is ready. On
-/// Linux it is `pselect6`, whose timeout has nanoseconds. illumos and Solaris
-/// are left out: their libraries limit the call in a way that rustix does not
-/// support.
+/// Linux it is `pselect6`, whose timeout has nanoseconds.
+///
+/// illumos, Solaris and Windows have no such backend. The page on
+/// [portability](crate::portability#platforms) says why.
 ///
 /// # Examples
 ///
