@@ -26,7 +26,9 @@ use crate::storage::Storage;
 /// use rustix::fd::OwnedFd;
 /// use selectors_core::{DefaultSelector, SelectorCell};
 ///
-/// static SELECTOR: SelectorCell<DefaultSelector<OwnedFd, u32, 64>> = SelectorCell::new();
+/// type Sources = DefaultSelector<OwnedFd, u32, 64>;
+///
+/// static SELECTOR: SelectorCell<Sources> = SelectorCell::new();
 ///
 /// let selector: &'static mut _ = SELECTOR.open()?;
 /// assert!(selector.get_map().is_empty());

@@ -30,7 +30,9 @@ pub struct KeyMap<'a, S, D, M: Storage> {
 }
 
 impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
-    /// Returns the number of keys. A waker does not count.
+    /// Returns the number of keys.
+    ///
+    /// A waker does not count.
     ///
     /// # Examples
     ///
@@ -50,7 +52,9 @@ impl<'a, S, D, M: Storage> KeyMap<'a, S, D, M> {
         self.table.len()
     }
 
-    /// Returns whether there is no key. Many loops end then.
+    /// Returns whether there is no key.
+    ///
+    /// Many loops end then.
     ///
     /// # Examples
     ///

@@ -109,9 +109,9 @@ pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 pub unsafe trait Index: Default {
     /// Returns the slot of a file descriptor.
     ///
-    /// `scan` searches the slots one by one. For a file descriptor without a key
-    /// an index may return an old slot, or `None`. The selector checks whether
-    /// the key in the slot has this file descriptor.
+    /// `scan` searches the slots one by one. For a file descriptor without a
+    /// key, an index may return an old slot or `None`. The selector checks
+    /// whether the key in the slot has this file descriptor.
     fn find(&self, fd: RawFd, scan: impl FnOnce() -> Option<u32>) -> Option<u32>;
     /// Reserves capacity for a number of keys in all.
     ///

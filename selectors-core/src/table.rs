@@ -9,11 +9,11 @@ use crate::key::{KeyId, Lookup, SelectorKey, State};
 use crate::platform::{NO_FD, USER_DATA_BITS, is_valid};
 use crate::storage::{Index, List, Storage};
 
-/// Names one registration. The kernel carries it as user data and returns it
-/// with each event.
+/// The name of one registration.
 ///
-/// The slot says where the key is, and the generation whether it is still the
-/// same registration.
+/// The kernel carries it as user data, and returns it with each event. The slot
+/// says where the key is, and the generation whether it is still the same
+/// registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     pub(crate) slot: u32,
@@ -21,14 +21,16 @@ pub struct Token {
 }
 
 impl Token {
-    /// The token of an event that was withdrawn. No slot has this number.
+    /// The token of an event that was withdrawn.
+    ///
+    /// No slot has this number.
     pub const NONE: Self = Self { slot: u32::MAX, generation: u32::MAX };
 
-    /// Packs the token into one number: the generation in the upper half, the
-    /// slot in the lower.
+    /// Packs the token into one number.
     ///
-    /// Each half fits into half of what the platform's best backend carries
-    /// with an event.
+    /// The generation is in the upper half, and the slot in the lower. Each
+    /// half fits into half of what the platform's best backend carries with an
+    /// event.
     #[must_use]
     pub const fn to_u64(self) -> u64 {
         (self.generation as u64) << 32 | self.slot as u64
@@ -46,8 +48,9 @@ impl Token {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Watched<'a> {
-    /// The descriptor. It may have been closed without the selector's
-    /// knowledge.
+    /// The descriptor.
+    ///
+    /// It may have been closed without the selector's knowledge.
     pub fd: BorrowedFd<'a>,
     /// What the kernel was given to distinguish events.
     pub token: Token,

@@ -25,7 +25,8 @@ fn serve(listener: TcpListener) -> io::Result<()> {
     let listener = selector.register(listener, Events::READ, Vec::new())?.id();
     loop {
         // `None` waits indefinitely.
-        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        let key = selector.get_key(listener);
+        let paused = key.is_some_and(|key| key.is_paused());
         selector.select(paused.then_some(Duration::from_millis(10)))?;
         let _ = selector.resume(listener); // if that fails, it stays paused
         while let Some((mut key, _events)) = selector.next_ready() {

@@ -19,8 +19,10 @@ use selectors_core::storage::{Index, List, Storage};
 ///
 /// ```
 /// use selectors_std::{Growable, Selector, backend::Poll};
+/// use std::net::TcpStream;
 ///
-/// let selector = Selector::<Poll<Growable>, std::net::TcpStream, (), Growable>::new()?; // PollSelector's long name
+/// // PollSelector is an alias of this type.
+/// let selector = Selector::<Poll<Growable>, TcpStream, (), Growable>::new()?;
 /// # Ok::<(), selectors_std::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +41,8 @@ unsafe impl Storage for Growable {
 /// A `Vec` that refuses an item if there is no memory.
 ///
 /// `Vec::push` would abort the program. This one grows by an eighth, where
-/// `Vec` doubles, because a program with many keys copies an eighth cheaply and
-/// does not want to pay for twice the memory.
+/// `Vec` doubles. So a program with many keys does not pay for twice the
+/// memory.
 ///
 /// # Examples
 ///

@@ -17,22 +17,25 @@ fn serve(listener: TcpListener) -> io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
         // `None` waits indefinitely.
-        let paused = selector.get_key(listener).is_some_and(|key| key.is_paused());
+        let key = selector.get_key(listener);
+        let paused = key.is_some_and(|key| key.is_paused());
         selector.select(paused.then_some(Duration::from_millis(10)))?;
         let _ = selector.resume(listener); // if that fails, it stays paused
         while let Some((mut key, _events)) = selector.next_ready() {
             if key.id() == listener {
                 match accept(&key.fileobj) {
-                    // If `register` fails, it closes the client.
-                    Ok(client) => drop(selector.register(client, Events::READ, ())),
+                    Ok(client) => {
+                        // If this fails, the client is dropped: closed.
+                        let _ = selector.register(client, Events::READ, ());
+                    }
                     Err(_) => key.pause(), // perhaps no descriptor is free
                 }
                 continue;
             }
             match key.read(&mut buffer) {
-                Ok(n) if n > 0 && key.write(&buffer[..n]).is_ok_and(|sent| sent == n) => {}
+                Ok(n) if n > 0 && key.write(&buffer[..n]).ok() == Some(n) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                _ => drop(key.unregister()), // the key owns the client, and closes it
+                _ => drop(key.unregister()), // closes the client
             }
         }
     }

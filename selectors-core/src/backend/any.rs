@@ -45,13 +45,16 @@ impl Kind {
     /// All kinds, the best first.
     ///
     /// ```
-    /// for kind in selectors_core::Kind::ALL.iter().filter(|kind| kind.is_available()) {
+    /// use selectors_core::Kind;
+    /// for kind in Kind::ALL.iter().filter(|kind| kind.is_available()) {
     ///     println!("{kind} can be chosen here");
     /// }
     /// ```
     pub const ALL: &[Self] = &[Self::Epoll, Self::Kqueue, Self::Poll, Self::Select];
 
-    /// Returns the name: `epoll`, `kqueue`, `poll` or `select`.
+    /// Returns the name of the system call.
+    ///
+    /// It is `epoll`, `kqueue`, `poll` or `select`.
     ///
     /// # Examples
     ///
@@ -127,7 +130,8 @@ impl Kind {
     ///
     /// ```
     /// use selectors_core::Kind;
-    /// assert!(Kind::Epoll.supports_read_hangup() && !Kind::Select.supports_read_hangup());
+    /// assert!(Kind::Epoll.supports_read_hangup());
+    /// assert!(!Kind::Select.supports_read_hangup());
     /// ```
     #[must_use]
     pub const fn supports_read_hangup(self) -> bool {
@@ -206,7 +210,10 @@ impl FromStr for Kind {
 /// # Examples
 ///
 /// ```
-/// let selector = selectors_core::AnySelector::<rustix::fd::OwnedFd, (), 4>::new()?;
+/// use rustix::fd::OwnedFd;
+/// use selectors_core::AnySelector;
+///
+/// let selector = AnySelector::<OwnedFd, (), 4>::new()?;
 /// println!("the kernel permits {}", selector.kind());
 /// # Ok::<(), selectors_core::Error>(())
 /// ```

@@ -49,7 +49,8 @@ use crate::table::{Token, Watched};
 /// use rustix::fd::OwnedFd;
 /// use selectors_core::{Selector, backend::Epoll, storage::Fixed};
 ///
-/// type Thrifty<D> = Selector<Epoll<8>, OwnedFd, D, Fixed<16>>; // 16 keys, 8 events for each wait
+/// // Up to 16 keys, and 8 events for each wait.
+/// type Thrifty<D> = Selector<Epoll<8>, OwnedFd, D, Fixed<16>>;
 /// let selector = Thrifty::<()>::new()?;
 /// # Ok::<(), selectors_core::Error>(())
 /// ```
