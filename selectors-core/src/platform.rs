@@ -50,9 +50,10 @@ macro_rules! if_no_queue {
     };
 }
 
-/// Items for platforms whose `select` rustix can call: not those where it never
-/// takes more than `FD_SETSIZE` descriptors, and not Windows, where rustix's
-/// sets lose sockets.
+/// Items for platforms whose `select` rustix can call.
+///
+/// These are not the ones where it never takes more than `FD_SETSIZE`
+/// descriptors, and not Windows, where rustix's sets lose sockets.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! if_select {

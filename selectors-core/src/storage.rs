@@ -90,7 +90,7 @@ pub unsafe trait List<T>: Default + Deref<Target = [T]> + DerefMut {
 ///
 /// # Safety
 ///
-/// The implementer must ensure that, for a file descriptor with a key:
+/// The implementer must ensure that for a file descriptor with a key
 ///
 /// - `find` returns the slot that `insert` was last called with, or it returns
 ///   what `scan` returns;

@@ -33,9 +33,9 @@ use changes::{Changes, DISPATCH, between, each, is_broken_pipe, is_hung_up, subj
 ///
 /// A wait returns at most `BATCH` events. One wait is one system call,
 /// `kevent`, whose timeout has nanoseconds. A change is one call, too, and one
-/// more that undoes it if the kernel refuses a part of it. While the other end
-/// of a watched pipe is closed, a wait may be preceded by one call of `poll`,
-/// because some kernels have no filter for such a pipe.
+/// more that undoes it if the kernel refuses a part of it. Some kernels have no
+/// filter for a pipe whose other end is closed. While such a pipe is watched,
+/// one call of `poll` may precede each wait.
 ///
 /// A kqueue is not inherited across `fork`, so a child opens its own. The page
 /// on [portability](crate::portability#platforms) says on which systems this
@@ -83,9 +83,10 @@ const BOTH: Events = Events::READ.union(Events::WRITE);
 /// The interest of a registration without filters.
 const NOTHING: Interest = Events::empty().with_mode(Mode::Level);
 
-/// A pointer's width is all that the kernel carries: on 32-bit platforms each
-/// half of the token has to do with sixteen bits, and the table counts no
-/// further there.
+/// The width of each half of a token.
+///
+/// The kernel carries as many bits as a pointer has. On 32-bit platforms that
+/// is sixteen for each half, and the table counts no further there.
 const HALF: u32 = usize::BITS / 2;
 
 #[allow(clippy::cast_possible_truncation, reason = "the halves are small enough")]

@@ -43,16 +43,19 @@ if_no_select! {
 
 /// A system call that waits for many descriptors.
 ///
-/// Implemented by [`Poll`] and, where the platform has them, `Epoll`, `Kqueue`
-/// and `Select`, and by [`Any`], which is one of them chosen at run time. A
-/// program names this trait in bounds and has no reason to implement it. Safe
-/// code can't call it, because it can't make a backend outside of a selector.
+/// [`Poll`] implements it, and so do `Epoll`, `Kqueue` and `Select` where the
+/// platform has them. [`Any`] is one of these, chosen at run time. A program
+/// names this trait in bounds, and has no reason to implement it. Safe code
+/// can't call it, because it can't make a backend outside of a selector.
 ///
 /// # Safety
 ///
-/// The implementer must ensure that a backend passes a descriptor to the kernel
-/// only between the `add` and the `remove` of its registration, and closes none
-/// but its own. No method panics.
+/// The implementer must ensure that
+///
+/// - a backend passes a descriptor to the kernel only between the `add` and the
+///   `remove` of its registration;
+/// - it closes no descriptor but its own;
+/// - no method panics.
 ///
 /// # Examples
 ///
@@ -129,9 +132,10 @@ pub unsafe trait Backend: Sized {
     ///
     /// The caller must ensure that `fd` stays open, and its number belongs to
     /// the same file, until the registration is removed or the backend is not
-    /// used any more. (A raw registration passes this duty on to the program.)
-    /// The backend may be dropped after that, so its `Drop` must not use the
-    /// descriptor.
+    /// used any more. For a raw registration the program must ensure that.
+    ///
+    /// The backend may be dropped after the descriptor was closed, so its
+    /// `Drop` must not use the descriptor.
     unsafe fn add(
         &mut self,
         fd: BorrowedFd<'_>,

@@ -31,9 +31,9 @@ pub(super) struct Change {
 impl Change {
     /// Returns why the kernel has refused the change.
     ///
-    /// To delete or disable a filter that is not there is no failure: it fired
-    /// and was deleted by the kernel, or it left with the file that was at this
-    /// number before.
+    /// To delete or disable a filter that is not there is no failure. The
+    /// kernel may have deleted it when it fired, or with the file that was at
+    /// this number before.
     pub(super) fn refusal(&self) -> Option<Errno> {
         let refusal = self.outcome.and_then(Result::err)?;
         (self.is_addition() || refusal != Errno::NOENT).then_some(refusal)
