@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write, pipe};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -16,18 +16,11 @@ use selectors_core::{Error, Events, FileKind, Kind, WakeCell};
 use selectors_std::{select, wait};
 
 use crate::common::signals;
-use crate::common::support::{NOW, SOON, apart, beyond_select, pair};
+use crate::common::support::{NOW, SOON, apart, beyond_select, pair, tcp};
 
 const READ: Events = Events::READ;
 const WRITE: Events = Events::WRITE;
 const PRIORITY: Events = Events::PRIORITY;
-
-/// A connected pair of TCP, which knows urgent data.
-fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (ours, listener.accept().unwrap().0)
-}
 
 /// A number that is not open.
 fn closed() -> BorrowedFd<'static> {

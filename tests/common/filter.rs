@@ -1,5 +1,6 @@
 //! System calls that fail because of a seccomp filter, which holds only for the
 //! thread that installs it.
+#![allow(unreachable_pub, reason = "nothing here is reached from elsewhere")]
 
 use std::env::consts::ARCH;
 use std::thread;
@@ -10,9 +11,10 @@ use seccompiler::{
     SeccompRule, apply_filter,
 };
 
-/// A system call, and its second argument where only some of them are to fail.
+/// A system call. If only some of them are to fail, an argument of these, which
+/// is counted from 0, and its value.
 #[derive(Clone, Copy)]
-pub struct Call(pub i64, pub Option<u64>);
+pub struct Call(pub i64, pub Option<(u8, u64)>);
 
 /// Runs `work` in a thread in which these calls fail with this error.
 ///
@@ -25,10 +27,10 @@ pub fn without<T: Send>(
     errno: Errno,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, String> {
-    let rules = |argument| {
-        let same =
-            SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, argument).unwrap();
-        SeccompRule::new(vec![same]).unwrap()
+    let rules = |(argument, value)| {
+        let (length, same) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
+        let condition = SeccompCondition::new(argument, length, same, value).unwrap();
+        SeccompRule::new(vec![condition]).unwrap()
     };
     let filter = SeccompFilter::new(
         calls.iter().map(|call| (call.0, call.1.map(rules).into_iter().collect())).collect(),

@@ -25,7 +25,7 @@ pub mod traced;
 #[cfg(target_os = "linux")]
 pub mod without_std;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::panic::resume_unwind;
 use std::{env, thread};
 
@@ -79,10 +79,9 @@ impl Dice {
 ///
 /// On some systems a connection to a port that is only bound is not refused.
 pub fn closed_port() -> ((TcpStream, TcpStream), SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    let stream = TcpStream::connect(address).unwrap();
-    ((stream, listener.accept().unwrap().0), address)
+    let ends = support::tcp();
+    let address = ends.1.local_addr().unwrap();
+    (ends, address)
 }
 
 /// A check that is run with every pair.

@@ -18,7 +18,7 @@ use rustix::pty::OpenptFlags;
 use selectors_core::platform::{CONNECTING, flag};
 use selectors_core::{Error, Events, Kind, Mode, Selector};
 
-use crate::support::{Found, Kernel, NOW, Reports, SOON, Table, agree, pair, ready};
+use crate::support::{Found, Kernel, NOW, Reports, SOON, Table, agree, pair, ready, tcp};
 
 const NONE: Events = Events::empty();
 const READ: Events = Events::READ;
@@ -250,12 +250,6 @@ fn bytes() -> Scene {
     (one.into(), Some(two.into()))
 }
 
-fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (one, listener.accept().unwrap().0)
-}
-
 fn out_of_band() -> Scene {
     let (one, two) = tcp();
     rustix::net::send(&two, b"!", SendFlags::OOB).unwrap();
@@ -297,11 +291,8 @@ fn connection_refused() -> Scene {
     // A closed listener's port, which its connection keeps. To some systems'
     // sockets that are bound and do not listen a connection is not refused: it
     // times out.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let peer = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let (kept, _) = listener.accept().unwrap();
-    drop((listener, peer));
+    let kept = tcp().1;
+    let port = kept.local_addr().unwrap().port();
     (seen(connect_to(port), PollFlags::IN), Some(kept.into()))
 }
 

@@ -14,6 +14,12 @@
 mod cpython;
 mod events;
 mod fairness;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")
+))]
+#[path = "../common/filter.rs"]
+mod filter;
 mod hangups;
 mod ids;
 mod keys;

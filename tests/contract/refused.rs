@@ -22,14 +22,10 @@ pub struct Refusal {
 ))]
 mod seccomp {
     use std::os::fd::RawFd;
-    use std::thread;
 
     use rustix::io::Errno;
-    use seccompiler::{
-        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-        SeccompRule, apply_filter,
-    };
 
+    use crate::filter::{self, Call};
     use crate::needs;
 
     use super::Refusal;
@@ -83,30 +79,10 @@ mod seccomp {
     /// nothing if it has no such filters.
     pub fn refused<T>(refusal: Refusal, work: impl FnOnce() -> T) -> Option<T> {
         let Refusal { call, about, errno } = refusal;
-        let refuse = SeccompAction::Errno(errno.raw_os_error().unsigned_abs());
-        let machine = std::env::consts::ARCH.try_into().unwrap();
-        let rule = about.map(|(argument, fd)| {
-            let fd = u64::try_from(fd).unwrap();
-            let same =
-                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, fd)
-                    .unwrap();
-            SeccompRule::new(vec![same]).unwrap()
-        });
-        let rules = [(call, rule.into_iter().collect())].into();
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, machine).unwrap();
-        let program = BpfProgram::try_from(filter).unwrap();
+        let about = about.map(|(argument, fd)| (argument, u64::try_from(fd).unwrap()));
         let work = Carried(work);
-        thread::scope(|scope| {
-            let other = scope.spawn(move || {
-                let work = work.take();
-                apply_filter(&program).map_err(|error| error.to_string())?;
-                Ok(Carried(work()))
-            });
-            let done: Result<_, String> = other.join().unwrap();
-            let skip =
-                |error: &String| needs::skip(&format!("the kernel refuses a filter: {error}"));
-            done.inspect_err(skip).ok().map(Carried::take)
-        })
+        let done = filter::without(&[Call(call, about)], errno, || Carried(work.take()()));
+        done.inspect_err(|refusal| needs::skip(refusal)).ok().map(Carried::take)
     }
 }
 

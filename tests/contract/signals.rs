@@ -13,9 +13,9 @@ use selectors_core::WakeCell;
 // A thread is declared as the word that it is everywhere: a number here, a
 // pointer there.
 unsafe extern "C" {
-    fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
-    fn pthread_self() -> usize;
-    fn pthread_kill(thread: usize, number: c_int) -> c_int;
+    pub fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
+    pub fn pthread_self() -> usize;
+    pub fn pthread_kill(thread: usize, number: c_int) -> c_int;
 }
 
 thread_local! {

@@ -5,6 +5,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -260,6 +261,14 @@ pub fn pair() -> (UnixStream, UnixStream) {
     one.set_nonblocking(true).unwrap();
     two.set_nonblocking(true).unwrap();
     (one, two)
+}
+
+/// A connected pair of TCP. Its listener is closed, and the second end keeps the
+/// listener's port.
+pub fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (one, listener.accept().unwrap().0)
 }
 
 /// How many events a wait has found.

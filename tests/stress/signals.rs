@@ -14,17 +14,10 @@ use selectors_core::storage::{Fixed, Storage};
 use selectors_core::{Events, Mode, Selector, WakeCell};
 use selectors_std::Growable;
 
+use crate::common::signals::{pthread_kill, pthread_self, signal};
 use crate::common::support::SOON;
 
 const SIGNALS: u32 = 10_000;
-
-// A thread is declared as the word that it is everywhere: a number here, a
-// pointer there.
-unsafe extern "C" {
-    fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
-    fn pthread_self() -> usize;
-    fn pthread_kill(thread: usize, number: i32) -> i32;
-}
 
 thread_local! {
     /// How many signals the handler has seen in this thread.

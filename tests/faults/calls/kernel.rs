@@ -14,10 +14,10 @@ use super::{Cells, ERRNOS, NOW, Table, Watching, agree, found, opened, pair, rea
 use crate::common::filter::{self, Call};
 
 const CREATE: Call = Call(libc::SYS_epoll_create1, None);
-const ADD: Call = Call(libc::SYS_epoll_ctl, Some(libc::EPOLL_CTL_ADD as u64));
-const MOD: Call = Call(libc::SYS_epoll_ctl, Some(libc::EPOLL_CTL_MOD as u64));
-const DEL: Call = Call(libc::SYS_epoll_ctl, Some(libc::EPOLL_CTL_DEL as u64));
-const GETFD: Call = Call(libc::SYS_fcntl, Some(libc::F_GETFD as u64));
+const ADD: Call = Call(libc::SYS_epoll_ctl, Some((1, libc::EPOLL_CTL_ADD as u64)));
+const MOD: Call = Call(libc::SYS_epoll_ctl, Some((1, libc::EPOLL_CTL_MOD as u64)));
+const DEL: Call = Call(libc::SYS_epoll_ctl, Some((1, libc::EPOLL_CTL_DEL as u64)));
+const GETFD: Call = Call(libc::SYS_fcntl, Some((1, libc::F_GETFD as u64)));
 const EPOLL: Call = Call(libc::SYS_epoll_pwait, None);
 pub(super) const POLL: Call = Call(libc::SYS_ppoll, None);
 const SELECT: Call = Call(libc::SYS_pselect6, None);

@@ -8,6 +8,7 @@
 
 mod closed;
 mod kernel;
+// Not in `common`: the emulated kqueue has it, too, where both are in a binary.
 #[path = "../../common/layer.rs"]
 mod layer;
 mod seam;

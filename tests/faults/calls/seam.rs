@@ -53,8 +53,8 @@ fn one<B: Backend, M: Table>(errno: Errno) {
     peer.write_all(b"!").unwrap();
     next("wait");
     let refused = os(names(selector.kind()).wait.1, None, errno);
-    let answer = if errno == Errno::INTR { Ok(true) } else { Err(refused) };
-    assert_eq!(selector.select(NOW).map(|result| result.interrupted()), answer);
+    let expected = if errno == Errno::INTR { Ok(true) } else { Err(refused) };
+    assert_eq!(selector.select(NOW).map(|result| result.interrupted()), expected);
     assert!(selector.next_ready().is_none());
     next("modify");
     assert_eq!(selector.modify(fd, Events::WRITE), Err(error("modify")));
