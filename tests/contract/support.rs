@@ -263,8 +263,8 @@ pub fn pair() -> (UnixStream, UnixStream) {
     (one, two)
 }
 
-/// A connected pair of TCP. Its listener is closed, and the second end keeps the
-/// listener's port.
+/// A connected pair of TCP. Its listener is closed, and the second end keeps
+/// the listener's port.
 pub fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

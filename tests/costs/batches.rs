@@ -1,26 +1,32 @@
 //! The number of instructions of a handler does not depend on the number of
-//! keys.
+//! keys, if it finds them by id on either table, or by number on the growing
+//! one. The fixed one looks through its keys for a number.
 //!
 //! The test runs itself again under valgrind, which counts what one function
 //! and those that it calls execute.
 
 use std::collections::BTreeMap;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::{env, fs};
 
 use rustix::event::{EventfdFlags, eventfd};
 use selectors_core::backend::{Backend, Epoll, Poll, Select};
-use selectors_core::{Events, Mode};
-use selectors_std::{Growable, Selector};
+use selectors_core::storage::Fixed;
+use selectors_core::{Events, Lookup, Mode, Selector};
+use selectors_std::Growable;
 
 use crate::common::alone::{is_alone, run_under};
 use crate::common::needs;
+use crate::common::support::Table;
 
 const READ: Events = Events::READ;
 const BOTH: Events = Events::READ.union(Events::WRITE);
 
-type Sel<B> = Selector<B, OwnedFd, usize, Growable>;
+type Sel<B, M> = Selector<B, OwnedFd, usize, M>;
+
+/// A table with capacity for all that is registered.
+type Few = Fixed<512>;
 
 /// What a handler does: to the key that is reported, and to all keys.
 #[derive(Clone, Copy, Debug)]
@@ -40,43 +46,49 @@ enum Work {
 const ALL: [Work; 5] =
     [Work::ModifyAll, Work::RemoveHalf, Work::ModifyTwo, Work::Remove, Work::Rearm];
 
-fn handle<B: Backend>(
-    selector: &mut Sel<B>,
+fn handle<B: Backend, M: Table>(
+    selector: &mut Sel<B, M>,
     work: Work,
-    (fd, number): (RawFd, usize),
-    fds: &[RawFd],
+    number: usize,
+    keys: &[Lookup],
 ) {
+    let key = keys[number];
     match work {
         Work::ModifyAll => {
-            for fd in fds {
-                selector.modify(*fd, BOTH).unwrap();
+            for key in keys {
+                selector.modify(*key, BOTH).unwrap();
             }
         }
         Work::RemoveHalf => {
-            for fd in fds.iter().skip(1).step_by(2) {
-                drop(selector.unregister(*fd).unwrap());
+            for key in keys.iter().skip(1).step_by(2) {
+                drop(selector.unregister(*key).unwrap());
             }
         }
         Work::ModifyTwo => {
-            selector.modify(fd, BOTH).unwrap();
-            selector.modify(fds[(number + 1) % fds.len()], READ).unwrap();
+            selector.modify(key, BOTH).unwrap();
+            selector.modify(keys[(number + 1) % keys.len()], READ).unwrap();
         }
-        Work::Remove => drop(selector.unregister(fd).unwrap()),
-        Work::Rearm => selector.modify(fd, READ.one_shot()).unwrap(),
+        Work::Remove => drop(selector.unregister(key).unwrap()),
+        Work::Rearm => selector.modify(key, READ.one_shot()).unwrap(),
     }
 }
 
 /// Handles so many events. Valgrind finds it by its name.
 #[inline(never)]
-fn counted_batches<B: Backend>(selector: &mut Sel<B>, work: Work, fds: &[RawFd], expected: usize) {
+fn counted_batches<B: Backend, M: Table>(
+    selector: &mut Sel<B, M>,
+    work: Work,
+    keys: &[Lookup],
+    expected: usize,
+) {
     let mut events = 0;
     while events < expected {
         assert_ne!(selector.select(None).unwrap().events(), 0);
         while let Some((key, _)) = selector.next_ready() {
             events += 1;
-            let key = (key.fd, key.data);
+            let number = key.data;
             if events == 1 || !matches!(work, Work::ModifyAll | Work::RemoveHalf) {
-                handle(selector, work, key, fds);
+                handle(selector, work, number, keys);
             }
         }
     }
@@ -89,27 +101,33 @@ fn counting_ends() {
     std::hint::black_box("ends");
 }
 
-fn batch<B: Backend>(backend: &str, work: Work, count: usize) {
-    let mut selector = Sel::<B>::new().unwrap();
-    let mut fds = Vec::new();
+fn batch<B: Backend, M: Table>(by: &str, work: Work, count: usize) {
+    let mut selector = Sel::<B, M>::new().unwrap();
+    let mut keys = Vec::<Lookup>::new();
     let mode = if matches!(work, Work::Rearm) { Mode::OneShot } else { Mode::Level };
     for number in 0..count {
         let fd = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
-        fds.push(selector.register(fd, READ.with_mode(mode), number).unwrap().fd);
+        let key = selector.register(fd, READ.with_mode(mode), number).unwrap();
+        keys.push(if by == "number" { key.fd.into() } else { key.id().into() });
     }
     let expected = if matches!(work, Work::RemoveHalf) { count / 2 } else { count };
-    counted_batches(&mut selector, work, &fds, expected);
+    counted_batches(&mut selector, work, &keys, expected);
     counting_ends();
-    println!("batch: {backend}, {work:?}");
+    let table = if M::CAPACITY.is_some() { "fixed" } else { "growable" };
+    println!("batch: {}, {work:?}, {table} by {by}", selector.kind());
 }
 
 const SIZES: [usize; 3] = [100, 200, 400];
 
 fn all() {
     for (work, size) in ALL.into_iter().flat_map(|work| SIZES.map(|size| (work, size))) {
-        batch::<Epoll>("epoll", work, size);
-        batch::<Poll<Growable>>("poll", work, size);
-        batch::<Select<Growable>>("select", work, size);
+        for by in ["number", "id"] {
+            batch::<Epoll, Growable>(by, work, size);
+            batch::<Poll<Growable>, Growable>(by, work, size);
+            batch::<Select<Growable>, Growable>(by, work, size);
+        }
+        batch::<Epoll, Few>("id", work, size);
+        batch::<Poll<Few>, Few>("id", work, size);
     }
 }
 
@@ -149,7 +167,7 @@ fn batches_are_linear() {
         return all();
     }
     let Some(counts) = counts() else { return };
-    assert_eq!(counts.len(), 3 * ALL.len());
+    assert_eq!(counts.len(), 8 * ALL.len());
     for (what, counts) in counts {
         println!("{what}: {counts:?} instructions with {SIZES:?} keys");
         let [small, medium, large] = counts[..] else { panic!("{counts:?}") };
