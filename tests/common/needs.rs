@@ -27,8 +27,8 @@ const MOST: u64 = 20_000;
 /// each.
 fn others() -> usize {
     let number = |text: String| text.parse().ok();
-    let asked = env::args().find_map(|arg| number(arg.strip_prefix("--test-threads=")?.to_owned()));
-    let chosen = asked.or_else(|| env::var("RUST_TEST_THREADS").ok().and_then(number));
+    let given = env::args().find_map(|arg| number(arg.strip_prefix("--test-threads=")?.to_owned()));
+    let chosen = given.or_else(|| env::var("RUST_TEST_THREADS").ok().and_then(number));
     let threads = chosen.or_else(|| thread::available_parallelism().ok().map(NonZero::get));
     (40 + 12 * threads.unwrap_or(8)).min(limit() / 2)
 }

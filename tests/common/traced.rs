@@ -118,8 +118,9 @@ pub fn calls(table: &str, name: &str) -> u64 {
     line.split_whitespace().nth(3).unwrap().parse().unwrap()
 }
 
-/// A line of the log: `1234  name(arguments) = result`. Lines that only continue an earlier one, and those about signals
-/// and ends of processes, are not calls.
+/// A line of the log: `1234  name(arguments) = result`. Lines that only
+/// continue an earlier one, and those about signals and ends of processes, are
+/// not calls.
 fn parse(line: &str) -> Option<Call> {
     let (thread, call) = line.split_once(' ')?;
     let (name, rest) = call.trim_start().split_once('(')?;

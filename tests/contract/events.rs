@@ -221,7 +221,7 @@ pub fn take_error_returns_an_error_once<B: Kernel, M: Table>() {
     assert_eq!(key.take_error(), Ok(None));
     assert!(
         ready(&mut selector, NOW).is_empty(),
-        "the error is gone, and nothing is there to read"
+        "the error was consumed, and nothing is there to read"
     );
 }
 

@@ -94,7 +94,7 @@ fn quiet<B: Kernel, M: Table>() -> Vec<(&'static str, Quiet<B, M>, Vec<UnixStrea
         assert_eq!(ready(selector, SOON).len(), 1);
         vec![two]
     });
-    add("a one-shot that fired, and its peer gone", |selector| {
+    add("a one-shot that fired, and its peer closed", |selector| {
         selector.register(pair().0.into(), Events::READ.one_shot(), ()).unwrap();
         assert_eq!(ready(selector, SOON).len(), 1);
         vec![]

@@ -250,7 +250,7 @@ pub fn one_cell_for_one_selector<B: Kernel, M: Table>() {
         waker.wake().unwrap();
         woken(&mut selector);
     }
-    // The refused cell is free; so is the first, once its selector has gone.
+    // The refused cell is free; so is the first, once its selector is dropped.
     drop(selector);
     for cell in [other, cell] {
         let mut selector = Selector::<B, OwnedFd, (), M>::new().unwrap();

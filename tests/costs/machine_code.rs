@@ -33,7 +33,8 @@ fn mentions(file: &Path) -> HashMap<String, HashSet<String>> {
     let mut mentions = HashMap::<String, HashSet<String>>::new();
     let mut function = String::new();
     for line in binutils("objdump", &["-d", "-C", "--no-show-raw-insn"], file).lines() {
-        // `0000000000010101 <name>:`, or `   10101:  call   10202 <name+0x4>`, where the name may hold such brackets.
+        // `0000000000010101 <name>:`, or `   10101:  call   10202 <name+0x4>`,
+        // where the name may hold such brackets.
         let Some((place, name)) =
             line.split_once(" <").and_then(|(place, rest)| Some((place, rest.rsplit_once('>')?.0)))
         else {

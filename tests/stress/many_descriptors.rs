@@ -118,7 +118,7 @@ selectors_core::if_select! {
     fn in_one_set() {
         use selectors_core::Error;
 
-            let mut selector = selectors_std::SelectSelector::new().unwrap();
+        let mut selector = selectors_std::SelectSelector::new().unwrap();
         let (mut writers, mut refusals, mut open) = (BTreeSet::new(), 0, Vec::new());
         let pairs = pairs();
         let enough = pairs.len() > 600;

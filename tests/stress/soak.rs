@@ -121,7 +121,7 @@ fn keys_come_and_go() {
     });
 }
 
-/// The servers that are troubled besides `program::SERVERS`.
+/// The servers that are troubled in addition to `program::SERVERS`.
 const OTHERS: [&str; 3] = ["sharded_echo", "workers", "tcp_proxy"];
 
 struct Server {

@@ -136,7 +136,7 @@ fn no_wake_is_lost() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn bursts_reach_the_kernel_as_few_writes() {
+fn a_wake_is_one_write_at_most() {
     use selectors_core::backend::Epoll;
     use selectors_std::Growable;
 
@@ -146,7 +146,7 @@ fn bursts_reach_the_kernel_as_few_writes() {
         let stats = storm::<Epoll<256>, Growable>(false);
         println!("{} waits", stats.waits);
     };
-    let Some(table) = traced::summary(bursts_reach_the_kernel_as_few_writes, storm) else { return };
+    let Some(table) = traced::summary(a_wake_is_one_write_at_most, storm) else { return };
     let wakes = THREADS as u64 * wakes();
     let writes = traced::calls(&table, "write");
     println!("{wakes} wakes, {writes} writes\n{table}");
