@@ -34,6 +34,13 @@ const fn cost(
     Cost { operation, queue, sets }
 }
 
+/// With debug assertions, std looks first whether a descriptor is open.
+const CLOSE: &[&str] = if cfg!(debug_assertions) {
+    &["fcntl", "close", "getpid", "close"]
+} else {
+    &["close", "getpid", "close"]
+};
+
 const COSTS: &[Cost] = &[
     cost("register", &["epoll_ctl"], &["ppoll"]),
     cost("register a registered source", &[], &[]),
@@ -53,6 +60,11 @@ const COSTS: &[Cost] = &[
     cost("wait 0.1 ms, ready", &["wait"], &["wait"]),
     cost("wait with events left", &[], &[]),
     cost("wait without a timeout, ready", &["wait"], &["wait"]),
+    cost("pause", &["epoll_ctl"], &[]),
+    cost("pause again", &[], &[]),
+    cost("wait, paused", &["wait"], &["wait"]),
+    cost("resume", &["epoll_ctl"], &["ppoll"]),
+    cost("resume again", &[], &[]),
     cost("unregister", &["epoll_ctl"], &[]),
     cost("unregister again", &[], &[]),
     cost("waker", &["getpid", "eventfd2", "epoll_ctl"], &["getpid", "eventfd2", "ppoll"]),
@@ -67,6 +79,8 @@ const COSTS: &[Cost] = &[
     cost("wait 0.1 ms for one", &["ppoll"], &["ppoll"]),
     cost("three lists", &["ppoll"], &["ppoll"]),
     cost("three lists, 0.1 ms", &["ppoll"], &["ppoll"]),
+    cost("close", CLOSE, &["getpid", "close"]),
+    cost("wake of a closed one", &[], &[]),
 ];
 
 /// The operations, in the order of `COSTS`. Calls outside of the marks are not
@@ -115,6 +129,11 @@ impl Check for Operations {
             marked("wait without a timeout, ready", || selector.select(None)).events(),
             Ok(1)
         );
+        marked("pause", || selector.pause(&ours)).unwrap();
+        marked("pause again", || selector.pause(&ours)).unwrap();
+        assert!(marked("wait, paused", || selector.select(NOW)).unwrap().timed_out());
+        marked("resume", || selector.resume(&ours)).unwrap();
+        marked("resume again", || selector.resume(&ours)).unwrap();
         assert!(marked("unregister", || selector.unregister(&ours).is_ok()));
         assert!(marked("unregister again", || selector.unregister(&ours).is_err()));
 
@@ -140,6 +159,8 @@ impl Check for Operations {
         let lists =
             marked("three lists, 0.1 ms", || selectors_std::select(&[&theirs], &[], &[], short));
         assert!(lists.unwrap().0.is_empty());
+        marked("close", || selector.close());
+        assert!(marked("wake of a closed one", || waker.wake()).is_err());
     }
 }
 

@@ -101,12 +101,12 @@ fn nginx(server: &Path, directory: &Path) -> (Program, SocketAddr) {
     let path = directory.display();
     start_on_free_port("nginx", |port| {
         let configuration = format!(
-            "daemon off; master_process off; pid {path}/pid; error_log {path}/errors;
+            "daemon off; master_process off; pid \"{path}/pid\"; error_log \"{path}/errors\";
             events {{ worker_connections 2048; }}
             http {{
-                access_log off; root {path}; keepalive_requests 1000000;
-                client_body_temp_path {path}/body; proxy_temp_path {path}/proxy;
-                fastcgi_temp_path {path}/fastcgi; uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
+                access_log off; root \"{path}\"; keepalive_requests 1000000;
+                client_body_temp_path \"{path}/body\"; proxy_temp_path \"{path}/proxy\";
+                fastcgi_temp_path \"{path}/fastcgi\"; uwsgi_temp_path \"{path}/uwsgi\"; scgi_temp_path \"{path}/scgi\";
                 server {{ listen 127.0.0.1:{port}; }}
             }}"
         );
