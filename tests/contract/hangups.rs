@@ -45,7 +45,7 @@ pub fn the_end_is_reported_without_reading<B: Kernel, M: Table>() {
         }
         let whole = ready(&mut selector, SOON)[&one.as_raw_fd()];
         assert!(whole.contains(READ_HANGUP | Events::HANGUP) && !whole.contains(READ), "{whole:?}");
-        // Nothing was taken.
+        // Nothing was read before.
         assert_eq!((&one).read(&mut [0; 99]).unwrap(), 12);
         selector.modify(&one, READ | READ_HANGUP).unwrap();
         assert!(ready(&mut selector, SOON)[&one.as_raw_fd()].contains(READ | READ_HANGUP));
@@ -76,7 +76,8 @@ pub fn with_read_it_is_requested_everywhere<B: Kernel, M: Table>() {
     }
 }
 
-/// With `WRITE`, which is reported whenever the socket accepts more.
+/// It may be requested with `WRITE`, which is reported whenever the socket
+/// accepts more.
 pub fn with_other_events<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let events = READ_HANGUP | Events::WRITE;
@@ -101,7 +102,7 @@ pub fn with_other_events<B: Kernel, M: Table>() {
     assert!(selector.select(NOW).unwrap().timed_out());
 }
 
-/// As a selector on poll does.
+/// `wait` accepts it where a selector on poll does.
 pub fn a_wait_for_one_accepts_it<B: Kernel, M: Table>() {
     let (one, mut two) = pair();
     if !Kind::Poll.supports_read_hangup() {

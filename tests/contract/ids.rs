@@ -28,7 +28,8 @@ fn names_nothing<B: Kernel, S, D, M: Table>(selector: &mut Selector<B, S, D, M>,
     assert_eq!(selector.unregister(id).map(|_| ()), Err(missing));
 }
 
-/// Not even one of the same source, in the same slot, under the same number.
+/// An id does not name a later registration, not even that of the same source,
+/// in the same slot, under the same number.
 pub fn never_name_a_later_registration<B: Kernel, M: Table>() {
     let (one, two) = pair();
     let mut selector = Selector::<B, _, _, M>::new().unwrap();
@@ -167,7 +168,7 @@ pub fn look_ups_accept_anything_with_a_descriptor<B: Kernel, M: Table>() {
         selector.resume(lookup).unwrap();
         selector.modify(lookup, WRITE).unwrap();
     }
-    // Each method takes them as they are.
+    // Each method accepts a reference to them.
     selector.modify(&shared, READ).unwrap();
     selector.modify(peer, WRITE).unwrap();
     assert!(selector.get_map().contains(&boxed) && selector.get_key(&borrowed).is_some());

@@ -264,8 +264,7 @@ pub fn unregister_drops_the_pending_event<B: Kernel, M: Table>() {
     }
 }
 
-/// Two are ready, and in place of the second there comes another file under the
-/// same number.
+/// Two are ready. The second is closed, and another file gets its number.
 #[cfg(unix)]
 pub fn a_number_used_again_within_a_batch<B: Kernel, M: Table>() {
     for left_over in [false, true] {

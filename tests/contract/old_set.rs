@@ -105,7 +105,8 @@ pub fn the_timeout_is_kept_without_a_busy_loop<B: Kernel, M: Table>() {
     }
 }
 
-/// A stale event now and then ends no wait, and does not make it longer.
+/// Stale events that come from time to time end no wait, and do not make it
+/// longer.
 pub fn the_timeout_is_kept_among_stale_events<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (stale, mut peer) = pair();

@@ -151,7 +151,7 @@ fn ends_in_order<B: Kernel, M: Table>(end: impl Fn(Selector<B, Witness<'_>, (), 
     let waker = selector.waker_in(M::cell()).unwrap();
     let epoll = selector.kind() == Kind::Epoll && number.is_some() && needs::fdinfo();
     assert!(selector.get_map().iter().all(|key| key.fileobj.is_watched() == epoll));
-    // With pending events.
+    // Its end comes while events are pending.
     selector.select(SOON).unwrap();
     let _ = selector.next_ready().unwrap();
     assert!(watched.borrow().is_empty());

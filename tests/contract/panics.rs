@@ -109,8 +109,8 @@ pub fn a_key_whose_drop_panics<B: Kernel, M: Table>() {
     }
 }
 
-/// In the middle of a batch. The kernel object is closed before, and the other
-/// sources are dropped all the same.
+/// This is in the middle of a batch. The kernel object is closed before, and
+/// the other sources are dropped, too.
 pub fn a_selector_with_a_source_whose_drop_panics<B: Kernel, M: Table>() {
     let dropped = Cell::new(0);
     let mut peers = Vec::new();
@@ -212,7 +212,7 @@ fn end_all<B: Kernel, M: Table>(selector: &mut Own<B, M>) {
     }
 }
 
-/// Makes another key in the place that has become free.
+/// Registers another key in the slot that is free now.
 fn come_back<B: Kernel, M: Table>(selector: &mut Own<B, M>) {
     agree(selector);
     let source = Entering { fd: pair().0.into(), selector: Weak::new(), then: end_all };

@@ -1,6 +1,6 @@
 //! The kernel's set is recreated, to remove a descriptor closed without the
-//! selector's knowledge: what must come through that, and what may fail. Only
-//! epoll needs it; the others are held to the same.
+//! selector's knowledge: what must survive that, and what may fail. Only epoll
+//! needs it. The rows run on the other backends, too.
 
 use std::fs::File;
 use std::io::Write;
@@ -75,7 +75,7 @@ pub fn the_modes_survive<B: Kernel, M: Table>() {
         let (_alive, _) = zombie(&mut selector);
         selector.select(NOW).unwrap();
         assert!(selector.next_ready().is_none());
-        // Between the meeting and the rebuild.
+        // Between the wait that found the zombie and the rebuild.
         rustix::io::write(&edge.1, b"!").unwrap();
         rustix::io::write(&armed.1, b"!").unwrap();
         let delivered = ready(&mut selector, SOON);

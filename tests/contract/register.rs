@@ -186,7 +186,7 @@ pub fn full<B: Kernel, M: Table>() {
     assert_eq!((selector.get_map().len(), drops.get()), (capacity, 0));
     agree(&selector);
 
-    // Any place that is freed can be taken again.
+    // Any slot that is freed can be used again.
     for place in [0, capacity / 2, capacity - 1] {
         let fd = selector.get_map().iter().nth(place).unwrap().fd;
         let source = selector.unregister(fd).unwrap().fileobj;
@@ -344,7 +344,7 @@ pub fn a_regular_file<B: Kernel, M: Table>() {
             assert_eq!(ready(&mut selector, SOON), [(number, Events::READ)].into());
         }
     }
-    // The place that was not taken is there for others.
+    // The slot that was not used is free for others.
     let source = Counted { fd: one.into(), drops: &drops };
     selector.register(source, Events::WRITE, "socket").unwrap();
     agree(&selector);

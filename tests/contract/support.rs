@@ -1,5 +1,5 @@
-//! What the rows share: pairs of descriptors, and the kernel's own word on what
-//! is watched.
+//! What the rows share: pairs of descriptors, and the kernel's list of what is
+//! watched.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::cell::RefCell;

@@ -86,8 +86,7 @@ pub fn many_are_one_rebuild<B: Kernel, M: Table>() {
     drop(alive);
 }
 
-/// A place in the table that is used again gets nothing of what its former
-/// owner left behind.
+/// A slot that is used again gets no event of its former key.
 pub fn its_slot_is_used_again<B: Kernel, M: Table>() {
     let mut selector = Sel::<B, M>::new().unwrap();
     let (_alive, _) = zombie(&mut selector);

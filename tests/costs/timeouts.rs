@@ -193,7 +193,7 @@ mod injected {
         injected(the_refinement_is_unknown, &["inject=ppoll:error=ENOSYS"], &NOTHING, &expected);
     }
 
-    /// As under a limit of no descriptors.
+    /// The kernel returns this error under a limit of no descriptors.
     #[test]
     fn the_refinement_is_invalid() {
         let expected = [WHOLE, FRACTION, epoll(1)];

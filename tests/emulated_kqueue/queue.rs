@@ -73,7 +73,7 @@ pub const WRITING: u64 = 0;
 // SAFETY: the pointer is a number that is never dereferenced.
 unsafe impl Send for Filter {}
 
-/// Without close-on-exec, as everywhere.
+/// Opens a queue without close-on-exec, as a real kqueue is opened.
 pub fn open() -> io::Result<OwnedFd> {
     let visible = epoll::create(CreateFlags::empty())?;
     let shared = Shared { system: System::current(), queue: Mutex::default() };
@@ -107,7 +107,8 @@ pub fn wait(
     timeout: Option<&Timespec>,
 ) -> io::Result<Vec<Event>> {
     let shared = find(visible.as_raw_fd());
-    // Not read for zero: the clock is a system call where a CPU is emulated.
+    // The clock is not read for a timeout of zero. Reading it is a system call
+    // where a CPU is emulated.
     let finite =
         timeout.filter(|time| **time != ZERO).and_then(|time| Duration::try_from(*time).ok());
     let finite = finite.map(|time| shared.system.rounded(time));

@@ -41,7 +41,7 @@ fn under_each_limit() {
     let twice = [&all[..], &all[..]].concat();
     assert_eq!(select(&[], &twice, &all, NOW).unwrap().1.len(), twice.len());
 
-    // As many as there may be, and one more.
+    // There may be as many as the limit, and no more.
     limit(all.len() as u64);
     assert_eq!(select(&all, &twice, &[], NOW).unwrap().1.len(), twice.len());
     limit(all.len() as u64 - 1);

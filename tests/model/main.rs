@@ -117,7 +117,7 @@ fn the_seeds_of_the_fuzz_targets() {
     replay("waker", |program: shared::wakes::Program| shared::wakes::run(&program.0));
 }
 
-/// What the fuzz targets found, and what was thought of before they could.
+/// Programs that a fuzz target has found, and others that show a known fault.
 mod found {
     use super::program::run_all;
     use super::{Events, Mode, Most, Requested, Sort, Step};

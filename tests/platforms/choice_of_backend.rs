@@ -218,7 +218,7 @@ fn a_one_shot_is_armed_by_modify() {
     }
 }
 
-/// Nothing is forbidden here.
+/// No filter forbids a call here.
 #[test]
 fn the_best_backend_is_chosen() {
     let mut selector = AnySelector::<std::fs::File>::new().unwrap();

@@ -63,7 +63,7 @@ fn redis_benchmark_through_the_proxy() {
     let (_redis, bare) = redis(&server, directory.path());
     let (mut proxy, proxied) = serve("tcp_proxy", &["127.0.0.1:0", &bare.to_string()]);
     for (requests, pipelined) in [(10_000, 1), (100_000, 16)] {
-        // In turns, so that both meet the same noise.
+        // In turns, so that both have the same noise.
         for _ in 0..rounds() {
             let [set, get] = redis_benchmark(&benchmark, bare, requests, pipelined);
             let [proxied_set, proxied_get] =

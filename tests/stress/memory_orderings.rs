@@ -110,7 +110,7 @@ fn wake(shared: &Shared, of: Option<Attachment>) -> Errand<usize> {
     errand
 }
 
-/// As the engine does after a wait.
+/// Waits, and consumes a wake, as the engine does.
 fn select(shared: &Shared, by: Attachment, ended_by_another_event: bool) -> bool {
     if !ended_by_another_event {
         shared.descriptors[0].wait();

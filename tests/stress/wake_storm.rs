@@ -2,7 +2,7 @@
 //! lost.
 //!
 //! Wakes may coalesce, so counting those that arrive proves nothing. Each
-//! thread therefore counts what it has announced, wakes, and now and then waits
+//! thread therefore counts what it has announced, wakes, and sometimes waits
 //! until the selecting thread has seen that count. Between wakes the selecting
 //! thread waits without a timeout. If a wake is lost, all of them wait until
 //! the test fails.
@@ -47,7 +47,7 @@ struct Shared {
     woken: AtomicU64,
 }
 
-/// One of the threads. Sends a byte now and then, so that waits end for other
+/// One of the threads. Sends a byte sometimes, so that waits end for other
 /// reasons, too.
 fn wake<W>(shared: &Shared, own: usize, waker: &Waker<W>, theirs: Option<&UnixStream>)
 where

@@ -58,7 +58,7 @@ fn a_broken_pipe_is_kept_once_however_often_it_is_modified() {
     });
 }
 
-/// As many are reported as fit into a batch.
+/// A wait reports as many of them as fit into a batch.
 #[test]
 fn too_many_broken_pipes_are_refused() {
     on_each_system(|system| {

@@ -97,7 +97,7 @@ fn a_refusal_is_undone_by_one_more() {
     }
 }
 
-/// As `counted`, in what is to fail.
+/// Does something that may fail, and returns how many calls it made.
 fn counting<T>(action: impl FnOnce() -> T) -> (T, u32) {
     let start = calls();
     let result = action();

@@ -198,7 +198,7 @@ fn resume_fails_at_each_call() {
     }
 }
 
-/// The key is paused all the same. A filter that stays is deleted once it
+/// The key is paused nevertheless. A filter that stays is deleted once it
 /// fires.
 #[test]
 fn pause_fails_at_each_call() {

@@ -138,7 +138,7 @@ where
         assert_eq!(ready(&mut selector), [(second, OUT)].into());
     }
     agree(&selector, own, &[(second, OUT, LEVEL)], 0);
-    // Also if the number is registered again before a wait.
+    // The same holds if the number is registered again before a wait.
     let key = under(&[DEL], errno, || selector.unregister(second)).unwrap();
     selector.register(key.fileobj, OUT, 9).unwrap();
     agree(&selector, own, &[(second, OUT, LEVEL)], 0);

@@ -41,7 +41,7 @@ pub struct Key {
     pub token: Token,
     /// -1 after the number was lost.
     pub fd: RawFd,
-    /// Nothing until it is registered.
+    /// It has none until it is registered.
     pub id: Option<KeyId>,
     pub said: Rc<Said>,
     /// How often the source has named its number.

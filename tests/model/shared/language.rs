@@ -51,8 +51,8 @@ pub enum Manner {
     /// From the second time on, the source names the old number every other
     /// time.
     Lie,
-    /// The source panics instead of naming a number: at once, or at the second
-    /// or third time.
+    /// The source panics instead of naming a number: the first, second or third
+    /// time.
     Fail(u8),
 }
 
@@ -89,7 +89,7 @@ impl Most {
     }
 }
 
-/// One operation. Those that name a place where nothing is do nothing.
+/// One operation. It does nothing if nothing is open at the place it names.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Step {
     /// Opens something at this place; what is open there is closed by it, as
@@ -162,8 +162,8 @@ impl Act {
 }
 
 impl Step {
-    /// The same with one of so many places. Where there are few, more happens
-    /// to each.
+    /// The same step, with one of so many places. With few of them, more
+    /// happens to each.
     pub fn within(mut self, places: Place) -> Self {
         match &mut self {
             Self::Dup(from, to) => (*from, *to) = (*from % places, *to % places),

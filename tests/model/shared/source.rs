@@ -12,7 +12,7 @@ use super::language::Manner;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Panicked;
 
-/// Without the hook, which would print a message, and end a fuzz target.
+/// Panics without the hook, which would print a message and end a fuzz target.
 fn panic() -> ! {
     resume_unwind(Box::new(Panicked))
 }

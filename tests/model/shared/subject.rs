@@ -90,7 +90,7 @@ struct Made<'a> {
 
 impl Made<'_> {
     fn os(&self, fd: RawFd, errno: Errno) -> Error {
-        // Nothing else in the world is refused while it is open.
+        // Of what is open, only a regular file is refused.
         let file = (errno == Errno::PERM).then_some(FileKind::Regular);
         Error::Os { call: self.kernel.call(), fd: Some(fd), errno, file }
     }

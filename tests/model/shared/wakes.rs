@@ -124,7 +124,7 @@ impl Place {
         let (events, woken) = (result.events(), result.woken());
         assert!(events <= usize::from(self.ready), "{result:?}");
         assert!(!woken || self.woken || self.perhaps, "nothing has woken it");
-        // With no room for both, one of them comes.
+        // If the batch has no room for both, it has one of them.
         let full = events + usize::from(woken) == self.room;
         assert!(full || events == usize::from(self.ready) && woken >= self.woken, "{result:?}");
         if woken || !full {
