@@ -137,7 +137,9 @@ pub fn from_a_signal_handler<B: Kernel, M: Table>() {
     selector.waker_in(cell.clone()).unwrap();
     interrupt(Some(&**cell), || {
         for _ in 0..3 {
-            if selector.select(SOON).unwrap().interrupted() {
+            let result = selector.select(SOON).unwrap();
+            assert!(result.woken() || result.interrupted(), "{result:?}");
+            if result.interrupted() {
                 assert_eq!(selector.select(NOW).woken_and(), Ok(0), "the handler's wake was lost");
             }
             assert!(selector.next_ready().is_none());
