@@ -1,7 +1,7 @@
 //! What the rows share: pairs of descriptors, and the kernel's list of what is
 //! watched.
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::fd::{BorrowedFd, RawFd};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -175,7 +175,7 @@ selectors_core::if_kqueue! {
         type Inner = Best;
 
         fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
-            Some(selector.as_fd())
+            Some(rustix::fd::AsFd::as_fd(selector))
         }
     }
 }
@@ -186,11 +186,11 @@ selectors_core::if_epoll! {
         type Inner = Best;
 
         fn watched<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<KernelSet> {
-            needs::fdinfo().then(|| fdinfo(selector.as_raw_fd()))
+            needs::fdinfo().then(|| fdinfo(rustix::fd::AsRawFd::as_raw_fd(selector)))
         }
 
         fn fileno<S, D, M: Table>(selector: &Selector<Self, S, D, M>) -> Option<BorrowedFd<'_>> {
-            Some(selector.as_fd())
+            Some(rustix::fd::AsFd::as_fd(selector))
         }
     }
 }

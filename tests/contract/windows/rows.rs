@@ -32,11 +32,9 @@ pub fn a_waker_is_not_inherited<B: Kernel, M: Table>() {
             continue;
         }
         let mut flags = 0;
+        let handle = number as RawSocket as *mut c_void;
         // SAFETY: the flags are written to where the pointer points.
-        assert_ne!(
-            unsafe { GetHandleInformation(number as RawSocket as *mut c_void, &raw mut flags) },
-            0
-        );
+        assert_ne!(unsafe { GetHandleInformation(handle, &raw mut flags) }, 0);
         assert_eq!(flags & INHERIT, 0, "{number} is inherited");
         seen += 1;
     }
