@@ -243,7 +243,12 @@ pair! { any_growable, selectors_core::backend::Any<crate::Growable, 256>, crate:
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn rows_leave_no_descriptors_open() {
     let mut rows = std::process::Command::new(std::env::current_exe().unwrap());
-    let done = rows.args(["--test-threads=1", "emulated_freebsd_growable::"]).output().unwrap();
+    rows.args(["--test-threads=1", "emulated_freebsd_growable::"]);
+    rows.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let start = support::STARTS.write().unwrap();
+    let child = rows.spawn().unwrap();
+    drop(start);
+    let done = child.wait_with_output().unwrap();
     let shown = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success() && shown.contains(" passed"), "{shown}");
 }

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use selectors_core::backend::{Any, Backend, Poll};
@@ -43,9 +43,17 @@ thread_local! {
     static USED: RefCell<Vec<&'static WakeCell>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Is locked for writing while a process is started, and for reading by each
+/// row.
+///
+/// Until its exec, a new process has a copy of each descriptor, so what a row
+/// closes would stay open.
+pub static STARTS: RwLock<()> = RwLock::new(());
+
 /// Runs a row. Its selectors are closed when it has ended.
 #[allow(dead_code, reason = "only the contract has rows")]
 pub fn run<B: Kernel>(row: fn()) {
+    let _no_start = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     let before = open_descriptors();
     row();
     B::forget_closed();
